@@ -1,0 +1,1 @@
+"""Plan a restore (pure, printable), then run it into a new target."""

@@ -1,0 +1,108 @@
+"""What every storage promises. One conformance suite (tests/storage/conformance.py) holds all implementations to it."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from holdfast.errors import Damaged, Unreachable, Usage
+
+Buffer = bytes | bytearray | memoryview
+
+
+class StorageUnreachable(Unreachable):
+    """The location did not answer, or answered with a passing fault, until retries ran out."""
+
+    code = "location-unreachable"
+
+
+class StorageDenied(Unreachable):
+    """The location answered and refused: credentials, permissions, a read-only folder."""
+
+    code = "location-denied"
+
+
+class StorageFull(Unreachable):
+    """No room left: nothing half written stays under a final name."""
+
+    code = "location-full"
+
+
+class StorageUnfit(Usage):
+    """The location cannot keep the vault's promises (no atomic put-if-absent, no fsync)."""
+
+    code = "location-unfit"
+
+
+class ObjectMissing(Damaged):
+    """No object of that name."""
+
+    code = "object-missing"
+
+
+class ObjectExists(Exception):
+    """put_if_absent found the name taken. Control flow between rooms, never shown to a user: the caller knows what it means."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """``modified`` is the store's own time; it says when this copy was stored, not when the content was made."""
+
+    name: str
+    size: int
+    modified: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Declared, never guessed. ``lock``: object lock can be set; ``versions``: old versions are kept and listed."""
+
+    lock: bool = False
+    versions: bool = False
+    native_hash: bool = False
+
+
+class Storage(Protocol):
+    """Where a vault's bytes rest. Names are '/'-separated ASCII, relative, without '.' or '..' parts. All methods are safe from many threads."""
+
+    url: str
+    capabilities: ClassVar[Capabilities]
+
+    def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
+        """Store the concatenation of ``parts`` under ``name``; atomic: all of it or nothing is ever visible.
+
+        Returns only when durable (file, folder and new parents fsynced; or the PUT confirmed). Raises ObjectExists when the name is taken,
+        whatever its bytes. After a lost answer an implementation reads back: equal bytes are success. ``parts`` are not changed or kept.
+        """
+        ...
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of an object; ObjectMissing when there is none. A range past the end comes back shorter."""
+        ...
+
+    def head(self, name: str) -> ObjectInfo | None: ...
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose name starts with ``prefix`` (which may end in mid-name), sorted by name's code points, beginning behind ``after``.
+
+        Sees every object whose put returned before the call. Temporary files never appear.
+        """
+        ...
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The distinct next name parts under ``prefix`` (which is '' or ends in '/'), sorted, without slash."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove; removing what is not there is fine. Durable when it returns."""
+        ...
+
+    def now(self) -> dt.datetime:
+        """The store's own clock, aware. For a local folder the time that the file system puts on a new file."""
+        ...
+
+    def close(self) -> None: ...

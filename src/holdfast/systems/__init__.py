@@ -1,0 +1,1 @@
+"""The protected systems, one folder each; the rooms above know only ``contract``."""

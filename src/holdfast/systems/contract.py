@@ -1,0 +1,252 @@
+"""What a system asks of a vault's writer and reader, and what every system offers to the rooms above.
+
+The vault satisfies the ports structurally (``systems`` and ``vault`` do not import each other); ``assembly`` joins them and mypy checks the fit.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from holdfast.model import Entry, Finding, Progress, RecoveryPoint
+
+Buffer = bytes | bytearray | memoryview
+
+# ---------------------------------------------------------------- capture: what a system writes to
+
+
+class Source(Protocol):
+    """Random access to a file's content while it is captured. Called from several threads at once, on distinct ranges."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill ``buffer`` from ``offset``; returns the bytes read, fewer only at the end of the file (a file that shrank is shorter)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+Inspect = Callable[[Source, int, memoryview], None]
+"""Looks at bytes between reading and hashing, in a worker thread: (source, offset of the run in the file, the run). It may read again into the
+view (a torn page) and records findings itself; it must be thread-safe and release the GIL for its heavy part."""
+
+
+class Sink(Protocol):
+    """Takes the content of a file whose bytes come as a stream. ``write`` blocks when workers are behind (bounded memory)."""
+
+    def write(self, data: Buffer) -> None: ...
+
+    def close(self) -> None:
+        """Ends the file; its entry's size becomes the bytes written."""
+        ...
+
+
+class StoredEntry(Protocol):
+    """An entry of a point together with the handle to its content."""
+
+    @property
+    def entry(self) -> Entry: ...
+
+
+class CaptureWriter(Protocol):
+    """An open session that can become one recovery point. Not thread-safe itself; its workers are. Use as a context manager: leaving it
+    without ``commit`` aborts (what was uploaded stays for the next try to reuse, and for prune)."""
+
+    session: str
+
+    @property
+    def base(self) -> "PointReader | None":
+        """The point whose content is reused; None for a full one."""
+        ...
+
+    def add(self, entry: Entry, content: Source | Buffer | None = None, *, inspect: Inspect | None = None, changed: Sequence[tuple[int, int]] | None = None) -> None:
+        """Queue one entry. Returns soon; blocks only when the workers are behind.
+
+        ``content`` None for folders and links. ``changed``: byte ranges (start, end) that may differ from the base's file of the same path; what lies outside
+        is taken from the base without reading (only with a base that holds the path; the caller vouches for it). Without it everything is read, and
+        what equals the base is not stored again. ``inspect`` sees runs of at most 1 MiB that start at multiples of 1 MiB.
+        """
+        ...
+
+    def reuse(self, entry: Entry) -> bool:
+        """Take the whole content of ``entry.path`` from the base without reading; False when the base has no file of that path and size."""
+        ...
+
+    def stream(self, entry: Entry, *, inspect: Inspect | None = None) -> Sink:
+        """Queue one file whose content arrives as a stream."""
+        ...
+
+    def flush(self) -> None:
+        """Wait until everything queued was read and hashed (its packs may still be under way). Raises the first worker's error."""
+        ...
+
+    def commit(
+        self,
+        *,
+        kind: str,
+        start: Mapping[str, Any],
+        stop: Mapping[str, Any],
+        logs: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        expected: Mapping[str, Any] | None = None,
+        findings: Sequence[Finding] = (),
+        method: str = "",
+    ) -> RecoveryPoint:
+        """Packs, then index, then the point: durable in every location that the session writes when it returns."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+# ---------------------------------------------------------------- restore: what a system reads from
+
+
+class Target(Protocol):
+    """A file being restored. ``write`` is called from several threads on distinct ranges."""
+
+    def write(self, offset: int, data: memoryview) -> None: ...
+
+    def existing(self, offset: int, buffer: memoryview) -> int:
+        """For a delta restore: fill ``buffer`` with what is there now; 0 when there is nothing."""
+        ...
+
+    def close(self) -> None:
+        """All content has arrived: set size, mode, times. Not yet durable: the caller of ``extract`` syncs once at the end."""
+        ...
+
+
+class PointReader(Protocol):
+    """A committed point, read only."""
+
+    @property
+    def point(self) -> RecoveryPoint: ...
+
+    def entries(self, prefix: str = "") -> Iterator[StoredEntry]: ...
+
+    def find(self, path: str) -> StoredEntry | None: ...
+
+    def read(self, stored: StoredEntry) -> bytes:
+        """The whole content of a small file (refuses over 64 MiB)."""
+        ...
+
+    def extract(self, wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]], *, delta: bool = False, progress: Progress | None = None) -> "Extracted":
+        """Write the content of many files at full speed, every chunk's identity checked. ``delta`` asks each target for what exists and fetches only what differs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """``written`` and ``kept`` bytes (kept: already right in a delta restore), ``fetched`` bytes from the location."""
+
+    files: int = 0
+    written: int = 0
+    kept: int = 0
+    fetched: int = 0
+
+
+# ---------------------------------------------------------------- logs
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """One stored piece of a log. Positions are bytes of the log (PostgreSQL: LSN). ``meta`` is JSON-ready and belongs to the system; {} until read."""
+
+    start: int
+    end: int
+    name: str
+    stored_at: dt.datetime
+    size: int = 0
+
+
+class LogWriter(Protocol):
+    """Appends to one branch of one system's log. One process at a time (a lease); a second is refused."""
+
+    @property
+    def end(self) -> int | None:
+        """The position behind the newest stored increment, None for an empty branch."""
+        ...
+
+    def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
+        """Store ``data`` at ``start``; returns when durable in every location the tier demands. The same bytes again are fine; different ones raise LogConflict."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LogReader(Protocol):
+    """Reads one branch."""
+
+    branch: str
+
+    def increments(self, start: int = 0) -> Iterator[Increment]:
+        """In order of position, beginning with the one that holds ``start``; where several cover a position, the one that reaches furthest."""
+        ...
+
+    def meta(self, increment: Increment) -> Mapping[str, Any]: ...
+
+    def read(self, increment: Increment) -> bytes: ...
+
+
+class LogStore(Protocol):
+    """All logs of one system in the vault."""
+
+    def branches(self) -> Sequence[str]: ...
+
+    def reader(self, branch: str) -> LogReader: ...
+
+    def writer(self, branch: str) -> LogWriter: ...
+
+
+# ---------------------------------------------------------------- the system itself
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Declared by each system; never guessed from its kind."""
+
+    point_in_time: bool = False
+    continuous: bool = False
+    isolated_restore: bool = False
+    failover: bool = False
+    quiesce: bool = False
+    delta_restore: bool = False
+    logical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that ``check`` found. ``state``: ok, warn (works, with a consequence that ``detail`` states), fail. ``hint`` says what to do."""
+
+    name: str
+    state: str
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """Where a restore is to go and how. ``until``: None (newest), 'immediate', or a parsed coordinate of the system."""
+
+    into: Path
+    until: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class System(Protocol):
+    """One protected system, as the plan names it."""
+
+    name: str
+    kind: str
+    capabilities: Capabilities
+
+    def probe(self) -> Sequence[Probe]:
+        """What works, what is missing, the role of each member. Changes nothing; never raises for what it was asked to find out."""
+        ...
+
+    def coordinate(self) -> Mapping[str, Any]:
+        """Where the system is now; cheap; JSON-ready."""
+        ...
+
+    def capture(self, writer: CaptureWriter, progress: Progress) -> RecoveryPoint:
+        """Take one recovery point; incremental when ``writer.base`` is set and usable."""
+        ...

@@ -1,0 +1,1 @@
+"""Encrypted, deduplicated, immutable recovery points, over `storage` only."""
