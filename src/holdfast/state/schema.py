@@ -1,0 +1,35 @@
+"""The tables, as a list of steps: step n lifts a database from version n to n + 1. Steps are never edited once released."""
+
+STEPS: tuple[str, ...] = (
+    """
+    create table runs (
+        id text primary key, verb text not null, system text, host text not null, pid integer not null, born text not null,
+        started text not null, seen text not null, ended text, outcome text, progress text not null default '{}',
+        facts text not null default '{}', cancel text
+    ) strict;
+    create index runs_open on runs (ended, started);
+    create index runs_system on runs (system, verb, started);
+    create table leases (
+        name text primary key, holder text not null, host text not null, pid integer not null, born text not null,
+        taken text not null, expires text not null
+    ) strict;
+    create table pauses (system text primary key, since text not null, until text, reason text not null) strict;
+    create table heartbeats (
+        system text not null, branch text not null, location text not null, position integer not null, position_text text not null,
+        server_time text, stored_at text not null, seen text not null, facts text not null default '{}',
+        primary key (system, branch, location)
+    ) strict;
+    create table proofs (
+        id integer primary key, system text not null, tier text not null, at text not null, ok integer not null, point text,
+        detail text not null default '{}'
+    ) strict;
+    create index proofs_system on proofs (system, tier, at);
+    create table durations (
+        id integer primary key, system text not null, verb text not null, at text not null, seconds real not null, bytes integer
+    ) strict;
+    create index durations_system on durations (system, verb, at);
+    create table notices (id integer primary key, at text not null, text text not null) strict;
+    """,
+)
+
+VERSION = len(STEPS)

@@ -1,0 +1,311 @@
+"""The state's promises: one file, many processes, may vanish, newer versions refused, damage set aside."""
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from holdfast.model import SystemClock
+from holdfast.state import State, StateNewer, StateUnusable, directory
+
+
+class SetClock:
+    """A clock that stands where a test puts it."""
+
+    def __init__(self) -> None:
+        self.moment = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+
+    def now(self) -> dt.datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@pytest.fixture
+def clock():
+    return SetClock()
+
+
+@pytest.fixture
+def state(tmp_path, clock):
+    return State(tmp_path / "state", clock)
+
+
+@contextlib.contextmanager
+def python(code: str, *args: str):
+    with subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def test_location_follows_the_environment():
+    assert directory({"HOLDFAST_STATE": "/x/y", "XDG_STATE_HOME": "/z"}) == Path("/x/y")
+    assert directory({"XDG_STATE_HOME": "/z", "HOME": "/h"}) == Path("/z/holdfast")
+    assert directory({"HOME": "/h"}) == Path("/h/.local/state/holdfast")
+
+
+def test_a_run_from_beginning_to_end(state, clock):
+    run = state.runs.begin("backup", "orders", label="a")
+    state.runs.progress(run, done=5, total=10)
+    (seen,) = state.runs.recent(active=True)
+    assert (seen.id, seen.verb, seen.system, seen.outcome) == (run, "backup", "orders", None)
+    assert seen.progress == {"done": 5, "total": 10}
+    clock.moment += dt.timedelta(seconds=7)
+    state.runs.end(run, "ok", point="p1")
+    (done,) = state.runs.recent(active=False)
+    assert done.outcome == "ok"
+    assert done.facts == {"label": "a", "point": "p1"}
+    assert (done.ended - done.started).total_seconds() == 7
+    assert state.runs.recent(active=True) == []
+
+
+def test_a_run_is_found_by_a_unique_beginning(state, clock):
+    first = state.runs.begin("backup", "a")
+    clock.moment += dt.timedelta(days=1)
+    second = state.runs.begin("backup", "b")
+    assert state.runs.get(first).id == first
+    assert state.runs.get(second[:8]).id == second
+    assert state.runs.get("2026") is None
+
+
+def test_cancelling(state):
+    run = state.runs.begin("backup", "a")
+    assert not state.runs.cancelled(run)
+    assert state.runs.request_cancel(run, "somebody")
+    assert state.runs.cancelled(run)
+    state.runs.end(run, "cancelled")
+    assert not state.runs.request_cancel(run, "somebody")
+
+
+SLEEPER = """
+import sys, time, pathlib
+from holdfast.model import SystemClock
+from holdfast.state import State
+state = State(pathlib.Path(sys.argv[1]), SystemClock())
+state.leases.acquire("x", 3600)
+print(state.runs.begin("backup", "orders"), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_process_leaves_a_lost_run_and_a_free_lease(tmp_path):
+    real = State(tmp_path / "state", SystemClock())
+    with python(SLEEPER, str(real.folder)) as child:
+        run = child.stdout.readline().strip()
+        assert real.leases.acquire("x", 10) is None
+        assert real.runs.get(run).outcome is None
+    assert real.runs.get(run).outcome == "lost"
+    assert real.leases.acquire("x", 10) is not None
+
+
+def test_a_lease_has_one_holder_until_it_ends(state, clock):
+    lease = state.leases.acquire("due", 60)
+    assert lease is not None
+    assert state.leases.acquire("due", 60) is None
+    assert state.leases.renew(lease, 60)
+    clock.moment += dt.timedelta(seconds=61)
+    other = state.leases.acquire("due", 60)
+    assert other is not None
+    assert not state.leases.renew(lease, 60)
+    state.leases.release(lease)
+    assert state.leases.holder("due").holder == other.holder
+    state.leases.release(other)
+    assert state.leases.holder("due") is None
+
+
+def test_a_pause_ends_by_itself_or_by_hand(state, clock):
+    state.pauses.set("a", clock.moment + dt.timedelta(hours=1), "migration")
+    state.pauses.set("b", None, "retired")
+    assert set(state.pauses.current()) == {"a", "b"}
+    clock.moment += dt.timedelta(hours=2)
+    assert set(state.pauses.current()) == {"b"}
+    assert state.pauses.clear("b")
+    assert not state.pauses.clear("b")
+
+
+def test_an_idle_beat_keeps_the_time_of_the_last_increment(state, clock):
+    stored = clock.moment
+    state.heartbeats.beat("o", "1-1", "onsite", 100, server_time=clock.moment, stored_at=stored)
+    clock.moment += dt.timedelta(minutes=5)
+    state.heartbeats.beat("o", "1-1", "onsite", 100, server_time=clock.moment)
+    (beat,) = state.heartbeats.newest("o")
+    assert (beat.stored_at, beat.seen, beat.server_time) == (stored, clock.moment, clock.moment)
+    assert state.heartbeats.newest("other") == []
+
+
+def test_proofs_come_newest_first(state, clock):
+    state.proofs.add("o", "restore", ok=True, point="p1")
+    clock.moment += dt.timedelta(days=1)
+    state.proofs.add("o", "restore", ok=False, point="p2", check="rows")
+    state.proofs.add("o", "structure", ok=True)
+    assert [(p.ok, p.point) for p in state.proofs.recent("o", "restore")] == [(False, "p2"), (True, "p1")]
+    assert len(state.proofs.recent("o")) == 3
+
+
+def test_estimates_scale_with_size(state):
+    assert state.durations.estimate("o", "restore") is None
+    for seconds in (10, 20, 30):
+        state.durations.add("o", "restore", seconds, 1000)
+    assert state.durations.estimate("o", "restore").seconds == 20
+    assert state.durations.estimate("o", "restore", 2000).seconds == 40
+    assert state.durations.estimate("o", "restore").samples == 3
+
+
+def test_the_file_may_be_deleted_at_any_time(state):
+    run = state.runs.begin("backup", "o")
+    for path in state.folder.iterdir():
+        path.unlink()
+    state.runs.progress(run, done=1)
+    state.runs.end(run, "ok")
+    assert state.runs.recent() == []
+    assert state.leases.acquire("x", 1) is not None
+
+
+def test_the_file_is_private(state):
+    state.runs.begin("backup", "o")
+    assert state.database.path.stat().st_mode & 0o077 == 0
+    assert state.folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_newer_version_is_refused_and_left_alone(state):
+    state.runs.begin("backup", "o")
+    db = sqlite3.connect(state.database.path)
+    db.execute("pragma user_version = 99")
+    db.commit()
+    db.close()
+    with pytest.raises(StateNewer, match="version 99"):
+        state.runs.recent()
+
+
+@pytest.mark.parametrize("damage", [b"this is no database" * 300, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_damage_is_set_aside_and_said(state, damage):
+    state.runs.begin("backup", "o")
+    for suffix in ("-wal", "-shm"):
+        Path(f"{state.database.path}{suffix}").unlink(missing_ok=True)
+    state.database.path.write_bytes(damage)
+    run = state.runs.begin("backup", "o")
+    assert [r.id for r in state.runs.recent()] == [run]
+    (aside,) = state.folder.glob("*.damaged-*")
+    assert aside.read_bytes() == damage
+    assert "damaged" in state.database.notices()[0][1]
+
+
+def test_an_unusable_folder_is_said_with_a_hint(tmp_path, clock):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateUnusable) as caught:
+        State(tmp_path / "file" / "below", clock).runs.recent()
+    assert "HOLDFAST_STATE" in caught.value.hint
+
+
+def start(code: str, folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+WORKER = """
+import sys, pathlib
+from holdfast.model import SystemClock
+from holdfast.state import State
+state = State(pathlib.Path(sys.argv[1]), SystemClock())
+print("ready", flush=True)
+sys.stdin.readline()
+got = 0
+for n in range(40):
+    lease = state.leases.acquire("one", 60)
+    if lease is not None:
+        with state.database.writing() as db:
+            db.execute("update counter set inside = inside + 1")
+        with state.database.reading() as db:
+            assert db.execute("select inside from counter").fetchone()[0] == 1, "two holders"
+        with state.database.writing() as db:
+            db.execute("update counter set inside = inside - 1, total = total + 1")
+        state.leases.release(lease)
+        got += 1
+    run = state.runs.begin("backup", "s")
+    state.runs.end(run, "ok")
+print(got, flush=True)
+"""
+
+
+def test_many_processes_begin_at_once_and_never_share_a_lease(tmp_path):
+    folder = tmp_path / "state"
+    state = State(folder, SystemClock())
+    with state.database.writing() as db:
+        db.execute("create table counter (inside integer, total integer)")
+        db.execute("insert into counter values (0, 0)")
+    children = [
+        subprocess.Popen([sys.executable, "-c", WORKER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(5)
+    ]
+    for child in children:
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    outputs = [child.communicate(timeout=120)[0] for child in children]
+    assert all(child.returncode == 0 for child in children)
+    with state.database.reading() as db:
+        assert tuple(db.execute("select inside, total from counter").fetchone()) == (0, sum(int(o) for o in outputs))
+    assert len(state.runs.recent(limit=1000)) == 5 * 40
+
+
+CREATOR = """
+import sys, pathlib
+from holdfast.model import SystemClock
+from holdfast.state import State
+sys.stdin.readline()
+State(pathlib.Path(sys.argv[1]), SystemClock()).runs.begin("backup", "s")
+"""
+
+
+def test_many_processes_create_the_file_at_once(tmp_path):
+    folder = tmp_path / "state"
+    children = [start(CREATOR, folder) for _ in range(5)]
+    for child in children:
+        child.communicate("go\n", timeout=60)
+    assert [child.returncode for child in children] == [0] * 5
+    assert len(State(folder, SystemClock()).runs.recent()) == 5
+
+
+WRITER = """
+import sys, pathlib
+from holdfast.model import SystemClock
+from holdfast.state import State
+state = State(pathlib.Path(sys.argv[1]), SystemClock())
+n = 0
+while True:
+    n += 1
+    with state.database.writing() as db:
+        db.execute("insert into durations (system, verb, at, seconds) values ('a', 'left', '', ?)", (n,))
+        db.execute("insert into durations (system, verb, at, seconds) values ('a', 'right', '', ?)", (n,))
+    print(n, flush=True)
+"""
+
+
+def test_kill_9_leaves_whole_transactions_only(tmp_path):
+    folder = tmp_path / "state"
+    for round_ in range(4):
+        with python(WRITER, str(folder)) as child:
+            for _ in range(10 + 7 * round_):
+                child.stdout.readline()
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+            said = [int(line) for line in child.stdout.read().split()]
+        with State(folder, SystemClock()).database.reading() as db:
+            left = [row[0] for row in db.execute("select seconds from durations where verb = 'left' order by id")]
+            right = [row[0] for row in db.execute("select seconds from durations where verb = 'right' order by id")]
+            assert db.execute("pragma integrity_check").fetchone()[0] == "ok"
+        assert left == right
+        assert left[-1] >= max(said, default=0)
