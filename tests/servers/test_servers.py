@@ -1,0 +1,94 @@
+"""The servers that other tests stand on do what their names say."""
+
+import pytest
+
+from tests.servers import PostgresServer, need
+from tests.servers.ports import free_port
+
+
+def test_every_version_of_the_matrix_runs_with_checksums(pg_any):
+    assert pg_any.value("show server_version_num").startswith(str(pg_any.version))
+    assert pg_any.value("show data_checksums") == "on"
+
+
+def test_crash_and_restart_keep_committed_rows(servers):
+    server = servers(15)
+    server.execute("create table t (x int); insert into t values (1)")
+    server.kill9()
+    assert not server.running
+    server.start()
+    assert server.execute("select x from t") == [(1,)]
+    server.restart("immediate")
+    assert server.execute("select x from t") == [(1,)]
+
+
+@pytest.mark.parametrize("version", [14, 18])
+def test_a_standby_follows_and_can_be_promoted(servers, version):
+    primary = servers(version)
+    standby = servers.keep(primary.standby(slot="one"))
+    primary.execute("create table t as select 7 as x")
+    standby.wait_for("select to_regclass('t') is not null")
+    standby.promote()
+    standby.execute("insert into t values (8)")
+    assert standby.value("select pg_is_in_recovery()") is False
+    assert standby.value("select timeline_id from pg_control_checkpoint()") in (1, 2)
+
+
+def test_a_copied_directory_starts_by_attach(servers, tmp_path):
+    server = servers(15)
+    server.execute("create table t as select 5 as x")
+    server.stop()
+    import shutil
+
+    shutil.copytree(server.data, tmp_path / "copy")
+    assert servers.attach(15, tmp_path / "copy").execute("select x from t") == [(5,)]
+
+
+def test_a_password_is_asked_over_tcp(servers):
+    import psycopg
+
+    server = servers(15, password="pa ss'word")
+    with psycopg.connect(server.tcp_dsn, password="pa ss'word") as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(server.tcp_dsn, password="wrong")
+
+
+def test_client_programs_work_with_every_version(pg_any):
+    assert "1" in pg_any.tool("psql", "-Atc", "select 1", "postgres").stdout
+
+
+def test_minio_has_versions_and_refuses_a_second_conditional_put(minio):
+    bucket = minio.bucket(versions=True)
+    client = minio.client()
+    client.put_object(Bucket=bucket, Key="a", Body=b"one", IfNoneMatch="*")
+    with pytest.raises(client.exceptions.ClientError) as failure:
+        client.put_object(Bucket=bucket, Key="a", Body=b"two", IfNoneMatch="*")
+    assert failure.value.response["Error"]["Code"] == "PreconditionFailed"
+    assert client.get_object(Bucket=bucket, Key="a")["Body"].read() == b"one"
+
+
+def test_a_missing_server_is_a_skip_at_home_and_a_failure_in_ci(monkeypatch):
+    from tests.servers.need import ServerMissing
+
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no such server"), need():
+        raise ServerMissing("no such server")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="CI is set"), need():
+        raise ServerMissing("no such server")
+
+
+def test_ports_are_not_handed_out_twice():
+    assert len({free_port() for _ in range(50)}) == 50
+
+
+def test_removing_a_server_ends_its_processes(servers):
+    from tests.servers.postgres import _children
+
+    server: PostgresServer = servers(15)
+    pid, below = server.pid, _children(server.pid)
+    assert below
+    server.remove()
+    assert not server.folder.exists()
+    assert not _children(pid)
