@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from holdfast.errors import Damaged, Unreachable, Usage
 
@@ -67,10 +67,15 @@ class Capabilities:
 
 
 class Storage(Protocol):
-    """Where a vault's bytes rest. Names are '/'-separated ASCII, relative, without '.' or '..' parts. All methods are safe from many threads."""
+    """Where a vault's bytes rest. All methods are safe from many threads.
+
+    Names are '/'-separated ASCII, relative, without '.' or '..' parts.
+    """
 
     url: str
-    capabilities: ClassVar[Capabilities]
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
         """Store the concatenation of ``parts`` under ``name``; atomic: all of it or nothing is ever visible.
@@ -87,7 +92,7 @@ class Storage(Protocol):
     def head(self, name: str) -> ObjectInfo | None: ...
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose name starts with ``prefix`` (which may end in mid-name), sorted by name's code points, beginning behind ``after``.
+        """All objects whose name starts with ``prefix`` (which may end in mid-name), sorted by code points, beginning behind ``after``.
 
         Sees every object whose put returned before the call. Temporary files never appear.
         """

@@ -1,0 +1,135 @@
+"""Faults on purpose: each is planned for a call, counted, and must be seen to have fired, or the test that planned it proves nothing."""
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from holdfast.storage.contract import Buffer, ObjectInfo, Storage, StorageFull, StorageUnreachable
+from holdfast.storage.wrappers.base import Wrapper
+
+Act = Callable[[str, str], None]
+"""Called with (call, name); raises, sleeps or ends the process."""
+
+
+def unreachable(call: str, name: str) -> None:
+    """A passing fault."""
+    raise StorageUnreachable(f"Planned fault at {call} {name}.", name=name)
+
+
+def full(call: str, name: str) -> None:
+    """No room left."""
+    raise StorageFull(f"Planned fault at {call} {name}.", name=name)
+
+
+@dataclass(slots=True)
+class Fault:
+    """At calls of ``call`` ('*': any) on names beginning with ``prefix``, skipping the first ``after``, ``times`` times, do ``act``.
+
+    ``late``: the call is carried out first, then its answer is lost. ``flip``: a get's bytes come back with this bit of byte 0 changed.
+    """
+
+    call: str
+    act: Act = unreachable
+    prefix: str = ""
+    after: int = 0
+    times: int = 1
+    late: bool = False
+    flip: int | None = None
+    fired: int = field(default=0, init=False)
+    seen: int = field(default=0, init=False)
+
+
+class UnfiredFault(AssertionError):
+    """A planned fault never happened."""
+
+
+class Faulty(Wrapper):
+    """``inner`` with ``faults``. As a context manager it raises UnfiredFault at the end unless every fault fired in full."""
+
+    def __init__(self, inner: Storage, *faults: Fault) -> None:
+        super().__init__(inner)
+        self.faults = list(faults)
+        self.calls: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+
+    def _due(self, call: str, name: str) -> list[Fault]:
+        due = []
+        with self._lock:
+            self.calls.append((call, name))
+            for fault in self.faults:
+                if fault.call in {call, "*"} and name.startswith(fault.prefix):
+                    fault.seen += 1
+                    if fault.seen > fault.after and fault.fired < fault.times:
+                        fault.fired += 1
+                        due.append(fault)
+        return due
+
+    def _before(self, call: str, name: str) -> list[Fault]:
+        due = self._due(call, name)
+        for fault in due:
+            if not fault.late and fault.flip is None:
+                fault.act(call, name)
+        return due
+
+    @staticmethod
+    def _after(due: list[Fault], call: str, name: str) -> None:
+        for fault in due:
+            if fault.late:
+                fault.act(call, name)
+
+    def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
+        due = self._before("put", name)
+        self.inner.put_if_absent(name, parts)
+        self._after(due, "put", name)
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        due = self._before("get", name)
+        data = self.inner.get(name, start, length)
+        self._after(due, "get", name)
+        for fault in due:
+            if fault.flip is not None and data:
+                data = bytes([data[0] ^ (1 << fault.flip)]) + data[1:]
+        return data
+
+    def head(self, name: str) -> ObjectInfo | None:
+        due = self._before("head", name)
+        found = self.inner.head(name)
+        self._after(due, "head", name)
+        return found
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        due = self._before("list", prefix)
+        yield from self.inner.list(prefix, after)
+        self._after(due, "list", prefix)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        due = self._before("folders", prefix)
+        yield from self.inner.folders(prefix)
+        self._after(due, "folders", prefix)
+
+    def delete(self, name: str) -> None:
+        due = self._before("delete", name)
+        self.inner.delete(name)
+        self._after(due, "delete", name)
+
+    def now(self) -> dt.datetime:
+        due = self._before("now", "")
+        moment = self.inner.now()
+        self._after(due, "now", "")
+        return moment
+
+    def require_fired(self) -> None:
+        """Raise UnfiredFault unless every fault fired as often as planned."""
+        missed = [fault for fault in self.faults if fault.fired < fault.times]
+        if missed:
+            raise UnfiredFault(f"planned faults that never fired in full: {missed}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.require_fired()
