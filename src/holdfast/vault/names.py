@@ -1,0 +1,59 @@
+"""Names of objects in a vault, and the ids in them."""
+
+import datetime as dt
+import re
+
+import blake3
+
+CONFIG = "config"
+SLOTS = "keys/slots/"
+WRITERS = "keys/writers/"
+EPOCHS = "keys/epochs/"
+PACKS = "packs/"
+INDEX = "index/"
+SESSIONS = "sessions/"
+POINTS = "points/"
+LOGS = "logs/"
+CONDEMNED = "condemned/"
+HOLDS = "holds/"
+
+_PACK = re.compile(r"packs/([0-9a-f]{2})/([0-9a-f]{32})-([0-9a-f]{64})\Z")
+
+
+def slot(slot_id: str) -> str:
+    return f"{SLOTS}{slot_id}"
+
+
+def writer(writer_id: str) -> str:
+    return f"{WRITERS}{writer_id}"
+
+
+def epoch(scope: str, number: int) -> str:
+    return f"{EPOCHS}{scope}/{number:04x}"
+
+
+def pack(pack_id: bytes, digest: bytes) -> str:
+    text = pack_id.hex()
+    return f"{PACKS}{text[:2]}/{text}-{digest.hex()}"
+
+
+def parse_pack(name: str) -> tuple[bytes, bytes] | None:
+    """(pack id, BLAKE3 of the object) out of a pack's name, None when it is no pack's name."""
+    match = _PACK.match(name)
+    if match is None or match[1] != match[2][:2]:
+        return None
+    return bytes.fromhex(match[2]), bytes.fromhex(match[3])
+
+
+def session_id(now: dt.datetime, random: bytes) -> str:
+    """32 hex digits: 12 of the start in ms since the epoch, so that ids sort by start, then ``random`` (10 bytes)."""
+    return f"{int(now.timestamp() * 1000):012x}{random[:10].hex()}"
+
+
+def session_start(session: str) -> dt.datetime:
+    return dt.datetime.fromtimestamp(int(session[:12], 16) / 1000, dt.UTC)
+
+
+def tag(identity: bytes, kind: str, name: str) -> str:
+    """16 hex digits that stand for a name of a system or branch without telling it."""
+    return blake3.blake3(f"tag\0{kind}\0{name}".encode("utf-8", "surrogateescape"), key=identity).hexdigest()[:16]

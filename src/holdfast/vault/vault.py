@@ -1,0 +1,131 @@
+"""An open vault: the entry point to its recovery points, logs and keys."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from holdfast.errors import Damaged, Unreachable
+from holdfast.model import Clock
+from holdfast.storage.contract import ObjectMissing, Storage
+from holdfast.vault import config, crypto, names
+from holdfast.vault.envelope import Envelope
+from holdfast.vault.errors import VaultExists, VaultMissing, VaultMixed
+from holdfast.vault.keys.bundle import SCOPE, Bundle
+from holdfast.vault.keys.keyring import Keyring, certify, unlock
+from holdfast.vault.keys.slots import PassphraseCost, Slot
+from holdfast.vault.locations import Locations
+from holdfast.vault.notary import Notary
+from holdfast.vault.text import to_b64
+
+
+class Vault:
+    """Use ``create`` or ``open``. ``locations``, ``notary``, ``clock`` and ``cache`` are for the other modules of this room."""
+
+    def __init__(self, locations: Locations, notary: Notary, clock: Clock, cache: Path) -> None:
+        self.locations = locations
+        self.notary = notary
+        self.clock = clock
+        self.cache = cache / notary.vault.hex()
+
+    @classmethod
+    def create(
+        cls,
+        storages: Sequence[Storage],
+        secret: str,
+        *,
+        clock: Clock,
+        cache: Path,
+        label: str = "",
+        random: crypto.Random = crypto.SYSTEM_RANDOM,
+        cost: PassphraseCost | None = None,
+    ) -> tuple["Vault", str]:
+        """A new vault in every storage; returns it and the recovery key, which is stored nowhere and cannot be shown again.
+
+        Raises VaultExists when a storage already holds one. The keys come first and ``config`` last: it alone makes the location a vault.
+        """
+        locations = Locations(storages)
+        for storage in storages:
+            if storage.head(names.CONFIG) is not None:
+                raise VaultExists(f"{storage.url} already holds a vault.", hint="Open it, or name an empty location.", url=storage.url)
+        bundle = Bundle.new(random)
+        notary = Notary(bundle, locations.get, random)
+        now = clock.now()
+        assert bundle.writer is not None
+        certify(locations, notary, bundle.writer, label, now)
+        number, epoch = bundle.epoch()
+        name = names.epoch(SCOPE, number)
+        locations.put(name, [notary.make(name, "epoch", now, {"scope": SCOPE, "epoch": number, "public": to_b64(epoch.public)})])
+        keyring = Keyring(locations, notary, cost)
+        keyring.add(secret, label=label, now=now)
+        recovery = keyring.new_key("recovery", now=now)
+        locations.put(names.CONFIG, [config.make(notary, now)])
+        return cls(locations, notary, clock, cache), recovery.text
+
+    @classmethod
+    def open(
+        cls, storages: Sequence[Storage], secret: str, *, clock: Clock, cache: Path, random: crypto.Random = crypto.SYSTEM_RANDOM
+    ) -> "Vault":
+        """The vault that the storages hold. ``secret``: a passphrase, the recovery key or a file key; ``cache``: a folder that may be lost.
+
+        Raises VaultMissing, VaultMixed, FormatNewer, WrongKey, ObjectDamaged, Unreachable.
+        """
+        locations = Locations(storages)
+        parsed = cls._config(locations)
+        bundle, _ = unlock(locations, bytes.fromhex(str(parsed.clear["vault"])), secret)
+        config.verify(parsed, bundle)
+        return cls(locations, Notary(bundle, locations.get, random), clock, cache)
+
+    @staticmethod
+    def _config(locations: Locations) -> Envelope:
+        found: list[tuple[Storage, Envelope]] = []
+        wrong: list[Exception] = []
+        for storage in locations.storages:
+            try:
+                found.append((storage, config.parse(storage.get(names.CONFIG))))
+            except ObjectMissing:
+                continue
+            except (Damaged, Unreachable) as error:
+                wrong.append(error)
+        if not found and wrong:
+            raise wrong[0]
+        if not found:
+            urls = ", ".join(storage.url for storage in locations.storages)
+            raise VaultMissing(f"There is no vault in {urls}.", hint="Check the address, or make one with 'holdfast init'.", urls=urls)
+        for storage, other in found[1:]:
+            if other.clear["vault"] != found[0][1].clear["vault"]:
+                raise VaultMixed(
+                    f"{storage.url} and {found[0][0].url} hold different vaults.",
+                    hint="Name only locations of one vault together; copy a vault with 'holdfast vault copy'.",
+                )
+        return found[0][1]
+
+    @property
+    def id(self) -> str:
+        """32 hex digits."""
+        return self.notary.vault.hex()
+
+    @property
+    def role(self) -> str:
+        """What the key that opened the vault may do: owner, reader or writer."""
+        return self.notary.bundle.role
+
+    @property
+    def keys(self) -> Keyring:
+        return Keyring(self.locations, self.notary)
+
+    def slots(self) -> list[Slot]:
+        return self.keys.list()
+
+    def now(self) -> dt.datetime:
+        return self.clock.now()
+
+    def close(self) -> None:
+        """Close the storages."""
+        self.locations.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
