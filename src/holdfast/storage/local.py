@@ -167,10 +167,12 @@ class LocalStorage:
             self._make_folder(parent)
             with contextlib.suppress(FileExistsError):
                 self._files.mkdir(folder)
-        except OSError:
+        except OSError as error:
             # A read-only or foreign parent is no matter where the folder is there already.
-            if not stat.S_ISDIR(self._files.stat(folder).st_mode):
-                raise
+            try:
+                self._files.stat(folder)
+            except OSError:
+                raise error from None
         if folder.startswith(f"{self.root}/"):
             self._make_folder(parent)
         # Also for a folder that was there: its maker may have died before syncing its name.
