@@ -5,6 +5,7 @@ The vault satisfies the ports structurally (``systems`` and ``vault`` do not imp
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,7 +51,8 @@ class StoredEntry(Protocol):
 
 class CaptureWriter(Protocol):
     """An open session that can become one recovery point. Not thread-safe itself; its workers are. Use as a context manager: leaving it
-    without ``commit`` aborts (what was uploaded stays for the next try to reuse, and for prune)."""
+    without ``commit`` aborts (what was uploaded stays for the next try to reuse, and for prune).
+    """
 
     session: str
 
@@ -59,7 +61,14 @@ class CaptureWriter(Protocol):
         """The point whose content is reused; None for a full one."""
         ...
 
-    def add(self, entry: Entry, content: Source | Buffer | None = None, *, inspect: Inspect | None = None, changed: Sequence[tuple[int, int]] | None = None) -> None:
+    def add(
+        self,
+        entry: Entry,
+        content: Source | Buffer | None = None,
+        *,
+        inspect: Inspect | None = None,
+        changed: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
         """Queue one entry. Returns soon; blocks only when the workers are behind.
 
         ``content`` None for folders and links. ``changed``: byte ranges (start, end) that may differ from the base's file of the same path; what lies outside
@@ -129,7 +138,9 @@ class PointReader(Protocol):
         """The whole content of a small file (refuses over 64 MiB)."""
         ...
 
-    def extract(self, wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]], *, delta: bool = False, progress: Progress | None = None) -> "Extracted":
+    def extract(
+        self, wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]], *, delta: bool = False, progress: Progress | None = None
+    ) -> "Extracted":
         """Write the content of many files at full speed, every chunk's identity checked. ``delta`` asks each target for what exists and fetches only what differs."""
         ...
 
@@ -249,4 +260,181 @@ class System(Protocol):
 
     def capture(self, writer: CaptureWriter, progress: Progress) -> RecoveryPoint:
         """Take one recovery point; incremental when ``writer.base`` is set and usable."""
+        ...
+
+
+# ---------------------------------------------------------------- recovery: what a system offers to those who get it back
+
+
+class History(Protocol):
+    """Everything the vault holds of one system, read only."""
+
+    def points(self) -> Sequence[RecoveryPoint]:
+        """Committed points, in order of commit."""
+        ...
+
+    def open(self, point: str) -> PointReader: ...
+
+    def logs(self) -> LogStore: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a restore will be refused: an error's code, message and hint."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSpan:
+    """Log to be replayed, in bytes of the branch's positions."""
+
+    branch: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore would do: data, made before anything is written.
+
+    ``until`` is the target in words with the instant understood; ``place`` the system's coordinate where the recovered state will lie
+    (JSON-ready); ``bytes`` of the point and ``log_bytes`` to replay; ``needed`` and ``free`` bytes where it goes (None: unknown).
+    ``obstacles`` stand in the way: running the plan raises the first. ``detail`` is the system's own and goes back to it.
+    """
+
+    system: str
+    kind: str
+    point: RecoveryPoint
+    until: str
+    place: Mapping[str, Any]
+    into: Path
+    mode: str
+    bytes: int
+    log_bytes: int
+    logs: tuple[LogSpan, ...] = ()
+    needed: int = 0
+    free: int | None = None
+    steps: tuple[str, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    warnings: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    detail: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restore that was done and is durable. ``reached``: the coordinate where the data stands (JSON-ready), ``clocks`` seconds by phase
+    (``prepare restore replay``), ``connection`` how to reach a server that was left running (no secret in it), ``notes`` what to know.
+    """
+
+    into: Path
+    reached: Mapping[str, Any]
+    clocks: Mapping[str, float]
+    extracted: Extracted
+    log_bytes: int = 0
+    connection: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Structural:
+    """One finding of a structural check. ``state``: passed, failed, skipped (never counted as passed)."""
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+class Isolated(Protocol):
+    """A running throw-away copy, or a read-only view of the source: what validation looks at."""
+
+    @property
+    def reached(self) -> Mapping[str, Any]: ...
+
+    @property
+    def connection(self) -> str: ...
+
+    def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
+        """Rows of one read-only statement in the system's language."""
+        ...
+
+    def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
+        """The system's own structural checks, and a full scan."""
+        ...
+
+    def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
+        """Content hashes by name of the thing (table), exact and independent of order; {} when nothing matches. JSON-ready values."""
+        ...
+
+    def differences(self, other: "Isolated", name: str, limit: int = 5) -> Mapping[str, Any]:
+        """Where two copies of one thing differ: how many, and examples of the keys."""
+        ...
+
+
+class Recoverable(Protocol):
+    """A system that can be returned to a moment of its history."""
+
+    name: str
+    kind: str
+
+    def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
+        """What is written behind ``--to``, understood: for ``RestoreRequest.until``. Raises a Usage error."""
+        ...
+
+    def plan_restore(self, history: History, request: RestoreRequest) -> RestorePlan:
+        """Look and decide; write nothing. Raises when no way leads to the target."""
+        ...
+
+    def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
+        """Do it. Raises the plan's first obstacle; never reports success before everything is durable."""
+        ...
+
+    def isolate(
+        self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
+    ) -> AbstractContextManager[Isolated]:
+        """A running copy at a moment, torn down on leaving; after a kill by the next use at the latest."""
+        ...
+
+    def source(self, on: str | None = None) -> AbstractContextManager[Isolated]:
+        """The protected system itself, read only, for comparison. ``on``: a named member such as 'standby'."""
+        ...
+
+    def sweep(self) -> Sequence[str]:
+        """Tear down what killed processes left; returns what was removed."""
+        ...
+
+
+class Searchable(Protocol):
+    """A system whose history can be searched moment by moment."""
+
+    def moments(self, history: History, since: Mapping[str, Any], until: Mapping[str, Any]) -> "Sequence[Moment]":
+        """The places at which the content may have changed, in order; cheap."""
+        ...
+
+    def walk(self, history: History, options: Mapping[str, Any], progress: Progress) -> "AbstractContextManager[Walker]": ...
+
+    def dropped(self, name: str) -> tuple[str, str | None]:
+        """(statement that returns true while the table is there, database)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place in history: ``position`` orders it, ``until`` leads there, ``shown`` is its coordinate."""
+
+    position: int
+    until: Mapping[str, Any]
+    shown: Mapping[str, Any]
+
+
+class Walker(Protocol):
+    """Opens moment after moment, reusing what it has."""
+
+    def at(self, moment: Moment) -> AbstractContextManager[Isolated]: ...
+
+    def keep(self, moment: Moment) -> None:
+        """The search goes on only behind this moment: what was opened for it may serve as the new beginning."""
         ...
