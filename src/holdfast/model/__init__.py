@@ -1,7 +1,8 @@
 """The vocabulary as frozen types, shared by every room. Standard library and pydantic only."""
 
 from holdfast.model.entry import Entry
+from holdfast.model.increment import Extracted, Increment
 from holdfast.model.ports import Clock, Progress, Silent, SystemClock
 from holdfast.model.recovery_point import Finding, RecoveryPoint, Totals
 
-__all__ = ["Clock", "Entry", "Finding", "Progress", "RecoveryPoint", "Silent", "SystemClock", "Totals"]
+__all__ = ["Clock", "Entry", "Extracted", "Finding", "Increment", "Progress", "RecoveryPoint", "Silent", "SystemClock", "Totals"]

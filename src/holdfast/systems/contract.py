@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from holdfast.model import Entry, Finding, Progress, RecoveryPoint
+from holdfast.model import Entry, Extracted, Finding, Increment, Progress, RecoveryPoint
 
 Buffer = bytes | bytearray | memoryview
 
@@ -145,28 +145,7 @@ class PointReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
-    """``written`` and ``kept`` bytes (kept: already right in a delta restore), ``fetched`` bytes from the location."""
-
-    files: int = 0
-    written: int = 0
-    kept: int = 0
-    fetched: int = 0
-
-
 # ---------------------------------------------------------------- logs
-
-
-@dataclass(frozen=True, slots=True)
-class Increment:
-    """One stored piece of a log. Positions are bytes of the log (PostgreSQL: LSN). ``meta`` is JSON-ready and belongs to the system; {} until read."""
-
-    start: int
-    end: int
-    name: str
-    stored_at: dt.datetime
-    size: int = 0
 
 
 class LogWriter(Protocol):
@@ -196,6 +175,17 @@ class LogReader(Protocol):
     def meta(self, increment: Increment) -> Mapping[str, Any]: ...
 
     def read(self, increment: Increment) -> bytes: ...
+
+    def stream(self, start: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """(position, bytes) without gap or overlap from ``start`` to ``end`` (None: as far as the log reaches), read ahead in threads.
+
+        Raises LogGap, naming what is missing, where the log does not join or ends before ``end``.
+        """
+        ...
+
+    def coverage(self, start: int = 0) -> Sequence[tuple[int, int]]:
+        """The ranges (start, end) that are there from ``start`` on, joined; more than one means gaps."""
+        ...
 
 
 class LogStore(Protocol):
