@@ -2,7 +2,6 @@
 
 import hashlib
 import lzma
-import os
 import shutil
 import tarfile
 import tempfile
@@ -37,7 +36,7 @@ def install(version: Version) -> Outcome:
         if problem:
             return Outcome(name, there=False, detail=problem)
         _unpack(jar, Path(scratch, "files"))
-        os.rename(Path(scratch, "files"), target)
+        Path(scratch, "files").rename(target)
     return Outcome(name, there=True, detail=str(target / "bin"))
 
 
