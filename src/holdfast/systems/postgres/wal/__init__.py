@@ -1,0 +1,1 @@
+"""What is in the WAL, and which of it a vault holds: records, timelines, coverage."""
