@@ -1,0 +1,1 @@
+"""What the tests hold the house itself to."""
