@@ -1,0 +1,38 @@
+"""The whole file."""
+
+from pydantic import Field, SkipValidation
+
+from holdfast.plan.shape.base import Part
+from holdfast.plan.shape.operations import Channel, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
+from holdfast.plan.shape.promise import Tier
+from holdfast.plan.shape.systems import SystemSpec
+from holdfast.plan.shape.types import Name, Text, Texts, TimeZone
+from holdfast.plan.shape.vault import VaultPart
+
+Scalar = str | int | float | bool
+
+
+class Document(Part):
+    """A continuity plan after includes were merged, variables filled in and defaults applied.
+
+    Each of ``defaults`` and ``systems`` is checked by the model of its kind (``checks.validate``), so that a plan builds no model that
+    it does not use.
+    """
+
+    platform: Name
+    include: Texts = Field((), description="files or globs beside this one, read first; later files win")
+    vars: dict[str, Scalar] = Field(default_factory=dict, description="values for ${name} anywhere; --set name=value replaces them")
+    timezone: TimeZone = "UTC"
+    vault: VaultPart
+    tiers: dict[Name, Tier] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=Limits)
+    windows: Windows = Field(default_factory=Windows)
+    sandbox: Sandbox | None = None
+    defaults: dict[str, SkipValidation[SystemSpec]] = Field(default_factory=dict, description="by kind of system")
+    systems: dict[Name, SkipValidation[SystemSpec]] = Field(default_factory=dict)
+    flows: tuple[Flow, ...] = ()
+    quiesce: Quiesce = Field(default_factory=Quiesce)
+    prices: Prices | None = None
+    people: dict[Name, Person] = Field(default_factory=dict)
+    channels: dict[Name, Channel] = Field(default_factory=dict)
+    runbooks: Text | None = None

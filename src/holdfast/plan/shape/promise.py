@@ -1,0 +1,74 @@
+"""What is promised for a system, and how it is kept. A tier holds one; a system may override any key of its tier."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from holdfast.plan.shape.base import Part
+from holdfast.plan.shape.types import Duration, Name, When, one_or_many
+
+EVERYWHERE = "*"
+
+
+def _by_location(value: Any) -> Any:
+    return value if isinstance(value, dict) else {EVERYWHERE: value}
+
+
+def _as_written(value: dict[str, Any]) -> Any:
+    from holdfast.plan.values.units import format_duration
+
+    texts = {name: format_duration(duration) for name, duration in value.items()}
+    return texts.get(EVERYWHERE, texts)
+
+
+_DURATION_SCHEMA: dict[str, Any] = {"type": ["string", "integer"], "description": "a duration: 5s 15m 4h 2d"}
+Rpo = Annotated[
+    dict[str, Duration],
+    BeforeValidator(_by_location),
+    PlainSerializer(_as_written),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "object", "additionalProperties": _DURATION_SCHEMA}]}),
+]
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+class Keep(Part):
+    """Retention: each rule keeps the newest point of each of its last N calendar periods that hold one; ``within`` keeps all that young."""
+
+    last: Count | None = None
+    hourly: Count | None = None
+    daily: Count | None = None
+    weekly: Count | None = None
+    monthly: Count | None = None
+    yearly: Count | None = None
+    within: Duration | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not any(getattr(self, name) is not None for name in type(self).model_fields)
+
+
+class Verify(Part):
+    """How often each depth of proof is due: the vault's structure, a restore with checks, a sample compared with the source."""
+
+    structure: When | None = None
+    restore: When | None = None
+    spot_check: When | None = None
+
+
+class Promise(Part):
+    """RPO, RTO and MTD with the schedule, retention and places that keep them. Absent keys are decided elsewhere (the tier, or nothing)."""
+
+    rpo: Rpo | None = Field(None, description="at most this much is lost: one value, or one for each location")
+    rto: Duration | None = Field(None, description="back within this")
+    mtd: Duration | None = Field(None, description="the longest the business can bear")
+    backup: When | None = Field(None, description="when recovery points are taken")
+    continuous: bool | None = Field(None, strict=True, description="follow the log between backups")
+    verify: Verify | None = None
+    drill: When | None = None
+    keep: Keep | None = None
+    locations: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] | None = None
+    min_copies: Count | None = Field(None, description="a point counts as protected only in this many locations")
+
+
+class Tier(Promise):
+    """A criticality and its promise."""

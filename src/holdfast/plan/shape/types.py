@@ -1,0 +1,95 @@
+"""Field types of the plan: text in the file, typed values in the program, text again when shown."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
+
+from holdfast.plan.errors import BadValue
+from holdfast.plan.values import cron, units, windows
+from holdfast.plan.values.secret import holds_password
+
+
+def _text(value: Any) -> str:
+    return str(value)
+
+
+def _schema(description: str, pattern: str | None = None, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, **({"pattern": pattern} if pattern else {}), **more})
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def one_or_many(value: Any) -> Any:
+    """A single value where a list may stand."""
+    return _several(value)
+
+
+_VARIABLE = r"^\$\{.*\}$|"
+_DURATION = _VARIABLE + r"^0$|^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
+_SIZE = _VARIABLE + r"^[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB|PiB)$"
+
+Duration = Annotated[
+    dt.timedelta,
+    PlainValidator(units.parse_duration),
+    PlainSerializer(units.format_duration),
+    WithJsonSchema({"type": ["string", "integer"], "description": "a duration: 5s 15m 4h 2d", "pattern": _DURATION}),
+]
+Size = Annotated[int, PlainValidator(units.parse_size), PlainSerializer(units.format_size), _schema("a size: 512MiB 50GiB 2TiB", _SIZE)]
+Rate = Annotated[
+    int, PlainValidator(units.parse_rate), PlainSerializer(units.format_rate), _schema("bytes a second: 400MiB/s", _SIZE[:-1] + "/s$")
+]
+When = Annotated[
+    cron.Schedule,
+    PlainValidator(cron.parse_schedule),
+    PlainSerializer(_text),
+    _schema("cron's five fields, or hourly, daily, weekly, monthly, quarterly, yearly", examples=["0 */6 * * *", *cron.WORDS]),
+]
+DayWindow = Annotated[
+    windows.Window, PlainValidator(windows.parse_window), PlainSerializer(_text), _schema("times of day: 20:00-06:00, Mon-Fri 08-19")
+]
+DateRange = Annotated[windows.Freeze, PlainValidator(windows.parse_freeze), PlainSerializer(_text), _schema("dates: 2026-11-27/2026-11-30")]
+
+
+def _zone(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadValue(f"'{value}' is no time zone", hint="write a name such as Europe/Berlin or UTC")
+    cron.zone(value)
+    return value
+
+
+def _url(schemes: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadValue("a URL belongs here", hint=f"write {schemes[0]}://…")
+        if holds_password(value):
+            raise BadValue(
+                "a URL with a password in it (it is not repeated here)", hint="leave the password out; give credentials by reference"
+            )
+        scheme = urlsplit(value).scheme
+        if scheme not in schemes:
+            raise BadValue(f"'{value}' is no URL that works here", hint=f"begin with {' or '.join(f'{known}://' for known in schemes)}")
+        if scheme == "file" and not urlsplit(value).path.startswith("/"):
+            raise BadValue(f"'{value}' names no absolute folder", hint="write file:///absolute/path")
+        return value
+
+    return check
+
+
+def url(*schemes: str) -> Any:
+    """The pydantic annotation of a URL that begins with one of ``schemes`` and holds no password."""
+    return Annotated[str, PlainValidator(_url(schemes)), _schema(f"a URL: {', '.join(schemes)}")]
+
+
+TimeZone = Annotated[str, PlainValidator(_zone), _schema("an IANA time zone: Europe/Berlin")]
+HttpUrl = Annotated[str, PlainValidator(_url(("http", "https"))), _schema("an http or https URL")]
+BucketUrl = Annotated[
+    str, PlainValidator(_url(("s3", "file", "gs", "az"))), _schema("where objects rest: s3://bucket/prefix or file:///folder")
+]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_several), WithJsonSchema({"type": ["array", "string"], "items": {"type": "string"}})]

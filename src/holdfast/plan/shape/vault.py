@@ -1,0 +1,66 @@
+"""The vault's part of the plan: key, locations, scopes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from holdfast.plan.shape.base import Part
+from holdfast.plan.shape.types import BucketUrl, HttpUrl, Name, Text
+from holdfast.plan.values.secret import SecretRef
+
+
+class Tls(Part):
+    """Certificates in PEM files. ``ca`` replaces the system's authorities; ``cert`` and ``key`` are for mutual TLS."""
+
+    ca: Text | None = None
+    cert: Text | None = None
+    key: Text | None = None
+
+
+class Credentials(Part):
+    """Of an S3-compatible store: a profile of the AWS configuration, or keys by reference. Without either, the usual chain applies."""
+
+    profile: Text | None = None
+    access_key_id: SecretRef | None = None
+    secret_access_key: SecretRef | None = None
+    session_token: SecretRef | None = None
+
+
+class Lock(Part):
+    """Object lock: what is written cannot be destroyed for ``days``. In ``compliance`` not even with the account's keys."""
+
+    mode: Literal["compliance", "governance"] = "compliance"
+    days: Annotated[int, Field(ge=1, le=36500, strict=True)]
+
+
+class Endpoint(Part):
+    """How an S3-compatible store is reached. ``path_style`` puts the bucket into the path (most stores other than AWS)."""
+
+    endpoint: HttpUrl | None = None
+    region: Text | None = None
+    credentials: Credentials | None = None
+    tls: Tls | None = None
+    path_style: bool | None = Field(None, strict=True)
+
+
+class Location(Endpoint):
+    """One place that holds the whole vault."""
+
+    name: Name
+    url: BucketUrl
+    failure_domain: Text | None = None
+    lock: Lock | None = None
+
+
+class Scope(Part):
+    """Systems with a key of their own: destroy it, and their history is erased for good."""
+
+    key: SecretRef
+
+
+class VaultPart(Part):
+    """Where recovery points rest, and the key that opens them. Locations are written in this order."""
+
+    key: SecretRef
+    locations: Annotated[tuple[Location, ...], Field(min_length=1)]
+    scopes: dict[Name, Scope] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The small languages inside a plan: durations, sizes, schedules, windows, secret references."""
