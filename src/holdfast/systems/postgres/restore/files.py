@@ -1,0 +1,141 @@
+"""Writing restored files: the vault's reader calls these from several threads."""
+
+import ctypes
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from holdfast.model import Entry
+from holdfast.systems.postgres.binaries import Account
+
+MARKER = "holdfast.restoring"
+"""Lies in a directory while a restore is under way; a directory that holds it is not started and not taken for a cluster."""
+
+
+class FileTarget:
+    """One file being written. In a delta restore it offers what lies there already."""
+
+    def __init__(self, path: Path, entry: Entry, who: Account, *, delta: bool) -> None:
+        self._size, self._mode = entry.size, entry.mode & 0o777
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if delta else os.O_EXCL)
+        if delta and path.is_symlink():
+            path.unlink()
+        self._descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+        try:
+            if who.switch:
+                os.fchown(self._descriptor, who.uid, who.gid)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def write(self, offset: int, data: memoryview) -> None:
+        done = 0
+        while done < len(data):
+            done += os.pwrite(self._descriptor, data[done:], offset + done)
+
+    def existing(self, offset: int, buffer: memoryview) -> int:
+        return os.preadv(self._descriptor, [buffer], offset)
+
+    def close(self) -> None:
+        try:
+            if os.fstat(self._descriptor).st_size != self._size:
+                os.ftruncate(self._descriptor, self._size)
+            os.fchmod(self._descriptor, self._mode or 0o600)
+        finally:
+            os.close(self._descriptor)
+
+
+def write_file(path: Path, content: bytes | str, who: Account, mode: int = 0o600) -> None:
+    """Write a small file by way of a temporary one, fsynced and renamed, so that it is whole or not there."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(path.name + ".holdfast")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if who.switch:
+            os.fchown(descriptor, who.uid, who.gid)
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, durable; fine when there is none."""
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync_folder(path.parent)
+
+
+def sync_filesystems(paths: Iterable[Path]) -> None:
+    """Everything written to the file systems that hold ``paths`` is durable when this returns (Linux: syncfs(2), which reports write errors).
+
+    Where there is no syncfs, every file below is fsynced.
+    """
+    seen: set[int] = set()
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    for path in paths:
+        device = path.stat().st_dev
+        if call is None:
+            _sync_each(path)
+            continue
+        if device in seen:
+            continue
+        seen.add(device)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if call(descriptor) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(path))
+        finally:
+            os.close(descriptor)
+
+
+def _sync_each(top: Path) -> None:
+    for folder, _, files in os.walk(top):
+        for name in files:
+            path = Path(folder, name)
+            if path.is_symlink():
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(Path(folder))
+
+
+def make_folder(path: Path, who: Account, mode: int = 0o700) -> None:
+    """Create a folder for the account; parents that are missing are made passable, so that the account reaches it. Fine when it is there."""
+    if path.is_dir() and not path.is_symlink():
+        path.chmod(mode)
+        who.own(path)
+        return
+    if not path.parent.exists():
+        make_folder(path.parent, who, 0o755)
+    path.mkdir(mode=mode)
+    path.chmod(mode)
+    who.own(path)
+
+
+def clear(path: Path) -> None:
+    """Remove everything inside a folder, not the folder."""
+    for inside in path.iterdir():
+        if inside.is_dir() and not inside.is_symlink():
+            shutil.rmtree(inside)
+        else:
+            inside.unlink()

@@ -1,0 +1,309 @@
+"""Carries out a planned restore: files, WAL, configuration, control file last, everything synced; then, where asked, recovery."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from holdfast import errors as families
+from holdfast.errors import HoldfastError
+from holdfast.model import Clock, Extracted, Progress
+from holdfast.systems.contract import History, PointReader, Restored, RestorePlan, StoredEntry
+from holdfast.systems.contract import Target as FileSink
+from holdfast.systems.postgres import controlfile
+from holdfast.systems.postgres.binaries import Account, Binaries
+from holdfast.systems.postgres.controlfile import ControlFile
+from holdfast.systems.postgres.faults import ControlFileBad
+from holdfast.systems.postgres.restore import config, errors, ground
+from holdfast.systems.postgres.restore.files import (
+    MARKER,
+    FileTarget,
+    clear,
+    make_folder,
+    remove_file,
+    sync_filesystems,
+    sync_folder,
+    write_file,
+)
+from holdfast.systems.postgres.restore.plan import Detail
+from holdfast.systems.postgres.restore.recover import Recovery, recover
+from holdfast.systems.postgres.restore.settings import choose_port, choose_shared_buffers, socket_rule
+from holdfast.systems.postgres.restore.wal import place, place_histories
+
+CONTROL = controlfile.PATH
+OUTSIDE = "holdfast/config/"
+_OWN = frozenset(
+    {"backup_label", "tablespace_map", "recovery.signal", "standby.signal", "postmaster.pid", "postmaster.opts", *config.FILES}
+)
+_FRESH = ("pg_wal", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans")
+_FOLDERS = (*_FRESH, "pg_wal/archive_status", "pg_tblspc", "pg_commit_ts", "pg_twophase", "pg_stat", "pg_logical", "base", "global")
+
+
+@dataclass
+class Work:
+    """One restore under way."""
+
+    plan: RestorePlan
+    detail: Detail
+    reader: PointReader
+    history: History
+    who: Account
+    clock: Clock
+    progress: Progress
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def data(self) -> Path:
+        return self.plan.into
+
+
+def restore(
+    plan: RestorePlan, history: History, progress: Progress, *, clock: Clock, who: Account, binaries: Callable[[int], Binaries]
+) -> Restored:
+    """Do what ``plan`` says. Raises its first obstacle; a killed or failed restore leaves a directory that cannot be started and that --delta completes."""
+    detail: Detail = plan.detail
+    began = clock.monotonic()
+    _refuse(plan, who)
+    # Found before anything is written: a restore that could not be started afterwards is better refused now.
+    programs = binaries(detail.major) if detail.options.start else None
+    progress.phase("prepare")
+    work = Work(plan, detail, history.open(plan.point.id), history, who, clock, progress)
+    if detail.aside is not None:
+        plan.into.rename(detail.aside)
+        sync_folder(plan.into.parent)
+        progress.note(f"moved {plan.into} aside to {detail.aside}")
+        work.notes.append(f"The damaged cluster lies in {detail.aside}.")
+    with _claimed(work):
+        clocks = {"prepare": clock.monotonic() - began}
+        began = clock.monotonic()
+        extracted = _files(work)
+        progress.phase("WAL", plan.log_bytes)
+        log_bytes = place(detail.reach, history.logs(), plan.into / "pg_wal", detail.segment_size, who, progress)
+        place_histories(detail.reach, detail.holdings, plan.into / "pg_wal", who)
+        _finish(work)
+        clocks["restore"] = clock.monotonic() - began
+    reached: Mapping[str, object] = plan.place
+    connection = None
+    if programs is not None:
+        began = clock.monotonic()
+        outcome = recover(_recovery(work, programs))
+        clocks["replay"] = clock.monotonic() - began
+        reached, connection = outcome.reached, outcome.instance.dsn()
+        work.notes += outcome.notes
+    return Restored(plan.into, reached, clocks, extracted, log_bytes, connection, tuple(work.notes))
+
+
+def _recovery(work: Work, programs: Binaries) -> Recovery:
+    return Recovery(work.data, programs, work.who, work.detail.reach, work.detail.target, work.detail.options, work.clock, work.progress)
+
+
+def _refuse(plan: RestorePlan, who: Account) -> None:
+    """The plan's obstacles, and those that came up since it was made."""
+    detail: Detail = plan.detail
+    now = ground.look(plan.into, detail.reach.base.system_identifier, detail.options, who)
+    for one in (*plan.obstacles, *now):
+        raise _error(one.code)(one.message, hint=one.hint, directory=str(plan.into))
+
+
+def _error(code: str) -> type[HoldfastError]:
+    kinds = (value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, HoldfastError))
+    return next((kind for kind in kinds if kind.code == code), families.Refused)
+
+
+@contextlib.contextmanager
+def _claimed(work: Work) -> Iterator[None]:
+    """The marker file, locked: the directory is no cluster until the marker is gone, and two restores never write one directory."""
+    make_folder(work.data, work.who)
+    path = work.data / MARKER
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise errors.DirectoryRunning(
+                f"Another restore is writing {work.data}.", hint="Wait for it, or choose another directory."
+            ) from error
+        about = {"point": work.plan.point.id, "until": work.plan.until, "system_identifier": work.detail.reach.base.system_identifier}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(about).encode(), 0)
+        os.fsync(descriptor)
+        sync_folder(work.data)
+        remove_file(work.data / CONTROL)
+        yield
+        remove_file(path)
+    except OSError as error:
+        if error.errno in (28, 122):
+            raise errors.NoRoom(
+                f"No room left while writing {work.data}: {error.strerror}.",
+                hint=f"Make room and go on with --delta, or remove {work.data}.",
+            ) from error
+        raise errors.RestoreDenied(
+            f"{error.strerror}: {error.filename or work.data}", hint="Nothing there can be started yet; --delta goes on."
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+def _place_of(work: Work, path: str) -> Path:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts:
+        raise errors.NotRestorable(f"The point holds the path {path!r}, which leads out of the directory.")
+    if parts[0] == "pg_tblspc" and len(parts) > 1:
+        for one in work.detail.tablespaces:
+            if parts[1] == str(one.oid):
+                return one.into.joinpath(*parts[2:])
+        raise errors.NotRestorable(f"The point holds files of tablespace {parts[1]}, which it does not name.")
+    return work.data.joinpath(*parts)
+
+
+def _files(work: Work) -> Extracted:
+    delta = work.plan.mode == "delta"
+    _folders(work, delta=delta)
+    known: set[Path] = set()
+    made: set[Path] = set()
+
+    def wanted() -> Iterator[tuple[StoredEntry, Callable[[], FileSink]]]:
+        for stored in work.reader.entries():
+            entry = stored.entry
+            if entry.path in _OWN or entry.path == CONTROL or entry.path.startswith("holdfast/"):
+                continue
+            place = _place_of(work, entry.path)
+            if entry.kind == "dir":
+                if len(PurePosixPath(entry.path).parts) == 2 and entry.path.startswith("pg_tblspc/"):
+                    continue
+                _folder(work, place, made)
+                known.add(place)
+            elif entry.kind == "symlink":
+                if not entry.path.startswith("pg_tblspc/"):
+                    work.notes.append(f"The link {entry.path} -> {entry.target} was left out: it may lead to the source's files.")
+            else:
+                _folder(work, place.parent, made)
+                known.add(place)
+                yield stored, lambda place=place, entry=entry: FileTarget(place, entry, work.who, delta=delta)  # type: ignore[misc]
+
+    work.progress.phase("files", work.plan.bytes)
+    extracted = work.reader.extract(wanted(), delta=delta, progress=work.progress)
+    if delta:
+        _remove_others(work, known)
+    return extracted
+
+
+def _folder(work: Work, path: Path, made: set[Path]) -> None:
+    if path not in made:
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            path.unlink()
+        make_folder(path, work.who)
+        made.add(path)
+
+
+def _folders(work: Work, *, delta: bool) -> None:
+    if delta:
+        for name in _OWN:
+            (work.data / name).unlink(missing_ok=True)
+        for name in _FRESH:
+            folder = work.data / name
+            if folder.is_symlink():
+                folder.unlink()
+            elif folder.is_dir():
+                clear(folder)
+    for name in _FOLDERS:
+        make_folder(work.data / name, work.who)
+    for one in work.detail.tablespaces:
+        make_folder(one.into, work.who)
+        link = work.data / "pg_tblspc" / str(one.oid)
+        if link.is_symlink() or link.exists():
+            if link.is_symlink() and os.readlink(link) == str(one.into):
+                continue
+            link.unlink()
+        link.symlink_to(one.into)
+        if work.who.switch:
+            os.lchown(link, work.who.uid, work.who.gid)
+
+
+def _remove_others(work: Work, known: set[Path]) -> None:
+    """In a delta restore: what the point does not hold goes, or PostgreSQL might take it for its own."""
+    spared = {work.data / name for name in (*_FOLDERS, MARKER)} | {one.into for one in work.detail.tablespaces}
+    spared |= {work.data / "pg_tblspc" / str(one.oid) for one in work.detail.tablespaces}
+    for top in (work.data, *(one.into for one in work.detail.tablespaces)):
+        for folder, folders, files in os.walk(top, topdown=False):
+            here = Path(folder)
+            for name in (*files, *(name for name in folders if (here / name).is_symlink())):
+                path = here / name
+                if path not in known and path not in spared:
+                    path.unlink()
+            if here not in known and here not in spared and here != top and not any(here.iterdir()):
+                here.rmdir()
+
+
+def _sources(work: Work) -> config.Sources:
+    files = {}
+    for name in config.FILES:
+        for path in (name, OUTSIDE + name):
+            stored = work.reader.find(path)
+            if stored is not None and stored.entry.kind == "file":
+                files[name] = work.reader.read(stored).decode("utf-8", "replace")
+    for stored in work.reader.entries(OUTSIDE):
+        if stored.entry.kind == "file":
+            files.setdefault(stored.entry.path.removeprefix(OUTSIDE).replace("/", "_"), work.reader.read(stored).decode("utf-8", "replace"))
+    facts = work.plan.point.facts
+    preload = facts.get("preload_libraries") or ()
+    return config.Sources(files, facts.get("settings") or {}, preload.split(",") if isinstance(preload, str) else preload)
+
+
+def _small(work: Work, path: str) -> bytes:
+    stored = work.reader.find(path)
+    if stored is None:
+        raise errors.NotRestorable(
+            f"Point {work.plan.point.id} holds no {path}: it is not a base backup.", hint="Choose another point: holdfast points"
+        )
+    return work.reader.read(stored)
+
+
+def _finish(work: Work) -> None:
+    """Configuration, the label that says where recovery begins, a sync of all, and at the very end the control file."""
+    control_bytes = _small(work, CONTROL)
+    try:
+        control = controlfile.parse(control_bytes)
+    except ControlFileBad as error:
+        raise errors.NotRestorable(f"Point {work.plan.point.id}: {error.message}", hint="Choose another point: holdfast points") from error
+    label = _small(work, "backup_label")
+    work.progress.phase("sync")
+    configure(work, control)
+    write_file(work.data / "backup_label", label, work.who)
+    signal = "standby.signal" if work.detail.options.role.standby else "recovery.signal"
+    write_file(work.data / signal, b"", work.who)
+    if work.detail.options.durable:
+        sync_filesystems([work.data, *(one.into for one in work.detail.tablespaces)])
+    write_file(work.data / CONTROL, control_bytes, work.who)
+
+
+def configure(work: Work, control: ControlFile) -> None:
+    """Write the harmless configuration, and keep the source's beside."""
+    source = _sources(work)
+    options = work.detail.options
+    port = choose_port(options.port, source.value("port"))
+    values = config.settings(
+        control,
+        source,
+        port=port,
+        shared_buffers=options.shared_buffers or choose_shared_buffers(source.value("shared_buffers")),
+        overrides=options.settings,
+    )
+    folder, rule = socket_rule(work.data)
+    values["unix_socket_directories"] = folder
+    kept = work.data / config.HANDOVER
+    make_folder(kept, work.who)
+    for name, text in source.files.items():
+        write_file(kept / name, text, work.who)
+    about = {"point": work.plan.point.id, "until": work.plan.until, "place": dict(work.plan.place)}
+    write_file(kept / "changed.json", config.record(values, source, about), work.who)
+    write_file(work.data / "postgresql.conf", config.render(values), work.who)
+    recovery = config.recovery(work.detail.reach, work.detail.target, options.role)
+    write_file(
+        work.data / "postgresql.auto.conf", "".join(f"{name} = {config.quote(value)}\n" for name, value in recovery.items()), work.who
+    )
+    write_file(work.data / "pg_hba.conf", config.HBA.format(local=rule), work.who)
+    write_file(work.data / "pg_ident.conf", source.files.get("pg_ident.conf", ""), work.who)

@@ -1,0 +1,116 @@
+"""Timelines of one cluster: which stretch of WAL each history is made of, and which histories pass through a position."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from holdfast.systems.postgres import lsn as positions
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """``timeline`` was left at ``lsn``: from there on the next one goes on."""
+
+    timeline: int
+    lsn: int
+
+
+def parse_history(content: bytes) -> tuple[Switch, ...]:
+    """The lines of a timeline history file (PostgreSQL's ``readTimeLineHistory``), oldest first. Raises ValueError."""
+    found = []
+    for line in content.decode("utf-8", "replace").splitlines():
+        text = line.split("#", 1)[0].strip()
+        if not text:
+            continue
+        parts = text.split(None, 2)
+        found.append(Switch(int(parts[0]), positions.parse(parts[1])))
+    for earlier, later in zip(found, found[1:], strict=False):
+        if later.timeline <= earlier.timeline:
+            raise ValueError(f"timeline {later.timeline} follows timeline {earlier.timeline} in a history")
+    return tuple(found)
+
+
+def parent_history(content: bytes) -> bytes:
+    """The content of the parent timeline's history file.
+
+    PostgreSQL copies the parent's file and appends ``"\\n<timeline>\\t<switch>\\t<reason>\\n"`` (``writeTimeLineHistory``; no leading newline
+    when the parent is the first timeline and has no file).
+    """
+    lines = content.rstrip(b"\n").split(b"\n")
+    rest = lines[:-1]
+    if not rest:
+        return b""
+    if rest[-1] == b"":
+        rest = rest[:-1]
+    return b"\n".join(rest) + b"\n" if rest else b""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """WAL from ``start`` up to ``end`` (None: as far as it goes) lies in the log ``branch`` of ``timeline``."""
+
+    branch: str
+    timeline: int
+    start: int
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One history from the first timeline to ``timeline``: the pieces of WAL one replays to follow it."""
+
+    branch: str
+    timeline: int
+    pieces: tuple[Piece, ...]
+    history: bytes = b""
+
+    def at(self, position: int) -> Piece:
+        """The piece that holds the byte at ``position``."""
+        for piece in self.pieces:
+            if piece.end is None or position < piece.end:
+                return piece
+        raise AssertionError("the last piece has no end")
+
+    def passes(self, branch: str, position: int) -> bool:
+        """Whether a server that stands on ``branch`` at ``position`` lies on this history."""
+        return any(
+            piece.branch == branch and position >= piece.start and (piece.end is None or position <= piece.end) for piece in self.pieces
+        )
+
+    def fork_from(self, other: "Line") -> int | None:
+        """Where this history leaves ``other``; None when neither leaves the other (one is the beginning of the other is still a fork)."""
+        for piece, theirs in zip(self.pieces, other.pieces, strict=False):
+            if piece.branch != theirs.branch:
+                return piece.start
+            if piece.end != theirs.end:
+                return min(end for end in (piece.end, theirs.end) if end is not None)
+        return None
+
+    def extends(self, other: "Line") -> bool:
+        """Whether this history grew out of ``other``'s newest timeline."""
+        return self.branch != other.branch and any(piece.branch == other.branch for piece in self.pieces)
+
+
+def line(system_identifier: str, timeline: int, history: bytes) -> Line:
+    """The history that a timeline's history file tells. Raises ValueError for a file that tells nothing of a timeline over 1."""
+    switches = parse_history(history)
+    if timeline > 1 and not switches:
+        raise ValueError(f"the history of timeline {timeline} is missing")
+    contents = [history]
+    for _ in switches:
+        contents.append(parent_history(contents[-1]))
+    contents.reverse()
+    pieces = []
+    start = 0
+    for number, switch in enumerate(switches):
+        # The oldest ancestor named need not be timeline 1: its own history may be lost, and its branch is then named without one.
+        content = contents[number] if number else (contents[0] if switch.timeline > 1 else b"")
+        pieces.append(Piece(positions.branch(system_identifier, switch.timeline, content), switch.timeline, start, switch.lsn))
+        start = switch.lsn
+    name = positions.branch(system_identifier, timeline, history if timeline > 1 else b"")
+    pieces.append(Piece(name, timeline, start, None))
+    return Line(name, timeline, tuple(pieces), history if timeline > 1 else b"")
+
+
+def descendants_first(lines: Iterable[Line]) -> Sequence[Line]:
+    """Longest histories first."""
+    return sorted(lines, key=lambda one: (len(one.pieces), one.timeline), reverse=True)
