@@ -176,7 +176,7 @@ class LogReader(Protocol):
 
     def read(self, increment: Increment) -> bytes: ...
 
-    def stream(self, start: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    def stream(self, start: int, end: int | None = None) -> Iterator[tuple[int, memoryview]]:
         """(position, bytes) without gap or overlap from ``start`` to ``end`` (None: as far as the log reaches), read ahead in threads.
 
         Raises LogGap, naming what is missing, where the log does not join or ends before ``end``.

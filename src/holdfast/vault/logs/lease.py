@@ -1,0 +1,187 @@
+"""One follower a branch: a lease in the first location, timed by that location's own clock.
+
+Objects ``sessions/follow-<system tag>-<branch tag>.<number>`` (kind ``session``, purpose ``follow``): who takes or renews the lease puts
+the next number, and put-if-absent lets one of several win. The newest number counts, for ``seconds`` from the time that the location put
+on it; older ones are removed by the holder. A holder that slept finds a higher number than its own and has lost. Losing it late is
+harmless for the data: increments are put-if-absent too, and equal ranges must be equal bytes. A dead holder of the same machine (its
+process is gone) is followed at once.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import blake3
+
+from holdfast.errors import Damaged, Unreachable
+from holdfast.model import Clock
+from holdfast.storage.contract import ObjectExists, Storage
+from holdfast.vault.logs.errors import LeaseLost, LogFollowed
+from holdfast.vault.notary import Notary
+
+SECONDS = 60
+_held_here: set[str] = set()
+_held_lock = threading.Lock()
+
+
+def place() -> str:
+    """Names this boot and process namespace: where a process id means something."""
+    facts = []
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):
+            facts.append(Path(path).read_text() if path.endswith("boot_id") else str(Path(path).readlink()))
+    return blake3.blake3("\0".join(facts).encode()).hexdigest()[:16] if len(facts) == 2 else ""
+
+
+class Lease:
+    """Taken by the constructor; raises LogFollowed. ``keep`` renews when a third of it has passed; a thread of its own does the same."""
+
+    def __init__(self, storage: Storage, notary: Notary, clock: Clock, system: str, branch: str, *, seconds: int = SECONDS) -> None:
+        self._storage = storage
+        self._notary = notary
+        self._clock = clock
+        self._prefix = f"sessions/follow-{system}-{branch}."
+        self._holder = notary.random(16).hex()
+        self._seconds = seconds
+        self._number = 0
+        self._taken = 0.0
+        self._lost: LeaseLost | None = None
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._take()
+        with _held_lock:
+            _held_here.add(self._holder)
+        self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
+        self._thread.start()
+
+    def keep(self) -> None:
+        """Raises LeaseLost when another took over."""
+        with self._lock:
+            if self._lost is not None:
+                raise self._lost
+            if self._clock.monotonic() - self._taken > self._seconds / 3:
+                self._renew()
+
+    def release(self) -> None:
+        """Give the branch free at once."""
+        self._done.set()
+        self._thread.join()
+        with self._lock:
+            with _held_lock:
+                _held_here.discard(self._holder)
+            if self._lost is None:
+                with contextlib.suppress(ObjectExists, Unreachable):
+                    self._put(self._number + 1, released=True)
+                    self._storage.delete(self._name(self._number))
+
+    def _take(self) -> None:
+        newest = self._newest()
+        if newest is not None:
+            number, modified = newest
+            self._refuse_if_alive(number, modified)
+            self._number = number
+        try:
+            self._put(self._number + 1)
+        except ObjectExists:
+            raise self._followed("took it at this moment") from None
+        previous, self._number = self._number, self._number + 1
+        self._taken = self._clock.monotonic()
+        now = self._newest()
+        if now is None or now[0] != self._number:
+            # We slept between looking and taking, and our number had been used and cleaned away meanwhile.
+            self._storage.delete(self._name(self._number))
+            raise self._followed("took it at this moment")
+        for info in list(self._storage.list(self._prefix)):
+            if int(info.name[len(self._prefix) :], 16) <= previous:
+                self._storage.delete(info.name)
+
+    def _refuse_if_alive(self, number: int, modified: dt.datetime) -> None:
+        clear = self._read(number)
+        if clear.get("released") is True:
+            return
+        age = (self._storage.now() - modified).total_seconds()
+        seconds = clear.get("lease")
+        left = (seconds if isinstance(seconds, int) else self._seconds) - age
+        if left > 0 and not self._dead(clear):
+            raise self._followed(f"renewed it {max(age, 0):.0f} s ago; it is free in {left:.0f} s")
+
+    @staticmethod
+    def _dead(clear: Mapping[str, Any]) -> bool:
+        """The holder was a process of this machine that is no more."""
+        where, pid, holder = clear.get("place"), clear.get("pid"), clear.get("holder")
+        if not where or where != place() or not isinstance(pid, int):
+            return False
+        if pid == os.getpid():
+            with _held_lock:
+                return holder not in _held_here
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _renew(self) -> None:
+        try:
+            self._put(self._number + 1)
+        except ObjectExists:
+            # After a lost answer it may be our own.
+            if self._read(self._number + 1).get("holder") != self._holder:
+                self._lost = LeaseLost(
+                    "Another follower took this branch over.",
+                    hint="Stop one of the two; the newer one goes on. Nothing that was acknowledged is lost.",
+                    prefix=self._prefix,
+                )
+                raise self._lost from None
+        self._number += 1
+        self._taken = self._clock.monotonic()
+        # An old number that stays is harmless; whoever takes the lease next removes it.
+        with contextlib.suppress(Unreachable):
+            self._storage.delete(self._name(self._number - 1))
+
+    def _renew_for_ever(self) -> None:
+        while not self._done.wait(self._seconds / 6):
+            # Not told here: the holder's next append renews by itself and raises what it meets.
+            with contextlib.suppress(LeaseLost, Unreachable):
+                self.keep()
+
+    def _put(self, number: int, *, released: bool = False) -> None:
+        name = self._name(number)
+        fields = {
+            "purpose": "follow",
+            "lease": self._seconds,
+            "holder": self._holder,
+            "place": place(),
+            "pid": os.getpid(),
+            "released": released,
+        }
+        self._storage.put_if_absent(name, [self._notary.make(name, "session", self._clock.now(), fields)])
+
+    def _read(self, number: int) -> Mapping[str, Any]:
+        """{} for one that is gone or not believed."""
+        name = self._name(number)
+        try:
+            return self._notary.check(name, self._storage.get(name), "session").clear
+        except Damaged:
+            return {}
+
+    def _newest(self) -> tuple[int, dt.datetime] | None:
+        newest = None
+        for info in self._storage.list(self._prefix):
+            newest = int(info.name[len(self._prefix) :], 16), info.modified
+        return newest
+
+    def _name(self, number: int) -> str:
+        return f"{self._prefix}{number:016x}"
+
+    def _followed(self, why: str) -> LogFollowed:
+        return LogFollowed(
+            f"Another follower holds this branch of the log: it {why}.",
+            hint="One follower a system is enough; stop the other, or wait for its lease to end.",
+            url=self._storage.url,
+        )

@@ -1,0 +1,61 @@
+"""All logs of one system in the vault."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from holdfast.errors import Damaged
+from holdfast.model import Clock
+from holdfast.storage.contract import Storage
+from holdfast.vault.locations import Locations
+from holdfast.vault.logs import body, names
+from holdfast.vault.logs.lease import SECONDS
+from holdfast.vault.logs.reader import BranchReader
+from holdfast.vault.logs.writer import BranchWriter
+from holdfast.vault.names import LOGS
+from holdfast.vault.notary import Notary
+
+
+class SystemLogs:
+    """``write_to``: the locations that the tier demands for an acknowledged increment; by default all of ``locations``."""
+
+    def __init__(
+        self,
+        locations: Locations,
+        notary: Notary,
+        clock: Clock,
+        system: str,
+        *,
+        write_to: Sequence[Storage] = (),
+        lease_seconds: int = SECONDS,
+    ) -> None:
+        self._locations = locations
+        self._notary = notary
+        self._clock = clock
+        self._system = system
+        self._write_to = tuple(write_to) or locations.storages
+        self._lease_seconds = lease_seconds
+
+    def branches(self) -> Sequence[str]:
+        """Names of the branches, sorted. Raises RoleLacking for a key that cannot read them."""
+        prefix = f"{LOGS}{self._notary.tag('system', self._system)}/"
+        tags = sorted({tag for storage in self._locations.storages for tag in storage.folders(prefix)})
+        return sorted(branch for tag in tags if (branch := self._branch_name(f"{prefix}{tag}/")) is not None)
+
+    def reader(self, branch: str) -> BranchReader:
+        return BranchReader(self._locations, self._notary, self._system, branch)
+
+    def writer(self, branch: str) -> BranchWriter:
+        """Takes the branch's lease: raises LogFollowed while another holds it."""
+        return BranchWriter(self._write_to, self._notary, self._clock, self._system, branch, lease_seconds=self._lease_seconds)
+
+    def _branch_name(self, folder: str) -> str | None:
+        """Out of the first increment that can be read: a tag does not tell its name. None for a folder without increments."""
+        damaged: Damaged | None = None
+        for found in names.increments(self._locations.list(folder)):
+            try:
+                return self._locations.read(found.name, partial(body.open_, self._notary, found.name)).branch
+            except Damaged as error:
+                damaged = error
+        if damaged is not None:
+            raise damaged
+        return None

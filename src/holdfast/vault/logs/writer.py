@@ -1,0 +1,169 @@
+"""Appends to one branch: every increment durable in all its locations before the call returns."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+from holdfast.errors import HoldfastError
+from holdfast.model import Clock, Increment
+from holdfast.storage.contract import Buffer, ObjectExists, Storage
+from holdfast.vault.errors import RoleLacking
+from holdfast.vault.logs import body, names
+from holdfast.vault.logs.errors import LogConflict
+from holdfast.vault.logs.lease import SECONDS, Lease
+from holdfast.vault.notary import Notary
+
+
+class BranchWriter:
+    """``storages`` are the locations that the tier demands; the first one holds the lease. Not thread-safe: one follower, one thread."""
+
+    def __init__(
+        self,
+        storages: Sequence[Storage],
+        notary: Notary,
+        clock: Clock,
+        system: str,
+        branch: str,
+        *,
+        lease_seconds: int = SECONDS,
+    ) -> None:
+        self.system = system
+        self.branch = branch
+        self._storages = tuple(storages)
+        self._notary = notary
+        self._clock = clock
+        self._tags = notary.tag("system", system), notary.tag("branch", branch)
+        self._lease = Lease(storages[0], notary, clock, *self._tags, seconds=lease_seconds)
+        self._pool = ThreadPoolExecutor(len(storages), thread_name_prefix="append") if len(storages) > 1 else None
+        try:
+            self._end = self._level()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def end(self) -> int | None:
+        """The position behind the newest increment that is in every location; None for an empty branch."""
+        return self._end
+
+    def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
+        """Store ``data`` at ``start``. What the branch holds already must be equal and is not stored again; a start behind ``end`` leaves
+        a gap, which readers will be told of.
+
+        Raises LogConflict for other bytes than those stored, LeaseLost, and the storages' errors; after an error the same call may be
+        repeated.
+        """
+        self._lease.keep()
+        view = memoryview(data).cast("B")
+        if start < 0 or start + len(view) >= 1 << 64:
+            raise ValueError(f"no position of a log: {start}")
+        if self._end is not None and start < self._end:
+            have = min(self._end - start, len(view))
+            self._compare(start, view[:have], meta)
+            start, view = start + have, view[have:]
+        while len(view):
+            piece = view[: names.LONGEST]
+            self._store(start, piece, meta)
+            start, view = start + len(piece), view[len(piece) :]
+            self._end = max(self._end or 0, start)
+
+    def close(self) -> None:
+        """Give the branch free."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._lease.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _store(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> None:
+        name = names.increment(*self._tags, start, start + len(piece))
+        sealed = body.seal(self._notary, name, system=self.system, branch=self.branch, data=piece, meta=meta, at=self._clock.now())
+
+        def put(storage: Storage) -> None:
+            try:
+                storage.put_if_absent(name, [sealed])
+            except ObjectExists:
+                found = body.check(self._notary, name, storage.get(name)).clear
+                if found.get("sum") != body.keyed_sum(self._notary, piece):
+                    raise self._conflict(start, start + len(piece), storage.url) from None
+
+        if self._pool is None:
+            put(self._storages[0])
+            return
+        # All are waited for: an error must not leave a put running behind the caller's back.
+        futures = [self._pool.submit(put, storage) for storage in self._storages]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+
+    def _compare(self, start: int, offered: memoryview, meta: Mapping[str, Any]) -> None:
+        """What is offered again must be what is stored; where nothing is stored (a gap) it is stored now."""
+        position, stop = start, start + len(offered)
+        after = f"{names.folder(*self._tags)}{max(0, start - names.LONGEST):016x}"
+        for found in names.furthest(names.increments(self._storages[0].list(names.folder(*self._tags), after)), start):
+            if found.start >= stop:
+                break
+            if found.start > position:
+                self._store(position, offered[position - start : found.start - start], meta)
+            self._compare_one(found, max(position, found.start), start, offered)
+            position = min(found.end, stop)
+            if position >= stop:
+                return
+        if position < stop:
+            self._store(position, offered[position - start :], meta)
+
+    def _compare_one(self, found: Increment, position: int, start: int, offered: memoryview) -> None:
+        stored = self._storages[0].get(found.name)
+        stop = min(found.end, start + len(offered))
+        piece = offered[position - start : stop - start]
+        if (position, stop) == (found.start, found.end):
+            equal = body.check(self._notary, found.name, stored).clear.get("sum") == body.keyed_sum(self._notary, piece)
+        else:
+            try:
+                equal = body.open_(self._notary, found.name, stored).data[position - found.start : stop - found.start] == piece
+            except RoleLacking:
+                raise LogConflict(
+                    f"The log {self.branch} holds {position:#x} to {stop:#x} already, written by another writer whose bytes this key"
+                    " cannot compare.",
+                    hint=f"Go on from {found.end:#x}, or follow with a key of role owner.",
+                    branch=self.branch,
+                    start=position,
+                    end=stop,
+                ) from None
+        if not equal:
+            raise self._conflict(position, stop, self._storages[0].url)
+
+    def _level(self) -> int | None:
+        """Bring every location to the state of the one that has most (an append that died between two), and tell the end."""
+        prefix = names.folder(*self._tags)
+        held = [{found.name: found for found in names.increments(storage.list(prefix))} for storage in self._storages]
+        for name in sorted(set().union(*held)):
+            have = next(storage for storage, names_ in zip(self._storages, held, strict=True) if name in names_)
+            for storage, names_ in zip(self._storages, held, strict=True):
+                if name not in names_:
+                    data = have.get(name)
+                    body.check(self._notary, name, data)
+                    self._copy(storage, name, data)
+        return max((found.end for names_ in held for found in names_.values()), default=None)
+
+    @staticmethod
+    def _copy(storage: Storage, name: str, data: bytes) -> None:
+        try:
+            storage.put_if_absent(name, [data])
+        except ObjectExists:
+            return
+
+    def _conflict(self, start: int, end: int, url: str) -> HoldfastError:
+        return LogConflict(
+            f"The log {self.branch} holds other bytes from {start:#x} to {end:#x} than what was offered now.",
+            hint="Two servers write as one (a clone, a copy that was promoted), or the server was rewound. Find out which one is meant"
+            " before following goes on; give the other a name of its own in the plan.",
+            branch=self.branch,
+            start=start,
+            end=end,
+            url=url,
+        )

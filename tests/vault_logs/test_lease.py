@@ -1,0 +1,136 @@
+"""One follower a branch."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from holdfast.storage import ObjectExists
+from holdfast.storage.wrappers.base import Wrapper
+from holdfast.vault.logs import LeaseLost, LogFollowed
+from holdfast.vault.logs import lease as lease_module
+
+
+def test_a_second_follower_is_refused_until_the_first_ends(place):
+    first = place.logs().writer("main")
+    with pytest.raises(LogFollowed) as refused:
+        place.logs().writer("main")
+    assert "free in" in refused.value.message
+    with place.logs().writer("other"), place.logs("events").writer("main"):
+        pass
+    first.close()
+    place.logs().writer("main").close()
+
+
+def test_of_many_at_once_one_wins(place):
+    won, lost = [], []
+    barrier = threading.Barrier(6)
+
+    def run():
+        logs = place.logs()
+        barrier.wait()
+        try:
+            won.append(logs.writer("main"))
+        except LogFollowed as refused:
+            lost.append(refused)
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert len(lost) == 5
+    won[0].close()
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_the_sleeper_is_told(place, monkeypatch):
+    monkeypatch.setattr(lease_module.Lease, "_renew_for_ever", lambda self: None)
+    sleeper = place.logs(lease_seconds=1).writer("main")
+    sleeper.append(0, b"before", {})
+    time.sleep(1.3)
+    with place.logs().writer("main") as second:
+        second.append(6, b"taken", {})
+        with pytest.raises(LeaseLost):
+            sleeper.append(6, b"taken", {})
+        with pytest.raises(LeaseLost):
+            sleeper.append(11, b"more", {})
+        second.append(11, b"on", {})
+    sleeper.close()
+
+
+def test_a_lease_is_renewed_while_its_holder_lives(place):
+    with place.logs(lease_seconds=1).writer("main"):
+        time.sleep(1.5)
+        with pytest.raises(LogFollowed):
+            place.logs(lease_seconds=1).writer("main")
+        assert len(list(place.open().locations.first.list("sessions/"))) == 1
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from holdfast.model import SystemClock
+from holdfast.storage.local import LocalStorage
+from holdfast.vault.vault import Vault
+from holdfast.vault.logs import SystemLogs
+vault = Vault.open([LocalStorage(folder) for folder in sys.argv[2:]], "secret", clock=SystemClock(), cache=Path(sys.argv[1]))
+SystemLogs(vault.locations, vault.notary, vault.clock, "orders-db").writer("main").append(0, b"durable", {})
+print("stored", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_follower_of_this_machine_is_followed_at_once(place):
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(place.cache), *place.folders], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "stored\n"
+    with pytest.raises(LogFollowed):
+        place.logs().writer("main")
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    child.stdout.close()
+    with place.logs().writer("main") as writer:
+        assert writer.end == 7
+
+
+def test_one_that_slept_between_looking_and_taking_does_not_take(place, monkeypatch):
+    """Its number was used and cleaned away meanwhile: put-if-absent alone would let it in."""
+    monkeypatch.setattr(lease_module.Lease, "_renew_for_ever", lambda self: None)
+    holders = []
+
+    class Slow(Wrapper):
+        def put_if_absent(self, name, parts):
+            if name.startswith("sessions/") and not holders:
+                holders.append(place.logs().writer("main"))
+                holders[0]._lease._renew()
+                holders[0]._lease._renew()
+            super().put_if_absent(name, parts)
+
+    with pytest.raises(LogFollowed):
+        place.logs(wrap=Slow).writer("main")
+    holders[0].append(0, b"x", {})
+    holders[0]._lease._renew()
+    holders[0].close()
+
+
+def test_a_renewal_whose_answer_was_lost_is_not_a_loss(place, monkeypatch):
+    monkeypatch.setattr(lease_module.Lease, "_renew_for_ever", lambda self: None)
+    told = []
+
+    class Doubled(Wrapper):
+        def put_if_absent(self, name, parts):
+            super().put_if_absent(name, parts)
+            if name.startswith("sessions/") and name.endswith("2"):
+                told.append(name)
+                raise ObjectExists(name)
+
+    writer = place.logs(wrap=Doubled).writer("main")
+    writer._lease._renew()
+    assert told
+    writer.append(0, b"x", {})
+    writer.close()
