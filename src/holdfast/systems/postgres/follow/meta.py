@@ -1,0 +1,58 @@
+"""What is recorded beside an increment of WAL, so that moments are found without reading it."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from holdfast.systems.postgres import lsn
+from holdfast.systems.postgres.wal.format import Event, Kind, Summary
+
+MOST_SAMPLES = 64
+
+
+def iso(microseconds: int) -> str:
+    """Microseconds since the Unix epoch as ISO 8601 in UTC."""
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
+
+
+def describe(
+    system: str, branch: str, timeline: int, segment_size: int, events: Sequence[Event], summary: Summary, covered: int | None
+) -> dict[str, Any]:
+    """The meta of an increment. Only what there is appears.
+
+    ``covered``: microseconds; whatever was committed before it lies before the increment's end.
+    """
+    meta: dict[str, Any] = {
+        "system_identifier": branch.partition("-")[0],
+        "system_name": system,
+        "timeline": timeline,
+        "segment_size": segment_size,
+        "commits": summary.commits,
+    }
+    if covered:
+        meta["server_time"] = iso(covered)
+    if summary.commits:
+        meta |= {"first_commit": iso(summary.first), "last_commit": iso(summary.last), "last_commit_lsn": lsn.show(summary.last_start)}
+        if summary.xid_max:
+            meta |= {"xid_min": summary.xid_min, "xid_max": summary.xid_max}
+    points = [
+        {"name": e.name.decode("utf-8", "replace"), "lsn": lsn.show(e.start), "end": lsn.show(e.end), "time": iso(e.time)}
+        for e in events
+        if e.kind == Kind.RESTORE_POINT
+    ]
+    if points:
+        meta["restore_points"] = points
+    samples = [[iso(e.time), lsn.show(e.start)] for e in events if e.kind == Kind.SAMPLE]
+    if samples:
+        meta["samples"] = samples[:: max(1, -(-len(samples) // MOST_SAMPLES))]
+    recoveries = [{"lsn": lsn.show(e.start), "timeline": e.a, "previous": e.b} for e in events if e.kind == Kind.END_OF_RECOVERY]
+    if recoveries:
+        meta["end_of_recovery"] = recoveries
+    checkpoints = [{"lsn": lsn.show(e.start), "redo": lsn.show(e.a)} for e in events if e.kind == Kind.CHECKPOINT]
+    if checkpoints:
+        meta["checkpoints"] = checkpoints[-4:]
+    bad = [lsn.show(e.start) for e in events if e.kind == Kind.BAD]
+    if bad:
+        # Kept and told, never a reason to stop: the server may be newer than this scanner.
+        meta["unreadable"] = bad[:16]
+    return meta
