@@ -1,0 +1,83 @@
+"""What a command is given: the plan, the platform behind it, output, progress, time; each made when first asked for."""
+
+import contextlib
+import datetime as dt
+import functools
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from holdfast.interfaces.cli.output import Output
+from holdfast.interfaces.cli.settings import Settings
+from holdfast.model.ports import Clock, Progress, SystemClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from holdfast.assembly import Platform
+    from holdfast.plan import Plan
+
+
+class Session:
+    """One run of the command line. ``kept`` is what a person is told when they stop it: set it as the work goes on."""
+
+    def __init__(self, settings: Settings, out: Output | None = None, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.out = out or Output(as_json=settings.json, verbose=settings.verbose)
+        self.clock: Clock = clock or SystemClock()
+        self.kept = "What was finished is kept. Run the same command again to go on."
+        self._closing = contextlib.ExitStack()
+
+    @property
+    def plan_path(self) -> "Path":
+        """Where the plan is: --plan, $HOLDFAST_PLAN, or holdfast.yaml here."""
+        from pathlib import Path
+
+        return Path(self.settings.plan or os.environ.get("HOLDFAST_PLAN") or "holdfast.yaml")
+
+    @functools.cached_property
+    def plan(self) -> "Plan":
+        """Raises PlanMissing, PlanInvalid."""
+        from holdfast.plan import load
+
+        return load(self.plan_path, self.settings.set)
+
+    @functools.cached_property
+    def platform(self) -> "Platform":
+        """The rooms behind the plan, joined; closed when the command ends."""
+        from holdfast.assembly import Platform
+
+        platform = Platform(self.plan, clock=self.clock)
+        if hasattr(platform, "close"):
+            self._closing.callback(platform.close)
+        return platform
+
+    def select(self, patterns: Iterable[str] = ()) -> tuple[str, ...]:
+        """Systems of the plan that a person means. Raises UnknownSystem."""
+        return self.plan.select(patterns)
+
+    def progress(self) -> "contextlib.AbstractContextManager[Progress]":
+        """``with session.progress() as progress:``."""
+        from holdfast.interfaces.cli.progress import progress
+
+        return progress(self.out.stderr)
+
+    def confirm(self, name: str, change: str) -> None:
+        """Ask for ``name`` before ``change``. Raises NotConfirmed."""
+        from holdfast.interfaces.cli.confirm import confirm
+
+        confirm(name, change, yes=self.settings.yes)
+
+    def time(self, text: str) -> dt.datetime:
+        """A moment as a person wrote it; the instant understood is told on stderr when the text was not exact itself. Raises BadTime."""
+        from holdfast.interfaces.cli.times import parse_time, understood
+
+        now = self.clock.now()
+        moment = parse_time(text, now=now, zone=self.plan.zone)
+        if text.strip() != moment.isoformat():
+            self.out.note(f"{text} is understood as {understood(moment, now=now, zone=self.plan.zone)}")
+        return moment
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._closing.close()

@@ -1,0 +1,19 @@
+"""The entry point. Nothing heavy is imported here: ``wal push`` runs for every 16 MiB that a server writes."""
+
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line (``sys.argv[1:]`` by default) and return its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["wal"]:
+        from holdfast.systems.postgres import walclient
+
+        return walclient.main(arguments)
+    from holdfast.interfaces.cli.app import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

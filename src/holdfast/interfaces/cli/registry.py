@@ -1,0 +1,92 @@
+"""Every command, by name: where it lives and what it does in one line. Read for ``--help``; a command's module is imported when it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command. ``module`` below ``commands``; it holds ``command``."""
+
+    module: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """A word that takes a further command."""
+
+    summary: str
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+
+SECTIONS: dict[str, dict[str, Entry | Group]] = {
+    "Begin": {
+        "demo": Entry("demo", "start an embedded platform, protect it, break it, recover it, and show what was measured"),
+        "init": Entry("init", "write a commented plan and create the vault in every location"),
+        "plan": Group(
+            "the continuity plan, without touching the network",
+            {
+                "lint": Entry("plan.lint", "check the plan and say what is wrong, with line and column"),
+                "show": Entry("plan.show", "print the plan as it counts: merged, or the sum for each system"),
+                "diff": Entry("plan.diff", "what changed in meaning since another plan"),
+                "assess": Entry("plan.assess", "what is promised beside what is configured, measured and paid"),
+            },
+        ),
+        "check": Entry("check", "connect to everything in the plan and say what works, what does not, and what to do"),
+    },
+    "Protect": {
+        "backup": Entry("backup", "take recovery points"),
+        "follow": Entry("follow", "keep shipping logs until stopped"),
+        "wal": Group(
+            "the two commands for PostgreSQL's configuration",
+            {
+                "push": Entry("wal", "hand a finished WAL segment to the follower (archive_command)"),
+                "get": Entry("wal", "fetch a WAL segment (restore_command)"),
+            },
+        ),
+        "due": Entry("due", "what is due now by plan and history; --run does it once"),
+        "pause": Entry("pause", "suspend what is scheduled for a system, until a time and for a reason"),
+    },
+    "Recover": {
+        "points": Entry("points", "recovery points, and the ranges one can return to"),
+        "show": Entry("show", "one recovery point in full"),
+        "ls": Entry("ls", "what is inside a recovery point"),
+        "get": Entry("get", "files out of a recovery point"),
+        "export": Entry("export", "a recovery point in portable formats"),
+        "restore": Entry("restore", "restore a system into a new target"),
+        "open": Entry("open", "a temporary, isolated, running copy at any moment"),
+        "when": Entry("when", "search history: the last good moment, the first bad one"),
+    },
+    "Prove": {
+        "verify": Entry("verify", "restore into isolation, run the checks, compare, tear down"),
+        "drill": Entry("drill", "a rehearsal against the clock, with a report"),
+        "status": Entry("status", "promise, exposure now and last proof of each system"),
+        "report": Entry("report", "evidence of runs"),
+        "evidence": Group("evidence files", {"verify": Entry("evidence.verify", "check an evidence file offline")}),
+    },
+    "Operate": {
+        "vault": Group(
+            "the repository of recovery points",
+            {
+                "status": Entry("vault.status", "what the vault holds, by location"),
+                "check": Entry("vault.check", "find every damaged byte and what it hurts"),
+                "prune": Entry("vault.prune", "delete what no retention rule, hold or lock keeps"),
+                "copy": Entry("vault.copy", "bring locations up to date with each other"),
+                "hold": Entry("vault.hold", "keep a point whatever retention says"),
+                "key": Entry("vault.key", "add, list, remove or rotate keys"),
+                "open": Entry("vault.open", "look into a vault by its address, with no plan at all"),
+            },
+        ),
+        "jobs": Entry("jobs", "what runs"),
+        "log": Entry("log", "what a run did"),
+        "cancel": Entry("cancel", "stop a run at a safe point"),
+        "failover": Entry("failover", "move work to the standby"),
+        "failback": Entry("failback", "move work home again"),
+        "runbook": Group("runbooks", {"run": Entry("runbook.run", "run a runbook"), "list": Entry("runbook.list", "list runbooks")}),
+        "incident": Group("incidents", {"declare": Entry("incident.declare", "declare an incident")}),
+        "serve": Entry("serve", "scheduler, API, web console and metrics in one process"),
+    },
+}
+
+COMMANDS: dict[str, Entry | Group] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
