@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,12 +118,19 @@ class Instance:
     def alive(self) -> bool:
         return self.process.poll() is None if self.process else running_pid(self.data) is not None
 
+    def leave(self) -> None:
+        """Let the server run on: it is no longer ours to stop, only to reap should it end while we live."""
+        if self.process is not None:
+            threading.Thread(target=self.process.wait, name="postgres", daemon=True).start()
+            self.process = None
+
     def log_tail(self, lines: int = 12) -> str:
         """The end of the server's log, most telling lines first kept."""
         try:
             text = self.log.read_text(errors="replace").splitlines()
         except OSError:
             return ""
+        text = [line for line in text if "the database system is" not in line]
         telling = [line for line in text if re.search(r"\b(FATAL|PANIC|ERROR|HINT|DETAIL):", line)]
         return "\n".join((telling or text)[-lines:])
 
@@ -222,6 +230,15 @@ def replay(connection: Any) -> Replay:
     return Replay(*row)
 
 
+def accepting(data: Path) -> bool:
+    """Whether the server says that it takes connections: line 8 of ``postmaster.pid``, which pg_ctl reads too. Spares failed attempts."""
+    try:
+        lines = (data / "postmaster.pid").read_text().split("\n")
+    except OSError:
+        return False
+    return len(lines) > 7 and lines[7].strip() in ("ready", "standby")
+
+
 def states(instance: Instance, *, every: float = 0.05, roles: Sequence[str] = ()) -> Iterator[Replay | None]:
     """The server's state again and again; None while it takes no connections. Raises ServerFailed when it ends."""
     psycopg = driver()
@@ -237,8 +254,9 @@ def states(instance: Instance, *, every: float = 0.05, roles: Sequence[str] = ()
                 )
             state = None
             try:
-                connection = connection or instance.connect()
-                state = replay(connection)
+                if connection is not None or accepting(instance.data):
+                    connection = connection or instance.connect()
+                    state = replay(connection)
             except psycopg.errors.InvalidAuthorizationSpecification:
                 # No such role: the superuser of this cluster has another name.
                 names = [name for name in names if name != instance.role]

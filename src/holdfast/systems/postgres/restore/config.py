@@ -115,14 +115,12 @@ def recovery(reach: Reach, target: Target, role: Role, *, to_end_of_log: bool = 
     """
     found = {"restore_command": role.restore_command or "false", "recovery_target_timeline": str(reach.path.timeline)}
     stop = "end-of-log" if to_end_of_log else reach.stop
-    names = {
-        "recovery_target": "",
-        "recovery_target_time": "",
-        "recovery_target_lsn": "",
-        "recovery_target_xid": "",
-        "recovery_target_name": "",
-    }
+    # Only the one that is set may be named: PostgreSQL counts even an empty second one as a conflict.
+    names: dict[str, str] = {}
     match stop:
+        case "immediate" if role.action == "promote":
+            # The WAL put in place ends where the data is consistent: the end of the log is the target.
+            pass
         case "immediate":
             names["recovery_target"] = "immediate"
         case "time":

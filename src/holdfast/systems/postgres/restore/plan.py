@@ -1,5 +1,6 @@
 """Plans a restore of a cluster: which point, which WAL, where to, what stands in the way. Looks at the target, writes nothing."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ def make(
     target = from_json(request.until)
     points = {point.id: point for point in (system_points if system_points is not None else history.points())}
     reach = choose(holdings, target, now, asked.timeline)
+    if reach.stop == "immediate" and asked.role.action == "pause":
+        # PostgreSQL notices that it is consistent when it looks at the record after.
+        reach = dataclasses.replace(reach, end=max(reach.end, min(reach.limit, reach.end + positions.SEGMENT)))
     point = points.get(reach.base.id)
     if point is None:
         raise NoRecoveryPoint(f"Point {reach.base.id} is no longer in the vault.", hint="Plan the restore again.")

@@ -19,7 +19,7 @@ class Reach:
     """One way to a target: recover ``base`` along ``path`` with WAL up to ``end`` (bytes), ending as ``stop`` says.
 
     ``position`` is where the recovered state lies (the mark's record, the requested LSN, or the log's end): two ways with the same place
-    on a shared piece of history give the same data.
+    on a shared piece of history give the same data. ``limit``: WAL is there up to here.
     """
 
     base: Base
@@ -29,6 +29,7 @@ class Reach:
     position: int
     mark: Mark | None = None
     warnings: tuple[str, ...] = field(default=())
+    limit: int = 0
 
     @property
     def place(self) -> tuple[str, int]:
@@ -111,7 +112,7 @@ def _of_point(holdings: Holdings, target: Target, timeline: str | int | None) ->
         path = holdings.line(log)
         cover = holdings.cover(base, path)
         if cover.end >= base.stop:
-            return Reach(base, path, "immediate", min(cover.end, base.stop), base.stop, warnings=_base_warnings(base))
+            return Reach(base, path, "immediate", base.stop, base.stop, warnings=_base_warnings(base), limit=cover.end)
         misses.append(_unusable(base, path, cover))
     raise _unreachable(holdings, target, misses)
 

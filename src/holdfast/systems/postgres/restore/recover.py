@@ -62,7 +62,7 @@ def recover(work: Recovery) -> Outcome:
             if found := _raised(log, extra):
                 extra |= found
                 continue
-            if _UNREACHED in log and work.reach.stop in ("lsn", "time") and not notes:
+            if _UNREACHED in log and work.reach.stop in ("lsn", "time", "immediate") and not notes:
                 # The plan proved that nothing behind the target is missing, so the end of the log is the target.
                 _auto(work, to_end=True)
                 notes.append("Nothing was logged behind the target: recovered to the end of the log.")

@@ -92,6 +92,7 @@ def restore(
         outcome = recover(_recovery(work, programs))
         clocks["replay"] = clock.monotonic() - began
         reached, connection = outcome.reached, outcome.instance.dsn()
+        outcome.instance.leave()
         work.notes += outcome.notes
     return Restored(plan.into, reached, clocks, extracted, log_bytes, connection, tuple(work.notes))
 
