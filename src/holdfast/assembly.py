@@ -1,0 +1,180 @@
+"""The only file that names concrete systems, storages and channels: a plan becomes a platform that can be worked with.
+
+Everything is made when it is first asked for: `status` on a laptop does not need a database driver.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.journal import Journal
+from holdfast.model import Clock, RecoveryPoint, SystemClock
+from holdfast.plan import EffectiveSystem, Location, Plan
+from holdfast.state import State, directory
+
+if TYPE_CHECKING:
+    from holdfast.storage import Storage
+    from holdfast.systems.contract import LogStore, PointReader
+    from holdfast.systems.postgres.settings import PostgresSettings
+    from holdfast.systems.postgres.system import PostgresSystem
+    from holdfast.vault import Vault
+
+
+def cache_directory(environ: Mapping[str, str]) -> Path:
+    """``HOLDFAST_CACHE``, else ``holdfast`` below ``XDG_CACHE_HOME``, else ``~/.cache/holdfast``. May be lost at any time."""
+    if chosen := environ.get("HOLDFAST_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base).expanduser().absolute() if base else Path.home() / ".cache") / "holdfast"
+
+
+class Platform:
+    """A plan, joined with the vault, the systems, the state and the journal it speaks of. Close it when done."""
+
+    def __init__(self, plan: Plan, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self.plan = plan
+        self.clock: Clock = clock or SystemClock()
+        self.environ = os.environ if environ is None else environ
+        self._vaults: dict[tuple[str, ...], Vault] = {}
+
+    # ------------------------------------------------------------ this host
+
+    @cached_property
+    def state(self) -> State:
+        return State(directory(self.environ), self.clock)
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(directory(self.environ) / "journal", self.clock)
+
+    @cached_property
+    def cache(self) -> Path:
+        return cache_directory(self.environ)
+
+    # ------------------------------------------------------------ the vault
+
+    def key(self) -> str:
+        """The text of the vault's key, from where the plan says it is. Raises the faults of ``connect.secrets``."""
+        return self._secret(self.plan.document.vault.key)
+
+    def storage(self, location: Location, *, create: bool = False) -> "Storage":
+        """One location of the plan, opened."""
+        from holdfast.storage.open import open_storage
+
+        return open_storage(location.url, self._options(location), create=create, clock=self.clock)
+
+    def locations(self, system: str | None = None) -> tuple[Location, ...]:
+        """Where a system's points are kept, in the order they are written; without a system all locations of the plan."""
+        return self.plan.effective(system).locations if system else self.plan.document.vault.locations
+
+    def vault(self, system: str | None = None) -> "Vault":
+        """The vault in the locations of one system's tier (or all). The same object for the same locations."""
+        places = self.locations(system)
+        names = tuple(place.name for place in places)
+        if names not in self._vaults:
+            from holdfast.vault import Vault
+
+            self._vaults[names] = Vault.open([self.storage(place) for place in places], self.key(), clock=self.clock, cache=self.cache)
+        return self._vaults[names]
+
+    def logs(self, system: str) -> "LogStore":
+        return self.vault(system).logs(system)
+
+    def history(self, system: str) -> "VaultHistory":
+        return VaultHistory(self.vault(system), system)
+
+    # ------------------------------------------------------------ the systems
+
+    def system(self, name: str) -> "PostgresSystem":
+        """The protected system of that name. Raises UnknownSystem, KindNotThereYet."""
+        effective = self.plan.effective(name)
+        effective.require_available()
+        from holdfast.systems.postgres.system import PostgresSystem
+
+        return PostgresSystem(name, self.postgres_settings(effective), clock=self.clock)
+
+    def postgres_settings(self, effective: EffectiveSystem) -> "PostgresSettings":
+        """What the plan says about a postgres system, references resolved."""
+        from holdfast.plan.shape.systems.postgres import PostgresSystem as Spec
+        from holdfast.systems.postgres.settings import PostgresSettings
+
+        spec = effective.spec
+        assert isinstance(spec, Spec)
+        hosts = spec.hosts
+        addresses = [*(spec.dsn or ()), *(hosts.dsn if hosts else ())]
+        limit = self.plan.document.limits.at(self.plan.local(self.clock.now()))
+        given: dict[str, Any] = {}
+        if spec.source is not None:
+            given["policy"] = spec.source
+        if spec.max_lag is not None:
+            given["max_lag"] = spec.max_lag.total_seconds()
+        if spec.wal_backlog is not None:
+            given["wal_backlog_warn"] = spec.wal_backlog.warn
+        if spec.slot is not None:
+            given["follower_slot"] = spec.slot
+        if spec.data_directory is not None:
+            given["data_directory"] = self.plan.resolve(spec.data_directory)
+        return PostgresSettings(
+            dsns=tuple(self._secret(address) for address in addresses),
+            patroni=hosts.patroni if hosts else None,
+            databases=tuple(spec.databases or ()),
+            rate=limit.rate,
+            **given,
+        )
+
+    # ------------------------------------------------------------
+
+    def close(self) -> None:
+        for vault in self._vaults.values():
+            vault.close()
+        self._vaults.clear()
+
+    def __enter__(self) -> "Platform":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _secret(self, reference: Any) -> str:
+        from holdfast.connect.secrets import resolve
+
+        return resolve(reference)
+
+    def _options(self, location: Location) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        if location.endpoint:
+            options["endpoint"] = location.endpoint
+        if location.region:
+            options["region"] = location.region
+        if location.path_style is not None:
+            options["path_style"] = location.path_style
+        if given := location.credentials:
+            named = {
+                "profile": given.profile,
+                "access_key_id": given.access_key and self._secret(given.access_key),
+                "secret_access_key": given.secret_key and self._secret(given.secret_key),
+                "session_token": given.session_token and self._secret(given.session_token),
+            }
+            options["credentials"] = {name: value for name, value in named.items() if value}
+        if location.tls:
+            options["tls"] = {name: value for name, value in location.tls.model_dump().items() if value}
+        return options
+
+
+class VaultHistory:
+    """What a vault holds of one system; satisfies ``systems.contract.History``."""
+
+    def __init__(self, vault: "Vault", system: str) -> None:
+        self._vault = vault
+        self._system = system
+
+    def points(self) -> Sequence[RecoveryPoint]:
+        return self._vault.points(self._system)
+
+    def open(self, point: str) -> "PointReader":
+        return self._vault.point(point)
+
+    def logs(self) -> "LogStore":
+        return self._vault.logs(self._system)
