@@ -1,0 +1,203 @@
+"""The promise, the actual exposure now, and the last proof of each system. An unknown state is a failure."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.plan.effective import EffectiveSystem
+from holdfast.plan.shape.operations import Windows
+from holdfast.plan.values.units import format_duration
+from holdfast.protection.due import TIERS, Due, due_for, next_backup
+from holdfast.protection.exposure import Exposure, exposures
+from holdfast.protection.history import Past
+from holdfast.state import Proof
+
+WORST = ("ok", "missed", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do."""
+
+    state: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """One system. ``state`` is the worst of its reasons."""
+
+    system: EffectiveSystem
+    state: str
+    reasons: tuple[Reason, ...]
+    exposures: tuple[Exposure, ...]
+    last_backup: dt.datetime | None
+    points: int
+    next_backup: dt.datetime | None
+    proofs: Mapping[str, Proof]
+    due: tuple[Due, ...]
+    past: Past
+    now: dt.datetime
+
+    def document(self) -> dict[str, Any]:
+        """JSON-ready; durations in seconds."""
+        restore = self.past.restore
+        return {
+            "system": self.system.name,
+            "kind": self.system.kind,
+            "tier": self.system.tier,
+            "state": self.state,
+            "reasons": [{"state": reason.state, "text": reason.text, "hint": reason.hint or None} for reason in self.reasons],
+            "exposure": [exposure.document() for exposure in self.exposures],
+            "rto": {
+                "promised_seconds": None if self.system.rto is None else self.system.rto.total_seconds(),
+                "measured_seconds": restore.seconds if restore else None,
+                "worst_seconds": restore.worst if restore else None,
+                "samples": restore.samples if restore else 0,
+            },
+            "last_backup": _iso(self.last_backup),
+            "next_backup": _iso(self.next_backup),
+            "points": self.points,
+            "proofs": {
+                tier: {
+                    "at": proof.at.isoformat(),
+                    "age_seconds": (self.now - proof.at).total_seconds(),
+                    "ok": proof.ok,
+                    "point": proof.point,
+                }
+                for tier, proof in self.proofs.items()
+            },
+            "due": [item.document() for item in self.due],
+            "paused": None
+            if self.past.pause is None
+            else {"since": _iso(self.past.pause.since), "until": _iso(self.past.pause.until), "reason": self.past.pause.reason},
+            "running": {verb: since.isoformat() for verb, since in self.past.running.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformStatus:
+    """All systems asked for."""
+
+    platform: str
+    at: dt.datetime
+    systems: tuple[SystemStatus, ...]
+
+    @property
+    def state(self) -> str:
+        """The worst of all; unknown when there is no system at all."""
+        return max((system.state for system in self.systems), key=WORST.index, default="unknown")
+
+    def document(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "platform": self.platform,
+            "at": self.at.isoformat(),
+            "state": self.state,
+            "systems": [system.document() for system in self.systems],
+        }
+
+
+def status(
+    platform: str, systems: Sequence[EffectiveSystem], windows: Windows, zone: dt.tzinfo, past: Mapping[str, Past], *, now: dt.datetime
+) -> PlatformStatus:
+    """Pure: from the plan and the past. A system without an entry in ``past`` is unknown."""
+    return PlatformStatus(platform, now, tuple(system_status(system, windows, zone, past.get(system.name), now) for system in systems))
+
+
+def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, past: Past | None, now: dt.datetime) -> SystemStatus:
+    """The same for one system."""
+    known = past or Past()
+    reasons: list[Reason] = []
+    if not system.available:
+        reasons.append(Reason("unknown", f"kind {system.kind} is not there yet: nothing is protected"))
+        return SystemStatus(system, "unknown", tuple(reasons), (), None, 0, None, {}, (), known, now)
+    if past is None:
+        reasons.append(Reason("unknown", "nothing is known of its past"))
+    found = exposures(system, known, now)
+    reasons += [_exposed(system, exposure) for exposure in found if exposure.state != "ok"]
+    items = tuple(due_for(system, windows, zone, known, now))
+    reasons += _late(system, items, now)
+    proofs = {tier: max((p for p in known.proofs if p.tier == tier), key=lambda p: p.at, default=None) for tier in TIERS}
+    reasons += _proved(system, proofs, items, now)
+    reasons += _back_in_time(system, known)
+    if known.pause is not None:
+        until = f" until {known.pause.until.isoformat(timespec='seconds')}" if known.pause.until else ""
+        reasons.append(Reason("ok", f"paused{until}: {known.pause.reason}", f"holdfast pause {system.name} --resume"))
+    reasons += [Reason("ok", f"{item.verb} is due: {item.blocked}") for item in items if item.blocked and known.pause is None]
+    return SystemStatus(
+        system,
+        max((reason.state for reason in reasons), key=WORST.index, default="ok"),
+        tuple(sorted(reasons, key=lambda reason: -WORST.index(reason.state))),
+        tuple(found),
+        max((point.committed_at for point in known.points), default=None),
+        len(known.points),
+        next_backup(system, zone, now),
+        {tier: proof for tier, proof in proofs.items() if proof is not None},
+        items,
+        known,
+        now,
+    )
+
+
+def _exposed(system: EffectiveSystem, exposure: Exposure) -> Reason:
+    hint = f"holdfast follow {system.name}" if system.continuous and exposure.as_of is not None else f"holdfast backup {system.name}"
+    return Reason(exposure.state, exposure.why, hint)
+
+
+def _late(system: EffectiveSystem, items: Sequence[Due], now: dt.datetime) -> list[Reason]:
+    """A backup a whole interval late is a missed promise even where a log covers the data: replay grows, and with it the way back."""
+    gap = system.backup.longest_gap if system.backup else dt.timedelta.max
+    return [
+        Reason("missed", f"the backup due since {item.since.isoformat(timespec='seconds')} was not made", f"holdfast backup {system.name}")
+        for item in items
+        if item.verb == "backup" and item.since is not None and now - item.since > gap
+    ]
+
+
+def _proved(system: EffectiveSystem, proofs: Mapping[str, Proof | None], items: Sequence[Due], now: dt.datetime) -> list[Reason]:
+    found = []
+    for tier, proof in proofs.items():
+        schedule = getattr(system.verify, tier)
+        hint = f"holdfast verify {system.name}"
+        if proof is not None and not proof.ok:
+            found.append(
+                Reason("missed", f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed", f"holdfast log, then {hint}")
+            )
+        elif schedule is not None and proof is None:
+            found.append(Reason("unknown", f"never proved: {tier}", hint))
+        elif schedule is not None and any(
+            item.verb == "verify" and item.tier == tier and item.since is not None and now - item.since > schedule.longest_gap
+            for item in items
+        ):
+            assert proof is not None
+            found.append(Reason("missed", f"the last proof ({tier}) is {format_duration(_whole(now - proof.at))} old", hint))
+    return found
+
+
+def _back_in_time(system: EffectiveSystem, past: Past) -> list[Reason]:
+    if system.rto is None:
+        return []
+    if past.restore is None:
+        return [
+            Reason(
+                "unknown",
+                f"RTO {format_duration(system.rto)} was promised, and no restore was ever measured",
+                f"holdfast verify {system.name}",
+            )
+        ]
+    if past.restore.seconds > system.rto.total_seconds():
+        measured = format_duration(_whole(dt.timedelta(seconds=past.restore.seconds)))
+        text = f"a restore takes {measured} (median of {past.restore.samples}), promised {format_duration(system.rto)}"
+        return [Reason("missed", text, "holdfast plan assess")]
+    return []
+
+
+def _whole(value: dt.timedelta) -> dt.timedelta:
+    return dt.timedelta(seconds=round(value.total_seconds()))
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
