@@ -136,7 +136,7 @@ def test_a_pause_is_shown_and_excuses_nothing(tmp_path):
 def test_a_kind_that_is_not_there_yet_is_unknown(tmp_path):
     made = plan(tmp_path)
     path = tmp_path / "holdfast.yaml"
-    path.write_text(path.read_text() + "  ev: {kind: kafka, backup: daily, bootstrap: 'k:1', topics: ['*']}\n")
+    path.write_text(path.read_text() + "  ev: {kind: kafka, backup: daily, keep: {daily: 7}, bootstrap: 'k:1', topics: ['*']}\n")
     from holdfast.plan import load
 
     found = of(load(path).effective("ev"), Past())
@@ -156,7 +156,7 @@ def test_the_platform_is_as_good_as_its_worst_system(tmp_path):
 
 
 def test_prometheus_text_is_golden(tmp_path):
-    made = system(tmp_path, rpo="{onsite: 1h}")
+    made = system(tmp_path, rpo="1h")
     seen = past(point("2026-05-01T12:00"), **{**GOOD, "restore": None, "unreachable": {"offsite": "refused"}})
     found = prometheus.text(status("p", [made], Windows(), dt.UTC, {"db": seen}, now=NOW))
     assert found == GOLDEN
@@ -186,6 +186,7 @@ holdfast_exposure_seconds{system="db",location="offsite"} +Inf
 # HELP holdfast_rpo_seconds Promised limit of the exposure.
 # TYPE holdfast_rpo_seconds gauge
 holdfast_rpo_seconds{system="db",location="onsite"} 3600
+holdfast_rpo_seconds{system="db",location="offsite"} 3600
 # HELP holdfast_rto_seconds Promised time to be back.
 # TYPE holdfast_rto_seconds gauge
 holdfast_rto_seconds{system="db"} 900
