@@ -1,0 +1,231 @@
+"""The WAL of the backup itself, from the segment that holds its start until past its stop: without it no point is committed.
+
+When a resident follower already ships the branch, the backup waits for it. Otherwise a temporary physical slot, made before the start,
+keeps the WAL on the server, and a thread receives it and appends it to the branch in the vault while the data is read.
+"""
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.errors import HoldfastError, Refused
+from holdfast.model import Clock, Progress
+from holdfast.systems.contract import Buffer, LogStore, LogWriter
+from holdfast.systems.postgres import lsn
+from holdfast.systems.postgres.faults import BackupWalMissing
+from holdfast.systems.postgres.follow.meta import describe
+from holdfast.systems.postgres.replication import ReplicationClient, WalStream
+from holdfast.systems.postgres.wal.records import RecordScanner, scanner
+
+BATCH = 8 << 20
+"""Bytes of WAL appended at once when it comes fast."""
+FLUSH_SECONDS = 1.0
+"""How long received WAL waits for company before it is appended."""
+SEGMENT_PATIENCE = 5.0
+"""Seconds to wait, past the stop, for the rest of the segment that the stop closed."""
+
+FOLLOWED = "log-followed"
+"""The code of the vault's refusal when another process holds the branch."""
+
+
+class Describe:
+    """What is recorded beside each increment: the same that a follower records, so that moments are found in this WAL too."""
+
+    def __init__(self, system: str, branch: str, timeline: int, segment_size: int, history: bytes) -> None:
+        self._about = (system, branch, timeline, segment_size)
+        self._history = history
+        self._scan: RecordScanner | None = None
+
+    def meta(self, start: int, data: Buffer) -> Mapping[str, Any]:
+        """Called with each piece in order of position; a piece that does not join the one before begins a new scan."""
+        if self._scan is None or self._scan.position != start:
+            self._scan = scanner(start, self._about[3])
+        events = self._scan.feed(data)
+        found = describe(*self._about, events, self._scan.summary(), None)
+        if self._scan.record_end:
+            found["record_end"] = lsn.show(self._scan.record_end)
+        if self._history:
+            found["history"] = self._history.decode("utf-8", "replace")
+        return found
+
+
+class BackupWal:
+    """Ships the WAL of one backup.
+
+    Order: ``prepare``, (backup start), ``begin``, (read the data), (backup stop), ``finish``; ``close`` at the end in any case.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        logs: LogStore,
+        *,
+        clock: Clock,
+        progress: Progress,
+        patience: float = 60.0,
+        system: str = "",
+    ) -> None:
+        """``patience``: seconds without any progress before the WAL counts as missing. ``system``: its name in the plan."""
+        self._client = ReplicationClient(dsn, application_name="holdfast backup", clock=clock)
+        self._logs = logs
+        self._clock = clock
+        self._progress = progress
+        self._patience = patience
+        self._system = system
+        self._slot = f"holdfast_backup_{secrets.token_hex(6)}"
+        self._writer: LogWriter | None = None
+        self._thread: threading.Thread | None = None
+        self._target: tuple[int, int] | None = None
+        self._stopping = threading.Event()
+        self._fault: BaseException | None = None
+        self._durable = 0
+        self._first = 0
+        self._known: list[tuple[int, int]] = []
+        self.branch = ""
+        self.history = b""
+        self.segment_size = lsn.SEGMENT
+        self.system_identifier = ""
+
+    def prepare(self) -> None:
+        """Make the slot: from here on the server keeps what the backup will need."""
+        self.system_identifier = self._client.identify().system_identifier
+        self.segment_size = self._client.segment_size()
+        self._client.create_slot(self._slot, temporary=True)
+
+    def begin(self, start: int, timeline: int) -> None:
+        """The backup started at ``start``: ship its branch from that segment on, unless a follower does."""
+        self.history = self._client.timeline_history(timeline)
+        self.branch = lsn.branch(self.system_identifier, timeline, self.history)
+        self._first = start - start % self.segment_size
+        try:
+            self._writer = self._logs.writer(self.branch)
+        except Refused as error:
+            if error.code != FOLLOWED:
+                raise
+            self._progress.note(f"WAL comes from the follower: {error.message}")
+            self._client.close()
+            return
+        self._known = _coverage(self._logs, self.branch, self._first)
+        position = self._first
+        while self._known and self._known[0][0] <= position:
+            position = max(position, self._known.pop(0)[1])
+        self._durable = position
+        meta = Describe(self._system, self.branch, timeline, self.segment_size, self.history)
+        stream = self._client.start(position, timeline, self._slot)
+        self._thread = threading.Thread(target=self._work, args=(stream, meta), name="holdfast-backup-wal", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise early what the shipping thread met, so that no hours are spent on a backup that cannot be committed."""
+        if self._fault is not None:
+            raise self._fault
+
+    def finish(self, stop: int) -> str:
+        """Wait until everything up to ``stop`` is durable in the vault; returns the branch. Raises BackupWalMissing."""
+        if self._thread is None:
+            self._await_follower(stop)
+            return self.branch
+        segment_end = stop if stop % self.segment_size == 0 else stop - stop % self.segment_size + self.segment_size
+        self._target = (stop, segment_end)
+        seen, since = self._durable, self._clock.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(0.05)
+            if self._durable != seen:
+                seen, since = self._durable, self._clock.monotonic()
+            if self._clock.monotonic() - since > self._patience:
+                self._stopping.set()
+                raise self._missing(stop, f"nothing more came within {self._patience:g} s")
+        self.check()
+        if self._durable < stop:
+            raise self._missing(stop, "the stream ended")
+        return self.branch
+
+    def close(self) -> None:
+        """End the stream; the temporary slot goes with its connection."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(30)
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._client.close()
+
+    def _missing(self, stop: int, why: str) -> BackupWalMissing:
+        return BackupWalMissing(
+            f"The WAL from {lsn.show(self._first)} to {lsn.show(stop)} on branch {self.branch} "
+            f"is in the vault only up to {lsn.show(self._durable)}: {why}.",
+            hint="No point was committed. Take the backup again: what was stored is reused. `holdfast status` tells of a follower.",
+            start=lsn.show(self._first),
+            stop=lsn.show(stop),
+            stored=lsn.show(self._durable),
+        )
+
+    def _await_follower(self, stop: int) -> None:
+        reached, since = -1, self._clock.monotonic()
+        while True:
+            end = self._first
+            for begin, until in _coverage(self._logs, self.branch, self._first):
+                if begin > end:
+                    break
+                end = max(end, until)
+            self._durable = end
+            if end >= stop:
+                return
+            if end != reached:
+                reached, since = end, self._clock.monotonic()
+            if self._clock.monotonic() - since > self._patience:
+                raise self._missing(stop, f"the follower brought nothing more within {self._patience:g} s")
+            self._clock.sleep(0.25)
+
+    def _work(self, stream: WalStream, meta: Describe) -> None:
+        try:
+            self._ship(stream, meta)
+            with contextlib.suppress(HoldfastError):
+                stream.stop()
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread by check() and finish()
+            self._fault = error
+
+    def _ship(self, stream: WalStream, meta: Describe) -> None:
+        buffer = bytearray()
+        flushed = told = self._clock.monotonic()
+        passed: float | None = None
+        while not self._stopping.is_set():
+            stream.receive(buffer, BATCH, 0.1)
+            moment = self._clock.monotonic()
+            done = stream.ended is not None
+            if self._target is not None and stream.position >= self._target[0]:
+                passed = moment if passed is None else passed
+                done = done or stream.position >= self._target[1] or moment - passed > SEGMENT_PATIENCE
+            if buffer and (done or len(buffer) >= BATCH or moment - flushed >= FLUSH_SECONDS):
+                self._append(stream.position - len(buffer), buffer, meta)
+                buffer = bytearray()
+                flushed = self._clock.monotonic()
+            if stream.reply_requested or moment - told > 5:
+                stream.confirm(self._durable)
+                told = moment
+            if done:
+                return
+
+    def _append(self, start: int, data: bytearray, meta: Describe) -> None:
+        """Store what is not stored yet: an earlier backup or a follower may have left pieces further on."""
+        assert self._writer is not None
+        view = memoryview(data)
+        at, end = start, start + len(data)
+        while at < end:
+            while self._known and self._known[0][1] <= at:
+                self._known.pop(0)
+            until = min(end, self._known[0][0]) if self._known else end
+            if until > at:
+                piece = view[at - start : until - start]
+                self._writer.append(at, piece, meta.meta(at, piece))
+                at = until
+            else:
+                at = min(end, self._known[0][1])
+            self._durable = at
+
+
+def _coverage(logs: LogStore, branch: str, start: int) -> list[tuple[int, int]]:
+    """Stretches of a branch that are stored, from ``start`` on, joined, in order."""
+    return [one for one in logs.reader(branch).coverage(start) if one[1] > start]
