@@ -69,18 +69,18 @@ class PostgresServer:
         initdb: Sequence[str] = (),
         start: bool = True,
     ) -> Self:
-        """initdb and start. ``settings`` go over SETTINGS; ``password`` makes TCP connections ask for it (the socket never does)."""
+        """initdb and start. ``settings`` go over SETTINGS, into postgresql.conf; ``password`` makes TCP connections ask for it
+        (the socket never does)."""
         folder = server_folder("pg")
         data = folder / "data"
-        server = cls(int(version), folder, data, settings or {}, owned=True)
+        server = cls(int(version), folder, data, {}, owned=True)
         asked = ["--data-checksums"] if checksums else (["--no-data-checksums"] if server.version >= 18 else [])
         server._run(
             [server.bin / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync", *asked, *initdb],
         )
         with (data / "postgresql.conf").open("a") as conf:
             conf.write("\n# for tests\n")
-            for name, value in SETTINGS.items():
-                conf.write(f"{name} = '{value}'\n")
+        server.configure({**SETTINGS, **(settings or {})})
         server.hba(["local all all trust", "local replication all trust", *_tcp_rules(password)])
         if start:
             server.start()
@@ -90,8 +90,10 @@ class PostgresServer:
 
     @classmethod
     def attach(cls, version: int | str, data: Path, *, settings: Mapping[str, str] | None = None, start: bool = True) -> Self:
-        """A server over an existing data directory (a restored one). As root the directory is given to the servers' account,
-        and folders above it are opened for passing through. ``remove()`` leaves the directory."""
+        """A server over an existing data directory (a restored one). Its configuration is left alone: ``settings`` go to the command line.
+
+        As root the directory is given to the servers' account, and folders above it are opened for passing through. ``remove()`` leaves it.
+        """
         account = service_account()
         account.own(data)
         for entry in (data / "pg_tblspc").glob("*"):
@@ -120,7 +122,8 @@ class PostgresServer:
             conf.write(f"primary_conninfo = '{info}'\nprimary_slot_name = '{slot}'\n")
         (data / "standby.signal").touch()
         service_account().own(data / "standby.signal")
-        clone = type(self)(self.version, folder, data, {**self.settings, **(settings or {})}, owned=True)
+        clone = type(self)(self.version, folder, data, self.settings, owned=True)
+        clone.configure(settings or {})
         if start:
             clone.start()
         return clone

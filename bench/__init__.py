@@ -1,0 +1,1 @@
+"""`make bench`: Holdfast beside its peers on one machine, interleaved, medians; ratios of neighbours are what counts."""

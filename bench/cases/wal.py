@@ -1,0 +1,5 @@
+"""WAL."""
+
+
+def measure(*a):
+    pass

@@ -1,0 +1,76 @@
+"""The table for people and the JSON for machines."""
+
+import datetime as dt
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from bench.results import MEMORY, Results, heaviest, judged
+
+CONTENDERS = ("bound", "pgbackrest", "holdfast")
+MIB = 1 << 20
+
+
+def table(results: Results) -> str:
+    """Medians side by side; the last column is the peer's time over Holdfast's."""
+    lines = [
+        f"{'data':<8} {'case':<18} {'contender':<11} {'seconds':>8} {'CPU s':>7} {'anon MiB':>9} {'stored MiB':>11} {'other':<52}",
+        "-" * 128,
+    ]
+    for line in results.lines():
+        extra = {key: value for key, value in line.items() if key not in SHOWN}
+        lines.append(
+            f"{line['data']:<8} {line['case']:<18} {line['contender']:<11} {_number(line['seconds'], 2):>8} {_number(line['cpu'], 1):>7} "
+            f"{_number(line['anonymous'], 0, MIB):>9} {_number(line.get('stored'), 1, MIB):>11} "
+            + " ".join(f"{key}={value:,.3g}" for key, value in extra.items())
+        )
+    return "\n".join(lines)
+
+
+SHOWN = {"data", "case", "contender", "seconds", "cpu", "anonymous", "stored", "rounds"}
+
+
+def verdicts(results: Results) -> str:
+    lines = []
+    for one in judged(results):
+        if "peer" in one:
+            limit = f"{one['peer']}, at least {one['at_least']:.2f}×"
+            found = "-" if one["ratio"] is None else f"{one['ratio']:.2f}×"
+        else:
+            limit = f"at most {one['at_most']}"
+            found = "-" if one["value"] is None else f"{one['value']:.3f}"
+        lines.append(_verdict(one["data"], one["case"], one["what"], found, limit, met=one["met"]))
+    peak = heaviest(results, "holdfast")
+    if peak:
+        lines.append(_verdict("all", "", "anonymous MiB", f"{peak / MIB:.0f}", f"at most {MEMORY // MIB}", met=peak <= MEMORY))
+    return "\n".join([*lines, *(f"not measured: {one}" for one in results.missing)])
+
+
+def _verdict(data: str, case: str, what: str, found: str, limit: str, *, met: bool | None) -> str:
+    said = "not measured" if met is None else "met" if met else "MISSED"
+    return f"{data:<8} {case:<18} {what:<15} {found:>8}  ({limit + ')':<30} {said}"
+
+
+def write(results: Results, settings: dict[str, Any], folder: Path) -> Path:
+    """bench-results/<UTC time>.json; the newest also as latest.json."""
+    folder.mkdir(exist_ok=True)
+    now = dt.datetime.now(dt.UTC)
+    document = {
+        "at": now.isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "system": platform.platform()},
+        "settings": settings,
+        "results": results.lines(),
+        "targets": judged(results),
+        "anonymous_peak": {name: heaviest(results, name) for name in CONTENDERS},
+        "missing": results.missing,
+    }
+    path = folder / f"{now:%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    (folder / "latest.json").write_text(path.read_text())
+    return path
+
+
+def _number(value: float | None, digits: int, unit: int = 1) -> str:
+    return "" if value is None else f"{value / unit:,.{digits}f}"

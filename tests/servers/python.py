@@ -1,0 +1,34 @@
+"""Holdfast as a program that the servers' account can run: what a PostgreSQL server calls by its commands runs as that account."""
+
+import shutil
+import sys
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+from tests.servers.account import service_account
+from tests.servers.need import ServerMissing
+
+
+@cache
+def python_for_account() -> tuple[Path, dict[str, str]]:
+    """An interpreter of our version that the account can run, and what it needs in its environment to import what we import.
+
+    Our own, unless it lies in a private home; then the system's of the same version. Raises ServerMissing.
+    """
+    account = service_account()
+    if account.can_run(Path(sys.executable)):
+        return Path(sys.executable), {}
+    version = f"python3.{sys.version_info.minor}"
+    for folder in ("/usr/bin", "/usr/local/bin"):
+        found = shutil.which(version, path=folder)
+        if found and account.can_run(Path(found)):
+            source = Path(__file__).resolve().parents[2] / "src"
+            return Path(found), {"PYTHONPATH": f"{source}:{sysconfig.get_path('purelib')}:{sysconfig.get_path('platlib')}"}
+    raise ServerMissing(f"the account {account.name} can run neither {sys.executable} nor a {version} of the system")
+
+
+def holdfast_for_account() -> tuple[list[str], dict[str, str]]:
+    """The command line's first words, and additions to the environment, that run ``holdfast`` as the servers' account."""
+    python, environment = python_for_account()
+    return [str(python), "-m", "holdfast"], environment
