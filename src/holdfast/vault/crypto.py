@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 
 import blake3
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidTag as InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -97,3 +98,8 @@ def signed_by(public: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def cipher(key: bytes) -> AESGCM:
+    """AES-256-GCM for many calls with one key; raises InvalidTag from ``decrypt``."""
+    return AESGCM(key)

@@ -14,7 +14,7 @@ tool. Everything is checked on the way: signatures, authentication of every fram
 """
 
 # A script to be read by a person in ten years: types would double its length.
-# ruff: noqa: ANN001, ANN201, ANN204, EXE001, N818, T201
+# ruff: noqa: ANN001, ANN201, ANN204, T201
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 import argparse

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Self
 
 from holdfast.errors import Damaged, Unreachable
-from holdfast.model import Clock
+from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import config, crypto, names
+from holdfast.vault import config, crypto, names, points
+from holdfast.vault.capture.writer import Settings, Writer
+from holdfast.vault.content import MAX_CHUNK, MIN_CHUNK
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import VaultExists, VaultMissing, VaultMixed
+from holdfast.vault.errors import PointUnknown, VaultExists, VaultMissing, VaultMixed
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.keyring import Keyring, certify, unlock
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
+from holdfast.vault.points import PointCache, choose
+from holdfast.vault.restore.reader import Reader
 from holdfast.vault.text import to_b64
 
 
@@ -27,6 +31,8 @@ class Vault:
         self.notary = notary
         self.clock = clock
         self.cache = cache / notary.vault.hex()
+        self.damaged: list[Damaged] = []
+        self._points = PointCache(self.cache, notary)
 
     @classmethod
     def create(
@@ -116,6 +122,55 @@ class Vault:
 
     def slots(self) -> list[Slot]:
         return self.keys.list()
+
+    def begin(
+        self,
+        *,
+        system: str,
+        kind: str,
+        base: Reader | None = None,
+        label: str | None = None,
+        note: str | None = None,
+        keep_until: dt.datetime | None = None,
+        chunk_size: int = 65536,
+        level: int = 1,
+        workers: int = 0,
+        rate: float | None = None,
+        progress: Progress | None = None,
+        host: str = "",
+    ) -> Writer:
+        """Open a session that can become one recovery point of ``system``.
+
+        ``base``: the point whose content is reused; one of another writer is not trusted for that and is left out (``writer.base`` is then None).
+        ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores. ``rate``: bytes read a
+        second. Raises RoleLacking for a reader's key, ClockSkew, Unreachable.
+        """
+        if chunk_size & (chunk_size - 1) or not MIN_CHUNK <= chunk_size <= MAX_CHUNK:
+            raise ValueError(f"a chunk size is a power of two from {MIN_CHUNK} to {MAX_CHUNK}, not {chunk_size}")
+        watch = progress or Silent()
+        if base is not None and base.point.writer != self.notary.writer:
+            watch.note(f"The base {base.point.id} was written by another writer: everything is read and stored by this one.")
+            base = None
+        settings = Settings(system, kind, label, note, keep_until, chunk_size, level, workers, rate, host)
+        return Writer(settings, base, locations=self.locations, notary=self.notary, clock=self.clock, cache=self.cache, progress=watch)
+
+    def points(self, system: str | None = None) -> list[RecoveryPoint]:
+        """All recovery points that this key can read, newest last; of one system when it is named. ``damaged`` then says what is unreadable."""
+        found, self.damaged = self._points.update(self.locations, self.notary)
+        return [point for point in found if system is None or point.system == system]
+
+    def point(self, wanted: str) -> Reader:
+        """By id, by an unambiguous prefix of it (4 digits or more), or by label (the newest of that label).
+
+        Raises PointUnknown with the nearest ones, PointAmbiguous, ObjectDamaged.
+        """
+        return self.reader(choose(self.points(), wanted))
+
+    def reader(self, point: RecoveryPoint) -> Reader:
+        envelope, found, tree = points.read(self.locations, self.notary, f"{names.POINTS}{point.id}")
+        if found is None:
+            raise PointUnknown(f"{point.id} was aborted.", hint="It never became a recovery point.")
+        return Reader(found, tree, envelope, locations=self.locations, notary=self.notary, cache=self.cache)
 
     def now(self) -> dt.datetime:
         return self.clock.now()

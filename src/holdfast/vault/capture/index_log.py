@@ -1,0 +1,43 @@
+"""Writes index envelopes while a session runs, so that a killed one need not store again what it stored."""
+
+import threading
+
+from holdfast.model import Clock
+from holdfast.vault import names
+from holdfast.vault.index import objects
+from holdfast.vault.index.objects import PackChunks
+from holdfast.vault.locations import Locations
+from holdfast.vault.notary import Notary
+from holdfast.vault.packs.sink import Finished
+
+_PACKS = 64
+_SECONDS = 30.0
+
+
+class IndexLog:
+    """``add`` is called with packs that are durable. An envelope is written every 64 packs or 30 seconds, and by ``flush``."""
+
+    def __init__(self, locations: Locations, notary: Notary, clock: Clock) -> None:
+        self._locations = locations
+        self._notary = notary
+        self._clock = clock
+        self._waiting: list[PackChunks] = []
+        self._last = clock.monotonic()
+        self._lock = threading.Lock()
+
+    def add(self, pack: Finished) -> None:
+        rows = objects.from_frames(pack.id, pack.digest, pack.size, pack.kind, pack.frames)
+        with self._lock:
+            self._waiting.append(rows)
+            due = len(self._waiting) >= _PACKS or self._clock.monotonic() - self._last >= _SECONDS
+        if due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Durable in every location when it returns."""
+        with self._lock:
+            packs, self._waiting = self._waiting, []
+            self._last = self._clock.monotonic()
+        if packs:
+            name = f"{names.INDEX}{self._notary.random(16).hex()}"
+            self._locations.put(name, [self._notary.make(name, "index", self._clock.now(), plain=objects.encode(packs))])

@@ -1,0 +1,82 @@
+"""The session object: it announces a writer to a prune, and names the one object by which the session can commit or be aborted."""
+
+import datetime as dt
+
+from holdfast.model import Clock
+from holdfast.storage.contract import ObjectExists, Storage
+from holdfast.vault import names
+from holdfast.vault.errors import ClockSkew, SessionAborted
+from holdfast.vault.locations import Locations, put_same
+from holdfast.vault.notary import Notary
+
+MOST_SKEW = dt.timedelta(minutes=5)
+LEASE = dt.timedelta(hours=1)
+_RENEW = 600.0
+
+
+class Session:
+    """Opened before the first pack. Its lease counts by the location's clock from the newest renewal."""
+
+    def __init__(self, locations: Locations, notary: Notary, clock: Clock) -> None:
+        self._locations = locations
+        self._notary = notary
+        self._clock = clock
+        self.started_at = clock.now()
+        check_skew(locations.first, clock)
+        self.id = names.session_id(self.started_at, notary.random(10))
+        self._renewals = 0
+        self._renewed = clock.monotonic()
+        self._put(f"{names.SESSIONS}{self.id}")
+
+    @property
+    def point_name(self) -> str:
+        return f"{names.POINTS}{self.id}"
+
+    def renew(self) -> None:
+        """Extend the lease when a sixth of it has passed. Cheap otherwise; call it often."""
+        if self._clock.monotonic() - self._renewed >= _RENEW:
+            self._renewals += 1
+            self._renewed = self._clock.monotonic()
+            self._put(f"{names.SESSIONS}{self.id}.{self._renewals}")
+
+    def commit(self, envelope: bytes) -> None:
+        """The point, in every location. The first location decides: SessionAborted when an abort stands there."""
+        if not decide(self._locations, self.point_name, envelope):
+            raise SessionAborted(
+                f"The session {self.id} was aborted meanwhile; nothing was committed.",
+                hint="Run the backup again: what was uploaded is reused. Was this host asleep for longer than an hour?",
+                session=self.id,
+            )
+
+    def abort(self) -> None:
+        """Give up the name, so that the session can never commit. What was uploaded stays."""
+        decide(self._locations, self.point_name, self._notary.make(self.point_name, "abort", self._clock.now(), {"session": self.id}))
+
+    def _put(self, name: str) -> None:
+        fields = {"session": self.id, "lease": int(LEASE.total_seconds())}
+        self._locations.put(name, [self._notary.make(name, "session", self._clock.now(), fields)])
+
+
+def decide(locations: Locations, name: str, envelope: bytes) -> bool:
+    """Commit or abort: True when ``envelope`` is what stands under ``name`` everywhere, False when the other one came first."""
+    try:
+        locations.first.put_if_absent(name, [envelope])
+    except ObjectExists:
+        if locations.first.get(name) != envelope:
+            return False
+    for storage in locations.storages[1:]:
+        put_same(storage, name, [envelope])
+    return True
+
+
+def check_skew(storage: Storage, clock: Clock) -> dt.timedelta:
+    """How far the local clock is from the location's; ClockSkew over five minutes."""
+    skew = clock.now() - storage.now()
+    if abs(skew) > MOST_SKEW:
+        seconds = skew.total_seconds()
+        raise ClockSkew(
+            f"This machine's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the clock of {storage.url}.",
+            hint="Set the clock (NTP): retention and restore targets depend on it.",
+            seconds=seconds,
+        )
+    return skew

@@ -1,0 +1,1 @@
+"""Which chunks the vault holds and where: sorted segments on disk, mapped, never the whole in memory."""

@@ -1,0 +1,41 @@
+"""Which packs lie in every location: only chunks in these are reused."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from holdfast.storage.contract import Storage
+from holdfast.vault import names
+
+_ROW = np.dtype("V48")
+
+
+class PresentPacks:
+    """48 bytes of memory a pack, whatever their number."""
+
+    def __init__(self, rows: Sequence[bytes] = ()) -> None:
+        ordered = sorted(rows)
+        self._count = len(ordered)
+        self._raw = b"".join(ordered)
+        self._keys = np.frombuffer(self._raw, _ROW).view(">u8").reshape(-1, 6)[:, 0].astype("<u8") if ordered else np.empty(0, "<u8")
+
+    @classmethod
+    def list(cls, storages: Sequence[Storage]) -> "PresentPacks":
+        """From listings: the intersection over all locations."""
+        common: set[bytes] | None = None
+        for storage in storages:
+            found = {parsed[0] + parsed[1] for info in storage.list(names.PACKS) if (parsed := names.parse_pack(info.name)) is not None}
+            common = found if common is None else common & found
+        return cls(list(common or ()))
+
+    def digest(self, pack: bytes) -> bytes | None:
+        """The BLAKE3 in the pack's name, None when it is not everywhere."""
+        row = int(np.searchsorted(self._keys, np.uint64(int.from_bytes(pack[:8], "big"))))
+        while row < self._count and self._raw[48 * row : 48 * row + 8] == pack[:8]:
+            if self._raw[48 * row : 48 * row + 16] == pack:
+                return self._raw[48 * row + 16 : 48 * row + 48]
+            row += 1
+        return None
+
+    def __len__(self) -> int:
+        return self._count

@@ -1,0 +1,141 @@
+"""Plain bytes of frames, from the first location that gives them rightly."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from holdfast.errors import Damaged, Unreachable
+from holdfast.storage.contract import ObjectMissing, Storage
+from holdfast.vault import crypto, names
+from holdfast.vault.errors import PackDamaged, PackMissing, RoleLacking
+from holdfast.vault.packs import layout
+
+T = TypeVar("T")
+_HEADER_READ = 4096
+_KEYS = 8192
+GAP = 64 << 10
+"""Bytes worth reading and dropping rather than asking once more."""
+
+
+class PackReader:
+    """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. Safe from many threads."""
+
+    def __init__(
+        self,
+        storages: Sequence[Storage],
+        vault: bytes,
+        privates: Mapping[bytes, bytes],
+        digest_of: Callable[[bytes], bytes | None],
+    ) -> None:
+        self._storages = storages
+        self._vault = vault
+        self._privates = privates
+        self._digest_of = digest_of
+        self._keys: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def name(self, pack: bytes) -> str:
+        """Raises PackMissing for a pack that is not known."""
+        digest = self._digest_of(pack)
+        if digest is None:
+            raise PackMissing(
+                f"The pack {pack.hex()} is not among the packs of this recovery point.", hint="Run 'holdfast vault check'.", pack=pack.hex()
+            )
+        return names.pack(pack, digest)
+
+    def key(self, pack: bytes) -> bytes:
+        """The pack's key, out of its header. RoleLacking when no box in it is for this reader."""
+        with self._lock:
+            key = self._keys.get(pack)
+        if key is not None:
+            return key
+        name = self.name(pack)
+        key = self._each_location(name, lambda storage: self._read_key(storage, name, pack))
+        with self._lock:
+            self._keys[pack] = key
+            while len(self._keys) > _KEYS:
+                self._keys.popitem(last=False)
+        return key
+
+    def frame(self, pack: bytes, offset: int, whole: int) -> bytes:
+        """The plain bytes of one frame."""
+        return next(iter(self.frames(pack, [(offset, whole)])))[1]
+
+    def frames(self, pack: bytes, wanted: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+        """(offset, plain) of each (offset, whole length), which must be sorted; neighbours are read at once. The caller bounds their sum."""
+        key = self.key(pack)
+        name = self.name(pack)
+        start = 0
+        while start < len(wanted):
+            end = start + 1
+            while end < len(wanted) and wanted[end][0] <= wanted[end - 1][0] + wanted[end - 1][1] + GAP:
+                end += 1
+            begin = wanted[start][0]
+            stop = wanted[end - 1][0] + wanted[end - 1][1]
+            data = self._range(name, begin, stop - begin)
+            for offset, whole in wanted[start:end]:
+                yield offset, self._open(key, pack, name, offset, memoryview(data)[offset - begin : offset - begin + whole], whole)
+            start = end
+
+    def _range(self, name: str, begin: int, length: int) -> bytes:
+        """From the first location that answers at all; what it says is judged frame by frame. Empty when none has the object."""
+        silent: Unreachable | None = None
+        for storage in self._storages:
+            try:
+                return storage.get(name, begin, length)
+            except Damaged:
+                continue
+            except Unreachable as error:
+                silent = silent or error
+        if silent is not None:
+            raise silent
+        raise PackMissing(
+            f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name
+        )
+
+    def _open(self, key: bytes, pack: bytes, name: str, offset: int, view: memoryview, whole: int) -> bytes:
+        try:
+            return layout.open_frame(key, self._vault, pack, view)
+        except ValueError:
+            return self._each_location(name, lambda storage: layout.open_frame(key, self._vault, pack, storage.get(name, offset, whole)))
+
+    def _read_key(self, storage: Storage, name: str, pack: bytes) -> bytes:
+        data = storage.get(name, 0, _HEADER_READ)
+        if len(data) >= 12 and data[:8] == layout.MAGIC:
+            length = int.from_bytes(data[8:12], "little")
+            if _HEADER_READ - 12 < length <= layout.MAX_HEADER:
+                data = storage.get(name, 0, 12 + length)
+        header = layout.parse_header(data)
+        if header.pack != pack or header.vault != self._vault:
+            raise ValueError("its header names another pack")
+        for holder, box in header.boxes.items():
+            private = self._privates.get(holder)
+            if private is not None:
+                try:
+                    return crypto.unbox(box, private)
+                except crypto.CannotOpen:
+                    raise ValueError("its key cannot be opened") from None
+        raise RoleLacking("This key may not read the content of the vault.", hint="Use an owner's or a reader's key.", pack=pack.hex())
+
+    def _each_location(self, name: str, read: Callable[[Storage], T]) -> T:
+        why: Exception | None = None
+        silent: Unreachable | None = None
+        for storage in self._storages:
+            try:
+                return read(storage)
+            except ObjectMissing as error:
+                why = why or error
+            except ValueError as error:
+                why = error
+            except Unreachable as error:
+                silent = silent or error
+        if silent is not None:
+            raise silent
+        if isinstance(why, ObjectMissing):
+            raise PackMissing(
+                f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name
+            )
+        raise PackDamaged(
+            f"{name} is damaged: {why}.", hint="Run 'holdfast vault check'; a sound copy in another location heals it.", object=name
+        )

@@ -1,0 +1,48 @@
+"""The packs that a session knows: a number for each id, which of them it uses, and whether they are stored."""
+
+import threading
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.vault.content import NO_PACK
+
+
+class PackTable:
+    """Numbers are dense and live as long as the session. ``digest`` is the BLAKE3 in the pack's name, known once it is finished."""
+
+    def __init__(self) -> None:
+        self.ids: list[bytes] = []
+        self._digests: list[bytes | None] = []
+        self._numbers: dict[bytes, int] = {}
+        self._used: set[int] = {NO_PACK}
+        self._lock = threading.Lock()
+
+    def number(self, pack: bytes, digest: bytes | None = None) -> int:
+        """The pack's number; a new one when it was not known."""
+        with self._lock:
+            number = self._numbers.get(pack)
+            if number is None:
+                number = len(self.ids)
+                self._numbers[pack] = number
+                self.ids.append(pack)
+                self._digests.append(digest)
+            elif digest is not None:
+                self._digests[number] = digest
+            return number
+
+    def finished(self, number: int, digest: bytes) -> None:
+        self._digests[number] = digest
+
+    def translation(self, packs: Sequence[bytes]) -> NDArray[np.uint32]:
+        """Local numbers of a content list to numbers of this table."""
+        return np.array([self.number(pack) for pack in packs], dtype="<u4")
+
+    def use(self, numbers: Iterable[int]) -> None:
+        """These packs hold something that the point needs."""
+        self._used.update(numbers)
+
+    def used(self) -> list[tuple[bytes, bytes | None]]:
+        """(id, digest) of all packs in use, sorted by id."""
+        return sorted((self.ids[number], self._digests[number]) for number in self._used if number != NO_PACK)

@@ -1,0 +1,144 @@
+"""Recovery points as stored, and the local cache that makes listing thousands of them quick."""
+
+import contextlib
+import difflib
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from holdfast.errors import Damaged
+from holdfast.model import RecoveryPoint
+from holdfast.vault import crypto, names
+from holdfast.vault.envelope import Envelope
+from holdfast.vault.errors import ObjectDamaged, PointAmbiguous, PointUnknown
+from holdfast.vault.keys import SCOPE
+from holdfast.vault.locations import Locations
+from holdfast.vault.notary import Notary
+from holdfast.vault.text import from_json, to_json
+
+_LEAST = 4
+
+
+def encode(point: RecoveryPoint, tree: Sequence[Mapping[str, Any]]) -> bytes:
+    """The sealed body of a point."""
+    return to_json(point.model_dump(mode="json") | {"tree": list(tree)})
+
+
+def decode(name: str, plain: bytes) -> tuple[RecoveryPoint, list[dict[str, Any]]]:
+    """(the point, its tree's segments); raises ObjectDamaged."""
+    try:
+        document = from_json(plain)
+        tree = document.pop("tree")
+        return RecoveryPoint.model_validate(document), tree
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise ObjectDamaged(f"{name} is signed but is no recovery point: {error}", object=name) from None
+
+
+def read(locations: Locations, notary: Notary, name: str) -> tuple[Envelope, RecoveryPoint | None, list[dict[str, Any]]]:
+    """From the first location with a sound copy; the point is None for an abort. Raises Damaged, RoleLacking, Unreachable."""
+
+    def accept(data: bytes) -> tuple[Envelope, RecoveryPoint | None, list[dict[str, Any]]]:
+        checked = notary.check(name, data)
+        if checked.kind == "abort":
+            return checked, None, []
+        if checked.kind != "point":
+            raise ObjectDamaged(f"{name} holds a {checked.kind!r}.", object=name)
+        return checked, *decode(name, notary.open(checked))
+
+    return locations.read(name, accept)
+
+
+class PointCache:
+    """Points already read, by object name, in one file sealed with a key that only holders of the identity key can derive.
+
+    Losing the file costs time, nothing else. Points never change, so what was read once stays true; deleted ones are dropped.
+    """
+
+    def __init__(self, folder: Path, notary: Notary) -> None:
+        self._path = folder / f"points-{notary.bundle.role}-{notary.bundle.writer.id if notary.bundle.writer else 0}"
+        self._key = crypto.hkdf(notary.bundle.identity[SCOPE], b"", b"holdfast cache points")
+        self._random = notary.random
+        self._ad = notary.vault
+        self._rows: dict[str, dict[str, Any] | None] | None = None
+        self._points: dict[str, RecoveryPoint | None] = {}
+
+    def update(self, locations: Locations, notary: Notary) -> tuple[list[RecoveryPoint], list[Damaged]]:
+        """(all points that this key can read, newest last; what is damaged). Reads only points that were not read before."""
+        rows = self._load()
+        present = [info.name for info in locations.list(names.POINTS)]
+        damaged: list[Damaged] = []
+        changed = False
+        for name in present:
+            if name in rows:
+                continue
+            try:
+                _, point, _ = read_if_ours(locations, notary, name)
+            except Damaged as error:
+                damaged.append(error)
+                continue
+            rows[name] = None if point is None else point.model_dump(mode="json")
+            self._points[name] = point
+            changed = True
+        gone = rows.keys() - set(present)
+        for name in gone:
+            del rows[name]
+            self._points.pop(name, None)
+        if changed or gone:
+            self._save(rows)
+        points = [point for name in present if name in rows and (point := self._point(name, rows[name])) is not None]
+        return sorted(points, key=lambda point: (point.committed_at, point.id)), damaged
+
+    def _point(self, name: str, row: dict[str, Any] | None) -> RecoveryPoint | None:
+        if name not in self._points:
+            self._points[name] = None if row is None else RecoveryPoint.model_validate(row)
+        return self._points[name]
+
+    def _load(self) -> dict[str, dict[str, Any] | None]:
+        if self._rows is None:
+            self._rows = {}
+            with contextlib.suppress(OSError, ValueError, crypto.CannotOpen, AttributeError):
+                data = self._path.read_bytes()
+                self._rows = dict(from_json(crypto.gcm_open(self._key, data[:12], data[12:], self._ad)))
+        return self._rows
+
+    def _save(self, rows: dict[str, dict[str, Any] | None]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        nonce = self._random(12)
+        temporary = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
+        temporary.write_bytes(nonce + crypto.gcm_seal(self._key, nonce, to_json(rows), self._ad))
+        temporary.replace(self._path)
+
+
+def read_if_ours(locations: Locations, notary: Notary, name: str) -> tuple[Envelope | None, RecoveryPoint | None, list[dict[str, Any]]]:
+    """Like ``read``; a point that this key may not open (another writer's, for a writer's key) counts as absent."""
+
+    def accept(data: bytes) -> tuple[Envelope | None, RecoveryPoint | None, list[dict[str, Any]]]:
+        checked = notary.check(name, data)
+        if checked.kind == "point" and not notary.can_open(checked):
+            return None, None, []
+        return checked, *(decode(name, notary.open(checked)) if checked.kind == "point" else (None, []))
+
+    return locations.read(name, accept)
+
+
+def choose(points: Sequence[RecoveryPoint], wanted: str) -> RecoveryPoint:
+    """The point that a user means; raises PointUnknown, PointAmbiguous."""
+    text = wanted.strip()
+    exact = [point for point in points if point.id == text]
+    labelled = [point for point in points if point.label == text]
+    if exact or labelled:
+        return (exact or labelled)[-1]
+    begins = [point for point in points if len(text) >= _LEAST and point.id.startswith(text.lower())]
+    if len(begins) == 1:
+        return begins[0]
+    if begins:
+        listed = ", ".join(point.id for point in begins[-5:])
+        raise PointAmbiguous(f"{text!r} begins the ids of {len(begins)} recovery points.", hint=f"Give more digits: {listed}.")
+    known = [point.id for point in points] + [point.label for point in points if point.label]
+    near = difflib.get_close_matches(text, known, 3, 0.5) or [point.id for point in points[-3:]]
+    raise PointUnknown(
+        f"There is no recovery point {text!r}.", hint=f"Nearest: {', '.join(near)}." if near else "The vault holds no recovery points yet."
+    )

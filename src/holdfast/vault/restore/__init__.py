@@ -1,0 +1,1 @@
+"""Reading recovery points: the tree, single files, and whole extracts at full speed."""

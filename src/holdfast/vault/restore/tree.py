@@ -1,0 +1,157 @@
+"""The tree of a recovery point: entries in the order of capture, read segment by segment."""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import blake3
+
+from holdfast.model import Entry
+from holdfast.vault import content
+from holdfast.vault.content import ChunkRef, Part
+from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.packs.reader import PackReader
+from holdfast.vault.text import from_b64
+
+_KINDS = {"f": "file", "d": "dir", "l": "symlink"}
+_CODES = {"file": "f", "dir": "d", "symlink": "l"}
+_KEPT = 4
+"""Decoded segments kept: about 10 MB each."""
+
+
+def to_document(entry: Entry, size: int, inline: str | None, refs: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """One line of a tree segment."""
+    document: dict[str, Any] = {
+        "p": entry.path,
+        "k": _CODES[entry.kind],
+        "s": size,
+        "m": entry.mode,
+        "u": entry.uid,
+        "g": entry.gid,
+        "t": entry.mtime_ns,
+    }
+    if entry.target is not None:
+        document["l"] = entry.target
+    if entry.extra:
+        document["x"] = dict(entry.extra)
+    if inline is not None:
+        document["c"] = inline
+    if refs:
+        document["r"] = list(refs)
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry of a point with the handle to its content. ``document`` is its line in the tree."""
+
+    entry: Entry
+    document: Mapping[str, Any]
+
+
+def to_stored(document: Mapping[str, Any]) -> Stored:
+    """Raises KeyError, TypeError when it is no line of a tree."""
+    entry = Entry(
+        path=document["p"],
+        kind=_KINDS[document["k"]],  # type: ignore[arg-type]
+        size=document["s"],
+        mode=document["m"],
+        uid=document["u"],
+        gid=document["g"],
+        mtime_ns=document["t"],
+        target=document.get("l"),
+        extra=document.get("x", {}),
+    )
+    return Stored(entry, document)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """``first`` and ``last``: the smallest and greatest path in it."""
+
+    first: str
+    last: str
+    count: int
+    ref: ChunkRef
+
+
+class Tree:
+    """Safe from many threads."""
+
+    def __init__(self, segments: Sequence[Mapping[str, Any]], packs: PackReader, identity: bytes) -> None:
+        try:
+            self._segments = [Segment(row["first"], row["last"], row["n"], ChunkRef.from_json(row["ref"])) for row in segments]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ObjectDamaged(f"A recovery point's list of tree segments is damaged: {error}") from None
+        self._packs = packs
+        self._identity = identity
+        self._kept: OrderedDict[int, dict[str, dict[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        return sum(segment.count for segment in self._segments)
+
+    def chunk(self, ref: ChunkRef) -> bytes:
+        """A chunk of a tree pack, its identity checked."""
+        plain = self._packs.frame(ref.pack, ref.frame, ref.whole)[ref.at : ref.at + ref.size]
+        if len(plain) != ref.size or blake3.blake3(plain, key=self._identity).digest() != ref.id:
+            raise ObjectDamaged(
+                f"A chunk of the tree in pack {ref.pack.hex()} is not what was written.", hint="Run 'holdfast vault check --read all'."
+            )
+        return plain
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """All lines in order; one segment in memory at a time."""
+        for segment in self._segments:
+            yield from self._lines(segment)
+
+    def entries(self, prefix: str = "") -> Iterator[Stored]:
+        for segment in self._segments:
+            if segment.last < prefix or (segment.first > prefix and not segment.first.startswith(prefix)):
+                continue
+            for document in self._lines(segment):
+                if document["p"].startswith(prefix):
+                    yield to_stored(document)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """The line of ``path``; cheap when asked in about the order of capture."""
+        with self._lock:
+            kept = list(self._kept.items())
+        for number, table in reversed(kept):
+            if path in table:
+                with self._lock:
+                    if number in self._kept:
+                        self._kept.move_to_end(number)
+                return table[path]
+        known = {number for number, _ in kept}
+        for number, segment in enumerate(self._segments):
+            if number not in known and segment.first <= path <= segment.last:
+                table = {document["p"]: document for document in self._lines(segment)}
+                with self._lock:
+                    self._kept[number] = table
+                    while len(self._kept) > _KEPT:
+                        self._kept.popitem(last=False)
+                if path in table:
+                    return table[path]
+        return None
+
+    def parts(self, document: Mapping[str, Any]) -> Iterator[Part]:
+        """The content lists of one file, in order, read as they are asked for."""
+        inline = document.get("c")
+        if inline is not None:
+            yield content.decode(from_b64(inline))
+        for row in document.get("r", ()):
+            yield content.decode(self.chunk(ChunkRef.from_json(row)))
+
+    def _lines(self, segment: Segment) -> list[dict[str, Any]]:
+        try:
+            documents: list[dict[str, Any]] = [json.loads(line) for line in self.chunk(segment.ref).splitlines()]
+        except ValueError as error:
+            raise ObjectDamaged(f"A tree segment is no JSON: {error}") from None
+        if len(documents) != segment.count:
+            raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {segment.count}.")
+        return documents
