@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.journal import Journal
 from holdfast.model import Clock, RecoveryPoint, SystemClock
@@ -65,6 +65,16 @@ class Platform:
 
         return open_storage(location.url, self._options(location), create=create, clock=self.clock)
 
+    def probe_location(self, location: Location) -> None:
+        """Try what the vault asks of a location, with a small object that is removed again. Raises StorageUnfit, Unreachable."""
+        from holdfast.storage.probe import require_fit
+
+        storage = self.storage(location)
+        try:
+            require_fit(storage)
+        finally:
+            storage.close()
+
     def locations(self, system: str | None = None) -> tuple[Location, ...]:
         """Where a system's points are kept, in the order they are written; without a system all locations of the plan."""
         return self.plan.effective(system).locations if system else self.plan.document.vault.locations
@@ -84,6 +94,13 @@ class Platform:
 
     def history(self, system: str) -> "VaultHistory":
         return VaultHistory(self.vault(system), system)
+
+    def ranges(self, system: str) -> list[dict[str, Any]]:
+        """The stretches of its history that a system can be returned to; see the system's own ``ranges``."""
+        self.plan.effective(system).require_available()
+        from holdfast.systems.postgres.ranges import ranges
+
+        return ranges(self.history(system))
 
     # ------------------------------------------------------------ the systems
 
@@ -131,7 +148,7 @@ class Platform:
             vault.close()
         self._vaults.clear()
 
-    def __enter__(self) -> "Platform":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,35 @@
+"""``holdfast ls``: JSON ``{"point", "path", "entries": [{"path", "kind", "size", "mode", "mtime_ns", "target"?}]}``."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from holdfast.interfaces.cli.command import Argument
+from holdfast.interfaces.cli.commands.show import Point
+from holdfast.interfaces.cli.context import Session
+from holdfast.model import Entry
+
+_LETTER = {"file": "-", "dir": "d", "symlink": "l"}
+
+
+def command(session: Session, point: Point, path: Annotated[str, Argument("what is below this path", "PATH")] = "") -> int:
+    """List what is inside a recovery point, as a listing of files."""
+    reader = session.platform.vault().point(point)
+    prefix = path.strip("/")
+    entries = (stored.entry for stored in reader.entries(prefix) if _below(stored.entry.path, prefix))
+    if session.out.as_json:
+        session.out.result({"point": reader.point.id, "path": prefix, "entries": [_document(entry) for entry in entries]})
+        return 0
+    for entry in entries:
+        moment = dt.datetime.fromtimestamp(entry.mtime_ns / 1e9, session.plan.zone).isoformat(timespec="seconds")
+        arrow = f" -> {entry.target}" if entry.target else ""
+        session.out.say(f"{_LETTER[entry.kind]}{entry.mode:04o} {entry.size:>14} {moment} {entry.path}{arrow}")
+    return 0
+
+
+def _below(path: str, prefix: str) -> bool:
+    return not prefix or path == prefix or path.startswith(f"{prefix}/")
+
+
+def _document(entry: Entry) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": entry.path, "kind": entry.kind, "size": entry.size, "mode": entry.mode, "mtime_ns": entry.mtime_ns}
+    return {**found, "target": entry.target} if entry.target else found

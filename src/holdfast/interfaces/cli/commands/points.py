@@ -1,0 +1,59 @@
+"""``holdfast points``: JSON ``{"systems": [{"system", "points": [RecoveryPoint…], "ranges": [{"branch", "from", "to", "until"…}]}]}``."""
+
+from typing import Annotated, Any
+
+from holdfast.interfaces.cli.command import Option, Systems
+from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.tables import Cell
+from holdfast.model import RecoveryPoint
+from holdfast.plan import human_size
+
+
+def command(
+    session: Session,
+    systems: Systems = (),
+    *,
+    at: Annotated[str | None, Option("only what can return to this moment: the newest point before it", metavar="TIME")] = None,
+) -> int:
+    """List recovery points, and the ranges of time one can return to.
+
+    Without a name, for every system of the plan.
+    """
+    moment = session.time(at) if at else None
+    found: list[dict[str, Any]] = []
+    for name in session.select(systems):
+        points = list(session.platform.history(name).points())
+        if moment is not None:
+            points = [point for point in points if point.committed_at <= moment][-1:]
+        found.append({"system": name, "points": points, "ranges": session.platform.ranges(name)})
+
+    def human() -> None:
+        for each in found:
+            _table(session, each["system"], each["points"])
+            for line in each["ranges"]:
+                session.out.say(
+                    f"  any moment from {line['from_time'] or line['from']} to {line['to_time'] or line['to']} (timeline {line['timeline']})"
+                )
+
+    session.out.result({"systems": found}, human)
+    return 0
+
+
+def _table(session: Session, system: str, points: list[RecoveryPoint]) -> None:
+    if not points:
+        session.out.say(f"{system}: no recovery points yet. Take one: holdfast backup {system}")
+        return
+    zone = session.plan.zone
+    rows = [
+        (
+            point.id[:14],
+            point.committed_at.astimezone(zone).isoformat(timespec="seconds"),
+            point.method,
+            human_size(point.totals.bytes),
+            human_size(point.totals.stored),
+            Cell(f"{len(point.findings)} findings", "fail") if point.findings else Cell("clean", "ok"),
+            point.label or "",
+        )
+        for point in reversed(points)
+    ]
+    session.out.table(("point", "committed", "method", "size", "stored", "state", "label"), rows, title=system, right=(3, 4))
