@@ -13,8 +13,8 @@ from holdfast.systems.postgres.wal.coverage import LogIndex
 def ranges(history: History) -> list[dict[str, Any]]:
     """One for each gap-free stretch of log that a recovery point begins on; JSON-ready.
 
-    ``from`` and ``to`` are LSNs, ``from_time`` when the oldest usable point was consistent, ``to_time`` up to when nothing is missing (None: the
-    log holds no time), ``restore_points`` by name. A stretch that only continues from an earlier timeline begins at its first byte.
+    ``from`` and ``to`` are LSNs, ``from_time`` when the oldest usable point was consistent, ``to_time`` up to when nothing is missing
+    (None: the log holds no time), ``restore_points`` by name. A stretch that only continues an earlier timeline begins at its first byte.
     """
     points = [point for point in history.points() if point.logs]
     logs = history.logs()

@@ -1,5 +1,8 @@
-"""``holdfast check``: JSON ``{"state", "locations": [{"location", "url", "state", "detail", "hint"}], "systems": [{"system", "kind", "state",
-"probes": [{"name", "state", "detail", "hint"}]}]}``; states are ok, warn, fail. Exit 1 for a fail, 3 when something was not reached."""
+"""``holdfast check``.
+
+JSON: ``{"state", "locations": [{"location", "url", "state", "detail", "hint"}], "systems": [{"system", "kind", "state", "probes": [{"name",
+"state", "detail", "hint"}]}]}``; states are ok, warn, fail. Exit status 1 for a fail, 3 when something was not reached.
+"""
 
 from typing import Any
 

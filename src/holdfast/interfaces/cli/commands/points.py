@@ -31,9 +31,8 @@ def command(
         for each in found:
             _table(session, each["system"], each["points"])
             for line in each["ranges"]:
-                session.out.say(
-                    f"  any moment from {line['from_time'] or line['from']} to {line['to_time'] or line['to']} (timeline {line['timeline']})"
-                )
+                first, last = line["from_time"] or line["from"], line["to_time"] or line["to"]
+                session.out.say(f"  any moment from {first} to {last} (timeline {line['timeline']})")
 
     session.out.result({"systems": found}, human)
     return 0

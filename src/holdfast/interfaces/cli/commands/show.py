@@ -18,14 +18,12 @@ def command(session: Session, point: Point) -> int:
         out, totals = session.out, found.totals
         base = f" on {found.base[:14]}" if found.base else ""
         out.say(f"{found.id}  {found.system} ({found.kind}), {found.method}{base}")
-        out.say(
-            f"  committed  {found.committed_at.astimezone(session.plan.zone).isoformat(timespec='seconds')} by {found.host or 'an unknown host'}"
-        )
+        committed = found.committed_at.astimezone(session.plan.zone).isoformat(timespec="seconds")
+        out.say(f"  committed  {committed} by {found.host or 'an unknown host'}")
         out.say(f"  from       {json.dumps(found.start, default=str)}")
         out.say(f"  consistent {json.dumps(found.stop, default=str)}")
-        out.say(
-            f"  holds      {totals.files} files, {human_size(totals.bytes)}; read {human_size(totals.read)}, stored {human_size(totals.stored)} in {found.packs} packs"
-        )
+        read, stored = human_size(totals.read), human_size(totals.stored)
+        out.say(f"  holds      {totals.files} files, {human_size(totals.bytes)}; read {read}, stored {stored} in {found.packs} packs")
         out.say(f"  logs       {found.logs or 'none: restores to its own moment only'}")
         for label, text in (("label", found.label), ("note", found.note)):
             if text:
