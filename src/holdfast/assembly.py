@@ -170,8 +170,8 @@ class Platform:
         if given := location.credentials:
             named = {
                 "profile": given.profile,
-                "access_key_id": given.access_key and self._secret(given.access_key),
-                "secret_access_key": given.secret_key and self._secret(given.secret_key),
+                "access_key_id": given.access_key_id and self._secret(given.access_key_id),
+                "secret_access_key": given.secret_access_key and self._secret(given.secret_access_key),
                 "session_token": given.session_token and self._secret(given.session_token),
             }
             options["credentials"] = {name: value for name, value in named.items() if value}
