@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-_NOT_MEANING = ("include", "vars")  # how it was written, not what it says: their effect is in the rest
+NOT_MEANING = ("include", "vars")  # how it was written, not what it says: their effect is in the rest
 
 
 def plan_hash(merged: Any) -> str:
@@ -13,6 +13,6 @@ def plan_hash(merged: Any) -> str:
     Comments, order of keys, splitting into files and variables do not change it; any value does. SHA-256, so that an auditor's own
     tools can check it.
     """
-    meaning = {key: value for key, value in merged.items() if key not in _NOT_MEANING}
+    meaning = {key: value for key, value in merged.items() if key not in NOT_MEANING}
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.promise import Count
-from holdfast.plan.shape.types import BucketUrl, DateRange, DayWindow, Duration, Name, Rate, Size, Text, Texts, one_or_many
+from holdfast.plan.shape.types import BucketUrl, DateRange, DayWindow, Duration, Name, OneOrMany, Rate, Size, Text, Texts
 from holdfast.plan.values.secret import Address, SecretRef
 
 
@@ -34,8 +34,8 @@ class Limits(Limit):
 class Windows(Part):
     """When backups may start, and when nothing may. Following goes on in both."""
 
-    backup: Annotated[tuple[DayWindow, ...], BeforeValidator(one_or_many)] = ()
-    freeze: Annotated[tuple[DateRange, ...], BeforeValidator(one_or_many)] = ()
+    backup: Annotated[tuple[DayWindow, ...], OneOrMany()] = ()
+    freeze: Annotated[tuple[DateRange, ...], OneOrMany()] = ()
 
     def closed(self, local: dt.datetime) -> str:
         """Why no backup may start at that local moment; empty when one may."""
@@ -73,7 +73,7 @@ class Hook(Part):
 
 
 class Quiesce(Part):
-    airflow: Annotated[tuple[Literal["pause"], ...], BeforeValidator(one_or_many)] = ()
+    airflow: Annotated[tuple[Literal["pause"], ...], OneOrMany()] = ()
     hooks: tuple[Hook, ...] = ()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from holdfast.plan.shape.base import Part
-from holdfast.plan.shape.types import Duration, Name, When, one_or_many
+from holdfast.plan.shape.types import Duration, Name, OneOrMany, When
 
 EVERYWHERE = "*"
 
@@ -66,7 +66,7 @@ class Promise(Part):
     verify: Verify | None = None
     drill: When | None = None
     keep: Keep | None = None
-    locations: Annotated[tuple[Name, ...], BeforeValidator(one_or_many)] | None = None
+    locations: Annotated[tuple[Name, ...], OneOrMany()] | None = None
     min_copies: Count | None = Field(None, description="a point counts as protected only in this many locations")
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic_core import core_schema
 
 from holdfast.plan.errors import BadValue
 from holdfast.plan.values import cron, units, windows
@@ -24,9 +25,15 @@ def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def one_or_many(value: Any) -> Any:
-    """A single value where a list may stand."""
-    return _several(value)
+class OneOrMany:
+    """In an annotation of a tuple: a single value may stand for a list of one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_several, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        found = handler(schema)
+        return {"anyOf": [found["items"], found]} if "items" in found else found
 
 
 _VARIABLE = r"^\$\{.*\}$|"
@@ -92,4 +99,4 @@ BucketUrl = Annotated[
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_several), WithJsonSchema({"type": ["array", "string"], "items": {"type": "string"}})]
+Texts = Annotated[tuple[Text, ...], OneOrMany()]

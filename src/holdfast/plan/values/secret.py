@@ -4,7 +4,8 @@ import re
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import model_validator
+from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic_core import core_schema
 
 from holdfast.plan.errors import BadValue
 from holdfast.plan.shape.base import Part
@@ -88,6 +89,12 @@ class Address(SecretRef):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         return self if self.literal is not None else super()._exactly_one()  # type: ignore[operator]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        found = handler.resolve_ref_schema(handler(schema))
+        found["properties"].pop("literal", None)
+        return {"anyOf": [{"type": "string", "description": "an address without a password"}, found]}
 
     def __str__(self) -> str:
         return self.literal if self.literal is not None else super().__str__()

@@ -2,10 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
-
 from holdfast.plan.shape.systems.common import SystemSpec
-from holdfast.plan.shape.types import HttpUrl, Name, Texts, one_or_many
+from holdfast.plan.shape.types import HttpUrl, Name, OneOrMany, Texts
 from holdfast.plan.values.secret import Address, SecretRef
 
 
@@ -30,7 +28,7 @@ class FilesSystem(SystemSpec):
     kind: Literal["files"] = "files"
     paths: Texts | None = None
     exclude: Texts | None = None
-    git: Annotated[tuple[Address, ...], BeforeValidator(one_or_many)] | None = None
+    git: Annotated[tuple[Address, ...], OneOrMany()] | None = None
     images: Texts | None = None
 
     def missing(self) -> str:

@@ -7,10 +7,11 @@ from pydantic import BeforeValidator, Field, model_validator
 from holdfast.plan.errors import BadValue
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.systems.common import SystemSpec
-from holdfast.plan.shape.types import Duration, HttpUrl, Size, Text, Texts, one_or_many
+from holdfast.plan.shape.types import Duration, HttpUrl, OneOrMany, Size, Text, Texts
+from holdfast.plan.shape.vault import Tls
 from holdfast.plan.values.secret import Address
 
-Addresses = Annotated[tuple[Address, ...], BeforeValidator(one_or_many)]
+Addresses = Annotated[tuple[Address, ...], OneOrMany()]
 
 
 def _hosts(value: Any) -> Any:
@@ -66,6 +67,8 @@ class PostgresSystem(SystemSpec):
     standby: StandbySpec | None = None
     databases: Texts | None = Field(None, description="databases of which a logical dump is kept as well")
     binaries: Text | None = Field(None, description="folder with the server's programs, for isolated restores")
+    tls: Tls | None = None
+    checkpoint: Literal["fast", "spread"] | None = Field(None, description="how a backup begins: at once, or without a burst of writes")
 
     def missing(self) -> str:
         if self.hosts is None and not self.dsn:

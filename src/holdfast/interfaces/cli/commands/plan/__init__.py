@@ -1,0 +1,1 @@
+"""The plan, without touching the network."""

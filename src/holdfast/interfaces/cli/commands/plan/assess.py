@@ -1,0 +1,53 @@
+"""``holdfast plan assess``."""
+
+from typing import Any
+
+from holdfast.interfaces.cli.command import Systems
+from holdfast.interfaces.cli.context import Session
+from holdfast.plan.assess import Assessment, assess
+
+
+def command(session: Session, systems: Systems = ()) -> None:
+    """What is promised beside what is configured, measured and paid, and what the plan leaves open.
+
+    Figures that nobody measured are not invented.
+    """
+    plan = session.plan
+    chosen = set(plan.select(systems))
+    found = [each for each in assess(plan) if each.system in chosen]
+    currency = plan.document.prices.currency if plan.document.prices else None
+
+    def human() -> None:
+        session.out.table(
+            ["system", "tier", "rpo", "between backups", "follows log", "rto", "copies", "exposure", "restore takes"],
+            [_row(each) for each in found],
+        )
+        for each in found:
+            if each.cost:
+                costs = ", ".join(f"{key.replace('_', ' ')} {_value(value)}" for key, value in each.cost.items())
+                session.out.say(f"\n{each.system} costs{f' ({currency})' if currency else ''}: {costs}")
+            for gap in each.gaps:
+                session.out.say(f"{each.system}: {gap}")
+
+    session.out.result({"hash": plan.hash, "currency": currency, "systems": found}, human)
+
+
+def _row(each: Assessment) -> list[str]:
+    return [
+        each.system,
+        each.tier or "-",
+        _value(each.promised["rpo"]),
+        _value(each.configured["between_backups"]),
+        "yes" if each.configured["follows_log"] else "no",
+        _value(each.promised["rto"]),
+        f"{each.configured['min_copies']} of {len(each.configured['locations'])}",
+        _value(each.measured["exposure"]),
+        _value(each.measured["restore"]),
+    ]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        distinct = {str(part) for part in value.values()}
+        return distinct.pop() if len(distinct) == 1 else ", ".join(f"{key} {part}" for key, part in value.items()) or "-"
+    return "-" if value is None else str(value)
