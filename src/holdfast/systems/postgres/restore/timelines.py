@@ -4,44 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from holdfast.systems.postgres import lsn as positions
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """``timeline`` was left at ``lsn``: from there on the next one goes on."""
-
-    timeline: int
-    lsn: int
-
-
-def parse_history(content: bytes) -> tuple[Switch, ...]:
-    """The lines of a timeline history file (PostgreSQL's ``readTimeLineHistory``), oldest first. Raises ValueError."""
-    found = []
-    for line in content.decode("utf-8", "replace").splitlines():
-        text = line.split("#", 1)[0].strip()
-        if not text:
-            continue
-        parts = text.split(None, 2)
-        found.append(Switch(int(parts[0]), positions.parse(parts[1])))
-    for earlier, later in zip(found, found[1:], strict=False):
-        if later.timeline <= earlier.timeline:
-            raise ValueError(f"timeline {later.timeline} follows timeline {earlier.timeline} in a history")
-    return tuple(found)
-
-
-def parent_history(content: bytes) -> bytes:
-    """The content of the parent timeline's history file.
-
-    PostgreSQL copies the parent's file and appends ``"\\n<timeline>\\t<switch>\\t<reason>\\n"`` (``writeTimeLineHistory``; no leading newline
-    when the parent is the first timeline and has no file).
-    """
-    lines = content.rstrip(b"\n").split(b"\n")
-    rest = lines[:-1]
-    if not rest:
-        return b""
-    if rest[-1] == b"":
-        rest = rest[:-1]
-    return b"\n".join(rest) + b"\n" if rest else b""
+from holdfast.systems.postgres.wal.timeline import parent_history, parse_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +67,8 @@ def line(system_identifier: str, timeline: int, history: bytes) -> Line:
     for number, switch in enumerate(switches):
         # The oldest ancestor named need not be timeline 1: its own history may be lost, and its branch is then named without one.
         content = contents[number] if number else (contents[0] if switch.timeline > 1 else b"")
-        pieces.append(Piece(positions.branch(system_identifier, switch.timeline, content), switch.timeline, start, switch.lsn))
-        start = switch.lsn
+        pieces.append(Piece(positions.branch(system_identifier, switch.timeline, content), switch.timeline, start, switch.position))
+        start = switch.position
     name = positions.branch(system_identifier, timeline, history if timeline > 1 else b"")
     pieces.append(Piece(name, timeline, start, None))
     return Line(name, timeline, tuple(pieces), history if timeline > 1 else b"")

@@ -15,7 +15,6 @@ from holdfast.systems.postgres.restore.errors import NotRestorable
 from holdfast.systems.postgres.restore.files import write_file
 from holdfast.systems.postgres.restore.history import Holdings
 from holdfast.systems.postgres.restore.reach import Reach
-from holdfast.systems.postgres.restore.timelines import parse_history
 
 READERS = 4
 """Increments fetched at once, ahead of the one being written."""
@@ -162,7 +161,6 @@ def place_histories(reach: Reach, holdings: Holdings, folder: Path, who: Account
             chosen[piece.timeline] = own.history
     if reach.path.timeline > 1 and reach.path.history:
         chosen[reach.path.timeline] = reach.path.history
-        parse_history(reach.path.history)
     for timeline, content in chosen.items():
         write_file(folder / f"{timeline:08X}.history", content, who)
     return sorted(f"{timeline:08X}.history" for timeline in chosen)

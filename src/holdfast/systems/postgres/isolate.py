@@ -1,0 +1,112 @@
+"""Throw-away instances: each in a folder of its own, reachable through a private socket only, torn down on leaving or by the next run.
+
+Beside each sandbox lies a lock file that its process holds: a lock that can be taken belongs to a process that is gone, however it went.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import Refused
+from holdfast.systems.postgres.binaries import Account, Binaries
+from holdfast.systems.postgres.instance import Instance, running_pid, token
+
+PREFIX = "hf-box-"
+
+
+class SandboxesTaken(Refused):
+    """As many isolated copies run as the plan allows."""
+
+    code = "sandboxes-taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Sandboxes:
+    """Where isolated copies live. ``limit``: how many at once, None for any number. The folder is the registry: PREFIX…/ and PREFIX….lock."""
+
+    folder: Path
+    limit: int | None = None
+
+    def sweep(self) -> list[str]:
+        """Tear down what killed processes left; returns the folders removed."""
+        removed: list[str] = []
+        if not self.folder.is_dir():
+            return removed
+        for lock in sorted(self.folder.glob(f"{PREFIX}*.lock")):
+            try:
+                descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            else:
+                box = lock.with_suffix("")
+                _tear_down(box)
+                lock.unlink(missing_ok=True)
+                removed.append(str(box))
+            finally:
+                os.close(descriptor)
+        return removed
+
+    def running(self) -> int:
+        return sum(1 for _ in self.folder.glob(f"{PREFIX}*.lock")) if self.folder.is_dir() else 0
+
+    @contextlib.contextmanager
+    def open(self, purpose: str, who: Account) -> Iterator[Path]:
+        """A new folder for one isolated copy, removed on leaving together with every server in it. Sweeps first. Raises SandboxesTaken."""
+        self.sweep()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.limit is not None and self.running() >= self.limit:
+            raise SandboxesTaken(
+                f"{self.running()} isolated copies run in {self.folder}, and the plan allows {self.limit}.",
+                hint="Wait for them to end, or raise sandbox.max in the plan.",
+            )
+        box = self.folder / f"{PREFIX}{token()}"
+        lock = box.with_suffix(".lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, json.dumps({"pid": os.getpid(), "purpose": purpose}).encode())
+            box.mkdir(mode=0o711)
+            who.own(box)
+            try:
+                yield box
+            finally:
+                _tear_down(box)
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def default_folder() -> Path:
+    """Where isolated copies live when the plan names no place: short, so that sockets fit, and passable for the server's account."""
+    folder = Path(os.environ.get("HOLDFAST_SANDBOX") or Path(tempfile.gettempdir(), f"holdfast-{os.geteuid()}"))
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.geteuid() or not folder.is_dir() or folder.is_symlink():
+        raise Refused(f"{folder} belongs to somebody else.", hint="Set sandbox.directory in the plan.")
+    folder.chmod(0o711)
+    return folder
+
+
+def _tear_down(box: Path) -> None:
+    for pidfile in box.rglob("postmaster.pid"):
+        pid = running_pid(pidfile.parent)
+        if pid is not None:
+            _stop(pidfile.parent)
+    shutil.rmtree(box, ignore_errors=True)
+    if box.exists():
+        shutil.rmtree(box)
+
+
+def _stop(data: Path) -> None:
+    nobody = Account("", os.geteuid(), os.getegid(), switch=False)
+    Instance(data, Binaries(Path(), 0, ""), nobody, data, log=data / "holdfast-server.log").stop(fast=False)
