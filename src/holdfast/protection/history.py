@@ -11,7 +11,8 @@ from holdfast.state import Estimate, Heartbeat, Pause, Proof
 class PointSeen:
     """A committed point. ``as_of``: the moment whose data it holds. ``locations``: the names of those that hold all of it.
 
-    ``usable`` False: something is known to be wrong with it (a bad page, a damaged pack); it does not count as protection.
+    ``usable`` False: it is known to be damaged in the vault, and does not count as protection. ``findings``: what was wrong with the source
+    when it was captured (a page with a bad checksum, say): the point restores, and restores that too.
     """
 
     id: str
@@ -20,6 +21,7 @@ class PointSeen:
     as_of: dt.datetime
     locations: frozenset[str]
     usable: bool = True
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

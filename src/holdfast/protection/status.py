@@ -123,6 +123,7 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     proofs = {tier: max((p for p in known.proofs if p.tier == tier), key=lambda p: p.at, default=None) for tier in TIERS}
     reasons += _proved(system, proofs, items, now)
     reasons += _back_in_time(system, known)
+    reasons += _sound(known)
     if known.pause is not None:
         until = f" until {known.pause.until.isoformat(timespec='seconds')}" if known.pause.until else ""
         reasons.append(Reason("ok", f"paused{until}: {known.pause.reason}", f"holdfast pause {system.name} --resume"))
@@ -193,6 +194,15 @@ def _back_in_time(system: EffectiveSystem, past: Past) -> list[Reason]:
         text = f"a restore takes {measured} (median of {past.restore.samples}), promised {format_duration(system.rto)}"
         return [Reason("missed", text, "holdfast plan assess")]
     return []
+
+
+def _sound(past: Past) -> list[Reason]:
+    """What was seen wrong in the source while the newest point was made."""
+    newest = max(past.points, key=lambda point: point.committed_at, default=None)
+    if newest is None or not newest.findings:
+        return []
+    more = f" (and {len(newest.findings) - 1} more)" if len(newest.findings) > 1 else ""
+    return [Reason("missed", f"the newest point found the source damaged: {newest.findings[0]}{more}", f"holdfast show {newest.id[:12]}")]
 
 
 def _whole(value: dt.timedelta) -> dt.timedelta:

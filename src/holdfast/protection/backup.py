@@ -1,0 +1,132 @@
+"""One recovery point of one system: choose what it builds on, capture, record."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from holdfast.errors import Damaged, Refused
+from holdfast.journal import Journal
+from holdfast.model import Clock, Progress, RecoveryPoint
+from holdfast.protection.recorded import Recorded, recorded
+from holdfast.state import State
+from holdfast.systems.contract import CaptureWriter, LogStore, PointReader
+
+LEASE = 3600.0
+"""Seconds that a backup's lease on this host lasts without a sign of life; its end comes at once when the process dies."""
+
+
+class BackupRuns(Refused):
+    """Another process of this host backs the system up right now."""
+
+    code = "backup-runs"
+
+
+class Captures(Protocol):
+    """What is asked of the system (``systems.contract.System``, whose capture also takes the place of its own log)."""
+
+    name: str
+    kind: str
+
+    def capture(self, writer: CaptureWriter, progress: Progress, *, logs: LogStore | None = None) -> RecoveryPoint: ...
+
+
+class PointStore(Protocol):
+    """What is asked of the vault."""
+
+    def points(self, system: str | None = None) -> Sequence[RecoveryPoint]: ...
+
+    def reader(self, point: RecoveryPoint) -> PointReader: ...
+
+    def begin(self, **settings: Any) -> Any:
+        """A CaptureWriter as context manager; see ``Vault.begin``."""
+        ...
+
+    def logs(self, system: str) -> LogStore: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a person wants the point: names for it, how long to keep it whatever retention says, read everything anew (``full``)."""
+
+    label: str | None = None
+    note: str | None = None
+    keep_until: dt.datetime | None = None
+    full: bool = False
+    rate: float | None = None
+    workers: int = 0
+
+
+def backup(
+    system: Captures,
+    vault: PointStore,
+    state: State,
+    journal: Journal,
+    clock: Clock,
+    progress: Progress,
+    wish: Wish | None = None,
+    *,
+    host: str = "",
+) -> RecoveryPoint:
+    """Take one point; durable in every location of the vault when it returns.
+
+    Raises BackupRuns, Cancelled, and what system and vault raise.
+    """
+    wish = wish or Wish()
+    lease = state.leases.acquire(f"backup/{system.name}", LEASE)
+    if lease is None:
+        holder = state.leases.holder(f"backup/{system.name}")
+        who = f" (process {holder.process.pid}, since {holder.taken.isoformat(timespec='seconds')})" if holder else ""
+        raise BackupRuns(f"A backup of {system.name} runs already{who}.", hint="See: holdfast jobs", system=system.name)
+    try:
+        with recorded(state, journal, clock, "backup", system.name, label=wish.label) as work:
+            return _capture(system, vault, work, progress, wish, host)
+    finally:
+        state.leases.release(lease)
+        _measured(state, system.name)
+
+
+def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Progress, wish: Wish, host: str) -> RecoveryPoint:
+    base = None if wish.full else choose_base(vault, system.name, progress)
+    with vault.begin(
+        system=system.name,
+        kind=system.kind,
+        base=base,
+        label=wish.label,
+        note=wish.note,
+        keep_until=wish.keep_until,
+        workers=wish.workers,
+        rate=wish.rate,
+        progress=work.watch(progress),
+        host=host,
+    ) as writer:
+        point = system.capture(writer, progress, logs=vault.logs(system.name))
+    work.add(
+        point=point.id,
+        method=point.method,
+        base=point.base,
+        stop=dict(point.stop),
+        findings=len(point.findings),
+        totals=point.totals.model_dump(),
+    )
+    return point
+
+
+def choose_base(vault: PointStore, system: str, progress: Progress) -> PointReader | None:
+    """The newest point that the next one can build on: physical, whole, and without findings (a bad page would be carried on unseen)."""
+    for point in sorted(vault.points(system), key=lambda point: point.committed_at, reverse=True):
+        if point.method == "logical" or point.findings:
+            continue
+        try:
+            return vault.reader(point)
+        except Damaged as error:
+            progress.note(f"{point.id} cannot be built on: {error.message}")
+    return None
+
+
+def _measured(state: State, system: str) -> None:
+    """The duration of the run that just ended well, for estimates."""
+    for run in state.runs.recent(system=system, verb="backup", limit=1):
+        if run.outcome == "ok" and run.ended is not None:
+            totals = run.facts.get("totals") or {}
+            state.durations.add(system, "backup", (run.ended - run.started).total_seconds(), totals.get("bytes"))
