@@ -1,29 +1,19 @@
 """One command line, from words to exit status."""
 
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from types import FrameType
-from typing import cast
 
 import holdfast
-from holdfast.errors import Usage
 from holdfast.interfaces.cli import failures, helptext, settings
-from holdfast.interfaces.cli.command import Function, add_parameters, call
+from holdfast.interfaces.cli.command import add_parameters, call
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.loading import load
 from holdfast.interfaces.cli.output import PipeClosed
 from holdfast.interfaces.cli.parser import Parser, WrongUsage, nearest
 from holdfast.interfaces.cli.registry import COMMANDS, Entry, Group
-
-_COMMANDS = "holdfast.interfaces.cli.commands"
-
-
-class NotThereYet(Usage):
-    """A command that is planned, and not in this version."""
-
-    code = "not-there-yet"
 
 
 def run(arguments: list[str]) -> int:
@@ -82,28 +72,16 @@ def _overview(session: Session, path: list[str], *, asked: bool) -> int:
 
 
 def _run(session: Session, path: list[str], entry: Entry, words: list[str]) -> int:
-    function = _load(path, entry)
+    function = load(path, entry)
     parser = Parser("holdfast " + " ".join(path), (function.__doc__ or entry.summary).strip())
     add_parameters(parser, function)
+    parser.freeze_usage()
     settings.document(parser)
     before_end = words[: words.index("--")] if "--" in words else words
     if "-h" in before_end or "--help" in before_end:
         session.out.raw(parser.format_help())
         return 0
     return call(function, session, parser.parse(words))
-
-
-def _load(path: list[str], entry: Entry) -> Function:
-    name = f"{_COMMANDS}.{entry.module}"
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise
-        raise NotThereYet(
-            f"'holdfast {' '.join(path)}' is not there yet in version {holdfast.__version__}.", hint="See what is there: holdfast --help"
-        ) from None
-    return cast("Function", module.command)
 
 
 def _unknown(path: list[str], name: str, table: Mapping[str, Entry | Group]) -> WrongUsage:

@@ -1,12 +1,10 @@
 """The overview of commands, from the registry alone."""
 
-import importlib.util
 import shutil
 import textwrap
 
+from holdfast.interfaces.cli.loading import there
 from holdfast.interfaces.cli.registry import COMMANDS, SECTIONS, Entry, Group
-
-_COMMANDS = "holdfast.interfaces.cli.commands"
 
 
 def overview(path: list[str]) -> str:
@@ -28,18 +26,6 @@ def overview(path: list[str]) -> str:
 def _table(title: str, entries: dict[str, Entry | Group] | dict[str, Entry], width: int) -> str:
     lines = [f"{title}:"]
     for name, entry in entries.items():
-        later = "" if _there(entry) else " (not there yet)"
+        later = "" if there(entry) else " (not there yet)"
         lines += textwrap.wrap(entry.summary + later, width, initial_indent=f"  {name:<10} ", subsequent_indent=" " * 13)
     return "\n".join(lines) + "\n"
-
-
-def _there(entry: Entry | Group) -> bool:
-    """Whether the command's module exists; nothing is imported but the packages above it."""
-    if isinstance(entry, Group):
-        return any(_there(below) for below in entry.entries.values())
-    if entry.module == "wal":
-        return True
-    try:
-        return importlib.util.find_spec(f"{_COMMANDS}.{entry.module}") is not None
-    except ModuleNotFoundError:
-        return False

@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import inspect
+import shutil
 from collections.abc import Iterable
 from typing import NoReturn
 
@@ -24,6 +26,10 @@ class Parser(argparse.ArgumentParser):
         """Argparse calls this for everything it finds wrong."""
         raise WrongUsage(f"{self.prog}: {message}.", hint=self._hint(message))
 
+    def freeze_usage(self) -> None:
+        """What was added so far is the usage line; what comes later is in the list only."""
+        self.usage = " ".join(self.format_usage().removeprefix("usage: ").split()).replace("%", "%%")
+
     def parse(self, arguments: list[str]) -> argparse.Namespace:
         """Options and arguments in any order. Raises WrongUsage."""
         return self.parse_intermixed_args(arguments)
@@ -39,8 +45,14 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.HelpFormatter):
+    """Keeps paragraphs apart."""
+
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32)
+        super().__init__(prog, max_help_position=32, width=min(shutil.get_terminal_size((100, 24)).columns, 110))
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = inspect.cleandoc(text).split("\n\n")
+        return "\n\n".join(super(_Formatter, self)._fill_text(paragraph, width, indent) for paragraph in paragraphs)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
