@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from holdfast.vault.errors import ObjectDamaged
 
 PLACE = np.dtype([("pack", "<u4"), ("frame", "<u4"), ("whole", "<u4"), ("at", "<u4"), ("size", "<u4")])
-"""Where a chunk lies: number of the pack, offset of its frame in the pack, the frame's length with header, offset in its plain bytes, length."""
+"""Where a chunk lies: number of the pack, offset of its frame in it, the frame's length with header, offset in its plain bytes, length."""
 Places = NDArray[np.void]
 
 ZERO_ID = bytes(32)

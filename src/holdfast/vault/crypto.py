@@ -4,14 +4,34 @@ import os
 from collections.abc import Callable
 
 import blake3
-from cryptography.exceptions import InvalidSignature
-from cryptography.exceptions import InvalidTag as InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+__all__ = [
+    "BOX_BYTES",
+    "SYSTEM_RANDOM",
+    "CannotOpen",
+    "InvalidTag",
+    "Random",
+    "box",
+    "box_public",
+    "cipher",
+    "gcm_open",
+    "gcm_seal",
+    "hkdf",
+    "new_box_pair",
+    "new_sign_pair",
+    "recipient",
+    "sign",
+    "sign_public",
+    "signed_by",
+    "unbox",
+]
 
 Random = Callable[[int], bytes]
 """Gives that many random bytes; ``os.urandom`` outside of tests."""

@@ -141,9 +141,9 @@ class Vault:
     ) -> Writer:
         """Open a session that can become one recovery point of ``system``.
 
-        ``base``: the point whose content is reused; one of another writer is not trusted for that and is left out (``writer.base`` is then None).
-        ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores. ``rate``: bytes read a
-        second. Raises RoleLacking for a reader's key, ClockSkew, Unreachable.
+        ``base``: the point whose content is reused; another writer's is not trusted for that and is left out (``writer.base`` is None).
+        ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores.
+        ``rate``: bytes read a second. Raises RoleLacking for a reader's key, ClockSkew, Unreachable.
         """
         if chunk_size & (chunk_size - 1) or not MIN_CHUNK <= chunk_size <= MAX_CHUNK:
             raise ValueError(f"a chunk size is a power of two from {MIN_CHUNK} to {MAX_CHUNK}, not {chunk_size}")
@@ -155,7 +155,7 @@ class Vault:
         return Writer(settings, base, locations=self.locations, notary=self.notary, clock=self.clock, cache=self.cache, progress=watch)
 
     def points(self, system: str | None = None) -> list[RecoveryPoint]:
-        """All recovery points that this key can read, newest last; of one system when it is named. ``damaged`` then says what is unreadable."""
+        """All recovery points that this key can read, newest last; of one system when named. ``damaged`` then says what is unreadable."""
         found, self.damaged = self._points.update(self.locations, self.notary)
         return [point for point in found if system is None or point.system == system]
 

@@ -54,8 +54,8 @@ class TreeWriter:
             self._error = error
             self._changed.notify_all()
 
-    def finished(self, work: FileWork) -> None:
-        """An entry is complete: write out whatever is complete from the front."""
+    def finished(self) -> None:
+        """Some entry is complete: write out whatever is complete from the front."""
         with self._changed:
             if self._waiting and self._waiting[0].complete:
                 self._advance()

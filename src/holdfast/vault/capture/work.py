@@ -75,7 +75,7 @@ class FileWork:
 
 @dataclass(slots=True)
 class Piece:
-    """A range of one part to read and hash. ``first`` is the number of its first chunk in the part. ``data``: bytes that came as a stream."""
+    """A range of one part to read and hash. ``first``: number of its first chunk in the part. ``data``: bytes that came as a stream."""
 
     part: FilePart
     first: int

@@ -285,7 +285,7 @@ class Writer:
     def _queue_done(self, work: FileWork) -> None:
         work.complete = True
         self._tree.queue(work)
-        self._tree.finished(work)
+        self._tree.finished()
 
     # ------------------------------------------------------------ the base
 
@@ -380,7 +380,7 @@ class Writer:
         if work.source is not None:
             work.source.close()
             work.source = None
-        self._tree.finished(work)
+        self._tree.finished()
 
     def _packed(self, pack: Finished) -> None:
         self._log.add(pack)

@@ -16,6 +16,8 @@ _HEADER_READ = 4096
 _KEYS = 8192
 GAP = 64 << 10
 """Bytes worth reading and dropping rather than asking once more."""
+MOST = 8 << 20
+"""Bytes read at once, at most (a single frame may be larger)."""
 
 
 class PackReader:
@@ -34,6 +36,10 @@ class PackReader:
         self._digest_of = digest_of
         self._keys: OrderedDict[bytes, bytes] = OrderedDict()
         self._lock = threading.Lock()
+
+    def named(self, pack: bytes, digest: bytes) -> "PackReader":
+        """A reader of one pack whose name is known from elsewhere."""
+        return PackReader(self._storages, self._vault, self._privates, lambda wanted: digest if wanted == pack else None)
 
     def name(self, pack: bytes) -> str:
         """Raises PackMissing for a pack that is not known."""
@@ -69,7 +75,7 @@ class PackReader:
         start = 0
         while start < len(wanted):
             end = start + 1
-            while end < len(wanted) and wanted[end][0] <= wanted[end - 1][0] + wanted[end - 1][1] + GAP:
+            while end < len(wanted) and self._joins(wanted, start, end):
                 end += 1
             begin = wanted[start][0]
             stop = wanted[end - 1][0] + wanted[end - 1][1]
@@ -77,6 +83,11 @@ class PackReader:
             for offset, whole in wanted[start:end]:
                 yield offset, self._open(key, pack, name, offset, memoryview(data)[offset - begin : offset - begin + whole], whole)
             start = end
+
+    @staticmethod
+    def _joins(wanted: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+        near = wanted[end][0] <= wanted[end - 1][0] + wanted[end - 1][1] + GAP
+        return near and wanted[end][0] + wanted[end][1] - wanted[start][0] <= MOST
 
     def _range(self, name: str, begin: int, length: int) -> bytes:
         """From the first location that answers at all; what it says is judged frame by frame. Empty when none has the object."""

@@ -65,10 +65,10 @@ class _Open:
 
 
 class PackSink:
-    """``put`` stores in all locations and returns when durable; ``done`` hears of each stored pack, in any order, from an uploader's thread.
+    """``put`` stores in all locations, durably; ``done`` hears of each stored pack, in any order, from an uploader's thread.
 
-    Memory is ``buffers`` × ``target``: ``append`` waits when all are full and none is stored yet. The first failure of a store is raised from every
-    later call.
+    Memory is ``buffers`` times ``target``: ``append`` waits when all are full and none is stored yet. The first failure of a store is
+    raised from every later call.
     """
 
     def __init__(

@@ -1,16 +1,23 @@
 """A committed point, read only."""
 
-from collections.abc import Iterator, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from holdfast.model import RecoveryPoint
+from holdfast.model import Progress, RecoveryPoint, Silent
 from holdfast.vault.envelope import Envelope
+from holdfast.vault.errors import TooLarge
+from holdfast.vault.index.store import IndexStore
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.packs.present import PresentPacks
 from holdfast.vault.packs.reader import PackReader
+from holdfast.vault.restore import extract
+from holdfast.vault.restore.extract import Extracted, Target
+from holdfast.vault.restore.frames import Frames
 from holdfast.vault.restore.tree import Stored, Tree, to_stored
 
 MOST_WHOLE = 64 << 20
@@ -34,6 +41,8 @@ class Reader:
         self._notary = notary
         self._cache = cache
         self._listed = PresentPacks([envelope.packs[i : i + 48] for i in range(0, len(envelope.packs), 48)])
+        self._store: IndexStore | None = None
+        self._lock = threading.Lock()
         self.identity = notary.bundle.identity[SCOPE]
         self.packs = PackReader(locations.storages, notary.vault, notary.privates(), self._listed.digest)
         self.tree = Tree(segments, self.packs, self.identity)
@@ -48,3 +57,60 @@ class Reader:
     def find(self, path: str) -> Stored | None:
         document = self.tree.find(path)
         return None if document is None else to_stored(document)
+
+    def read(self, stored: Stored) -> bytes:
+        """The whole content of a small file; TooLarge over 64 MiB."""
+        if stored.entry.size > MOST_WHOLE:
+            raise TooLarge(
+                f"{stored.entry.path!r} has {stored.entry.size} bytes; at most {MOST_WHOLE} are read at once.", hint="Extract it to a file."
+            )
+        target = _Memory(stored.entry.size)
+        self.extract([(stored, lambda: target)], workers=1)
+        return bytes(target.data)
+
+    def extract(
+        self,
+        wanted: Iterable[tuple[Stored, Callable[[], Target]]],
+        *,
+        delta: bool = False,
+        progress: Progress | None = None,
+        workers: int = 0,
+    ) -> Extracted:
+        """Write the content of many files, every chunk's identity checked; targets are opened in worker threads, each closed when complete.
+
+        Chunks of only zeros are not written to a new file: ``close`` sets its size. ``delta`` asks each target for what exists and fetches
+        only what differs. Raises PackDamaged, PackMissing, ObjectDamaged (naming the path), RoleLacking, Unreachable.
+        """
+        frames = Frames(self.packs, self.identity, self._index)
+        count = workers or _workers(self._locations)
+        return extract.run(wanted, self.tree, self.identity, frames, delta=delta, progress=progress or Silent(), workers=count)
+
+    def _index(self) -> IndexStore:
+        with self._lock:
+            if self._store is None:
+                store = IndexStore(self._cache / "index", self._locations, self._notary)
+                store.refresh()
+                self._store = store
+            return self._store
+
+
+class _Memory:
+    """A target of known size in memory."""
+
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+
+    def write(self, offset: int, data: memoryview) -> None:
+        self.data[offset : offset + len(data)] = data
+
+    def existing(self, offset: int, buffer: memoryview) -> int:  # noqa: ARG002
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def _workers(locations: Locations) -> int:
+    """As many threads as cores; more where each read waits for a network."""
+    cores = max(2, os.cpu_count() or 2)
+    return cores if locations.first.url.startswith("file:") else max(8, cores)

@@ -121,6 +121,7 @@ class Tree:
         """The line of ``path``; cheap when asked in about the order of capture."""
         with self._lock:
             kept = list(self._kept.items())
+        table: dict[str, dict[str, Any]]
         for number, table in reversed(kept):
             if path in table:
                 with self._lock:

@@ -1,0 +1,256 @@
+"""Writes the content of many files at full speed: jobs of some MiB in file order, taken by threads that fetch, open, check and write."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import blake3
+
+from holdfast.errors import Damaged
+from holdfast.model import Progress
+from holdfast.vault.capture.engine import Engine
+from holdfast.vault.content import NO_PACK, ZERO_ID, Part
+from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.restore.frames import Frames
+from holdfast.vault.restore.tree import Stored, Tree
+
+JOB = 4 << 20
+_FILES = 64
+_DELTA_RUN = 1 << 20
+
+
+class Target(Protocol):
+    """A file being restored."""
+
+    def write(self, offset: int, data: memoryview) -> None: ...
+
+    def existing(self, offset: int, buffer: memoryview) -> int: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """``written`` and ``kept`` bytes (kept: already right in a delta restore), ``fetched`` bytes from the location."""
+
+    files: int = 0
+    written: int = 0
+    kept: int = 0
+    fetched: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    """Opened by the first worker that needs it, closed by the last."""
+
+    path: str
+    open: Callable[[], Target]
+    target: Target | None = None
+    left: int = 1
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def opened(self) -> Target:
+        with self.lock:
+            if self.target is None:
+                self.target = self.open()
+            return self.target
+
+    def done(self) -> None:
+        with self.lock:
+            self.left -= 1
+            finished = not self.left
+        if finished:
+            self.opened().close()
+            self.target = None
+
+
+@dataclass(slots=True)
+class _Piece:
+    """``count`` chunks of one part from ``first`` on, which lie in the file from ``offset`` on."""
+
+    file: _File
+    part: Part
+    first: int
+    count: int
+    offset: int
+
+
+_Job = list[_Piece]
+_Wanted = tuple[_File, int, int, int, bytes]
+"""file, offset in it, offset in the frame, size, id"""
+
+
+@dataclass(slots=True)
+class _Worker:
+    identity: bytes
+    frames: Frames
+    delta: bool
+    progress: Progress
+    written: int = 0
+    kept: int = 0
+    buffer: bytearray = field(default_factory=bytearray)
+
+    def __call__(self, job: _Job) -> None:
+        wanted: dict[bytes, dict[tuple[int, int], list[_Wanted]]] = {}
+        for piece in job:
+            self._plan(piece, wanted)
+        for pack, frames in wanted.items():
+            try:
+                by_offset = {offset: rows for (offset, _), rows in frames.items()}
+                for offset, plain in self.frames.read(pack, sorted(frames)):
+                    self._write(pack, offset, plain, by_offset[offset])
+            except Damaged as error:
+                self._one_by_one(pack, frames, error)
+        for piece in job:
+            piece.file.done()
+
+    def _plan(self, piece: _Piece, wanted: dict[bytes, dict[tuple[int, int], list[_Wanted]]]) -> None:
+        part, first, count = piece.part, piece.first, piece.count
+        rows = part.places[first : first + count].tolist()
+        ids = part.ids
+        if self.delta:
+            have = self._existing(piece, [row[4] for row in rows])
+        else:
+            piece.file.opened()
+            have = None
+        offset = piece.offset
+        for i, (pack, frame, whole, at, size) in enumerate(rows):
+            identity = bytes(ids[32 * (first + i) : 32 * (first + i) + 32])
+            if have is not None and have[i]:
+                self.kept += size
+            elif pack == NO_PACK:
+                if have is not None:
+                    piece.file.opened().write(offset, memoryview(bytes(size)))
+                self.written += size
+            else:
+                wanted.setdefault(part.packs[pack], {}).setdefault((frame, whole), []).append((piece.file, offset, at, size, identity))
+            offset += size
+        self.progress.advance(offset - piece.offset)
+
+    def _existing(self, piece: _Piece, sizes: list[int]) -> list[bool]:
+        """Which chunks the target already holds."""
+        target = piece.file.opened()
+        total = sum(sizes)
+        if len(self.buffer) < total:
+            self.buffer = bytearray(max(total, JOB))
+        view = memoryview(self.buffer)
+        got = 0
+        while got < total:
+            more = target.existing(piece.offset + got, view[got:total])
+            if not more:
+                break
+            got += more
+        have = []
+        at = 0
+        for i, size in enumerate(sizes):
+            identity = piece.part.ids[32 * (piece.first + i) : 32 * (piece.first + i) + 32]
+            end = at + size
+            if identity == ZERO_ID:
+                # Behind the end of what exists the target's close extends with zeros.
+                inside = min(end, max(at, got))
+                have.append(not any(view[at:inside]) if inside - at < 64 else self.buffer.count(0, at, inside) == inside - at)
+            else:
+                have.append(end <= got and blake3.blake3(view[at:end], key=self.identity).digest() == identity)
+            at = end
+        return have
+
+    def _write(self, pack: bytes, frame: int, plain: bytes, rows: list[_Wanted]) -> None:
+        view = memoryview(plain)
+        used = 0
+        pending: tuple[_File, int, int, int] | None = None
+        checked: dict[int, bytes] = {}
+        for file, offset, at, size, identity in rows:
+            if checked.get(at) != identity:
+                if at + size > len(plain) or not self.frames.right(view[at : at + size], identity):
+                    raise self.frames.wrong(pack)
+                checked[at] = identity
+                used += size
+            if pending is not None and pending[0] is file and pending[1] + pending[3] == offset and pending[2] + pending[3] == at:
+                pending = (file, pending[1], pending[2], pending[3] + size)
+                continue
+            if pending is not None:
+                self._put(view, pending)
+            pending = (file, offset, at, size)
+        if pending is not None:
+            self._put(view, pending)
+        if used < len(plain):
+            self.frames.keep(pack, frame, plain)
+
+    def _put(self, view: memoryview, what: tuple[_File, int, int, int]) -> None:
+        file, offset, at, size = what
+        file.opened().write(offset, view[at : at + size])
+        self.written += size
+
+    def _one_by_one(self, pack: bytes, frames: dict[tuple[int, int], list[_Wanted]], first_error: Damaged) -> None:
+        """A pack is damaged or gone: take each frame by itself, and each chunk of a lost one from wherever the index knows it."""
+        for (offset, whole), rows in frames.items():
+            try:
+                for _, plain in self.frames.read(pack, [(offset, whole)]):
+                    self._write(pack, offset, plain, rows)
+            except Damaged as error:
+                for file, position, _, size, identity in rows:
+                    try:
+                        chunk = self.frames.elsewhere(identity, size, error)
+                    except Damaged as lost:
+                        raise _named(lost, file.path) from first_error
+                    file.opened().write(position, memoryview(chunk))
+                    self.written += size
+
+
+def _named(error: Damaged, path: str) -> Damaged:
+    named = type(error)(f"{path!r} cannot be restored: {error.message}", hint=error.hint, **{**error.details, "path": path})
+    return named if isinstance(named, Damaged) else ObjectDamaged(error.message)
+
+
+def run(
+    wanted: Iterable[tuple[Stored, Callable[[], Target]]],
+    tree: Tree,
+    identity: bytes,
+    frames: Frames,
+    *,
+    delta: bool,
+    progress: Progress,
+    workers: int,
+) -> Extracted:
+    """Extract; returns when every target was closed. The first error of any worker is raised, and targets not finished stay open."""
+    crew = [_Worker(identity, frames, delta, progress) for _ in range(workers)]
+    engine: Engine[_Job] = Engine(crew, workers + 2, "restore")
+    files = 0
+    try:
+        job: _Job = []
+        size = 0
+        for file, pieces in ((_File(stored.entry.path, opener), _pieces(stored, tree)) for stored, opener in wanted):
+            files += 1
+            for part, first, count, offset, length in pieces:
+                with file.lock:
+                    file.left += 1
+                job.append(_Piece(file, part, first, count, offset))
+                size += length
+                if size >= JOB or len(job) >= _FILES:
+                    engine.put(job)
+                    job, size = [], 0
+            file.done()
+        if job:
+            engine.put(job)
+        engine.join()
+    finally:
+        engine.stop()
+    return Extracted(files, sum(w.written for w in crew), sum(w.kept for w in crew), frames.fetched)
+
+
+def _pieces(stored: Stored, tree: Tree) -> Iterator[tuple[Part, int, int, int, int]]:
+    """(part, first chunk, chunks, offset in the file, bytes) of at most a job's size each. The lists must cover the file exactly."""
+    offset = 0
+    for part in tree.parts(stored.document):
+        per = max(1, JOB // part.chunk_size)
+        for first in range(0, part.count, per):
+            count = min(per, part.count - first)
+            length = int(part.places["size"][first : first + count].sum(dtype="u8"))
+            yield part, first, count, offset, length
+            offset += length
+    if stored.entry.kind == "file" and offset != stored.entry.size:
+        raise ObjectDamaged(
+            f"The content lists of {stored.entry.path!r} cover {offset} of its {stored.entry.size} bytes.",
+            hint="Run 'holdfast vault check'.",
+        )
