@@ -5,10 +5,12 @@ Everything is made when it is first asked for: `status` on a laptop does not nee
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from holdfast.errors import Refused
 from holdfast.journal import Journal
 from holdfast.model import Clock, RecoveryPoint, SystemClock
 from holdfast.plan import EffectiveSystem, Location, Plan
@@ -28,6 +30,20 @@ def cache_directory(environ: Mapping[str, str]) -> Path:
         return Path(chosen).expanduser().absolute()
     base = environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser().absolute() if base else Path.home() / ".cache") / "holdfast"
+
+
+class VaultPartly(Refused):
+    """Some locations of the plan hold a vault and others are empty."""
+
+    code = "vault-partly"
+
+
+@dataclass(frozen=True)
+class Created:
+    """The vault's id; the recovery key when it was made just now (it is stored nowhere), None when it was there already."""
+
+    vault: str
+    recovery_key: str | None
 
 
 class Platform:
@@ -78,6 +94,35 @@ class Platform:
     def locations(self, system: str | None = None) -> tuple[Location, ...]:
         """Where a system's points are kept, in the order they are written; without a system all locations of the plan."""
         return self.plan.effective(system).locations if system else self.plan.document.vault.locations
+
+    def create_vault(self) -> "Created":
+        """A new vault in every location of the plan; a vault that is there already in all of them is kept, once the key has opened it.
+
+        Every location is tried first (``probe_location``). Raises VaultPartly when only some hold one, WrongKey, StorageUnfit, Unreachable.
+        """
+        places = self.locations()
+        for place in places:
+            self.storage(place, create=True).close()
+            self.probe_location(place)
+        storages = [self.storage(place) for place in places]
+        from holdfast.vault import Vault
+
+        holding = [place.name for place, storage in zip(places, storages, strict=True) if storage.head("config") is not None]
+        if not holding:
+            vault, recovery = Vault.create(storages, self.key(), clock=self.clock, cache=self.cache)
+            with vault:
+                return Created(vault.id, recovery)
+        for storage in storages:
+            storage.close()
+        bare = [place.name for place in places if place.name not in holding]
+        if bare:
+            raise VaultPartly(
+                f"{', '.join(holding)} holds a vault, {', '.join(bare)} does not.",
+                hint="Copy it there first: holdfast vault copy; or name only locations that are empty.",
+                holding=holding,
+                empty=bare,
+            )
+        return Created(self.vault().id, None)
 
     def vault(self, system: str | None = None) -> "Vault":
         """The vault in the locations of one system's tier (or all). The same object for the same locations."""
@@ -157,7 +202,7 @@ class Platform:
     def _secret(self, reference: Any) -> str:
         from holdfast.connect.secrets import resolve
 
-        return resolve(reference)
+        return resolve(reference, base=self.plan.path.parent, environ=self.environ)
 
     def _options(self, location: Location) -> dict[str, Any]:
         options: dict[str, Any] = {}
