@@ -30,7 +30,7 @@ vault:
   locations:
     - {{name: local, url: "file://{self.vault}", failure_domain: here}}
 tiers:
-  measured: {{rpo: {"5s" if continuous else "24h"}, rto: 4h, backup: daily, continuous: {"true" if continuous else "false"},
+  measured: {{rpo: {"1s" if continuous else "24h"}, rto: 4h, backup: daily, continuous: {"true" if continuous else "false"},
              keep: {{last: 100}}, locations: [local]}}
 limits: {{workers: 2}}
 systems:

@@ -61,9 +61,9 @@ pg1-user=postgres
     def restore_command(self) -> str:
         return " ".join(self.command("archive-get", "%f", '"%p"'))
 
-    def archive(self, *, on: bool) -> None:
-        """Lets the server archive through pgBackRest, or to nowhere."""
-        command = self.archive_command if on else "true"
+    def archive(self, to: str) -> None:
+        """Where the server archives to: "pgbackrest", "nowhere" (WAL is dropped), or "hold" (WAL waits)."""
+        command = {"pgbackrest": self.archive_command, "nowhere": "true", "hold": "false"}[to]
         self.server.execute(f"alter system set archive_command = '{command}'")
         self.server.reload()
         self.server.wait_for(f"select current_setting('archive_command') = '{command}'")
@@ -79,7 +79,7 @@ pg1-user=postgres
         self.repository.mkdir(exist_ok=True)
         self.account.own(self.repository)
         self._run("stanza-create")
-        self.archive(on=True)
+        self.archive("pgbackrest")
 
     def full(self) -> Run:
         return self._run("backup", "--type=full")

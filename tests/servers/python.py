@@ -31,4 +31,4 @@ def python_for_account() -> tuple[Path, dict[str, str]]:
 def holdfast_for_account() -> tuple[list[str], dict[str, str]]:
     """The command line's first words, and additions to the environment, that run ``holdfast`` as the servers' account."""
     python, environment = python_for_account()
-    return [str(python), "-m", "holdfast"], environment
+    return [str(python), "-m", "holdfast.interfaces.cli.main"], environment
