@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.restore.timelines import Line, Piece, line
+from holdfast.systems.postgres.wal.coverage import Mark
+
+__all__ = ["Base", "BranchLog", "Cover", "Holdings", "Landmarks", "Mark", "Marks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +27,6 @@ class Base:
     bytes: int = 0
     findings: int = 0
     system_identifier: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A commit or a named restore point: its record lies in [``lsn``, ``end``)."""
-
-    lsn: int
-    end: int
-    time: dt.datetime | None = None
-    xid: int | None = None
-    name: str | None = None
 
 
 class Landmarks(Protocol):

@@ -54,6 +54,7 @@ class Work:
     clock: Clock
     progress: Progress
     notes: list[str] = field(default_factory=list)
+    prepared: float = 0.0
 
     @property
     def data(self) -> Path:
@@ -63,12 +64,33 @@ class Work:
 def restore(
     plan: RestorePlan, history: History, progress: Progress, *, clock: Clock, who: Account, binaries: Callable[[int], Binaries]
 ) -> Restored:
-    """Do what ``plan`` says. Raises its first obstacle; a killed or failed restore leaves a directory that cannot be started and that --delta completes."""
+    """Do what ``plan`` says. Raises its first obstacle.
+
+    A killed or failed restore leaves a directory that does not start, and that --delta completes.
+    """
+    detail: Detail = plan.detail
+    # Found before anything is written: a restore that could not be started afterwards is better refused now.
+    programs = binaries(detail.major) if detail.options.start else None
+    began = clock.monotonic()
+    work, extracted, log_bytes = write(plan, history, progress, clock=clock, who=who)
+    clocks = {"prepare": work.prepared, "restore": clock.monotonic() - began - work.prepared}
+    reached: Mapping[str, object] = plan.place
+    connection = None
+    if programs is not None:
+        began = clock.monotonic()
+        outcome = recover(Recovery(work.data, programs, who, detail.reach, detail.target, detail.options, clock, progress))
+        clocks["replay"] = clock.monotonic() - began
+        reached, connection = outcome.reached, outcome.instance.dsn()
+        outcome.instance.leave()
+        work.notes += outcome.notes
+    return Restored(plan.into, reached, clocks, extracted, log_bytes, connection, tuple(work.notes))
+
+
+def write(plan: RestorePlan, history: History, progress: Progress, *, clock: Clock, who: Account) -> tuple[Work, Extracted, int]:
+    """The directory, complete and durable, not started: (the work, what was extracted, bytes of WAL put in place)."""
     detail: Detail = plan.detail
     began = clock.monotonic()
     _refuse(plan, who)
-    # Found before anything is written: a restore that could not be started afterwards is better refused now.
-    programs = binaries(detail.major) if detail.options.start else None
     progress.phase("prepare")
     work = Work(plan, detail, history.open(plan.point.id), history, who, clock, progress)
     if detail.aside is not None:
@@ -77,28 +99,13 @@ def restore(
         progress.note(f"moved {plan.into} aside to {detail.aside}")
         work.notes.append(f"The damaged cluster lies in {detail.aside}.")
     with _claimed(work):
-        clocks = {"prepare": clock.monotonic() - began}
-        began = clock.monotonic()
+        work.prepared = clock.monotonic() - began
         extracted = _files(work)
         progress.phase("WAL", plan.log_bytes)
         log_bytes = place(detail.reach, history.logs(), plan.into / "pg_wal", detail.segment_size, who, progress)
         place_histories(detail.reach, detail.holdings, plan.into / "pg_wal", who)
         _finish(work)
-        clocks["restore"] = clock.monotonic() - began
-    reached: Mapping[str, object] = plan.place
-    connection = None
-    if programs is not None:
-        began = clock.monotonic()
-        outcome = recover(_recovery(work, programs))
-        clocks["replay"] = clock.monotonic() - began
-        reached, connection = outcome.reached, outcome.instance.dsn()
-        outcome.instance.leave()
-        work.notes += outcome.notes
-    return Restored(plan.into, reached, clocks, extracted, log_bytes, connection, tuple(work.notes))
-
-
-def _recovery(work: Work, programs: Binaries) -> Recovery:
-    return Recovery(work.data, programs, work.who, work.detail.reach, work.detail.target, work.detail.options, work.clock, work.progress)
+    return work, extracted, log_bytes
 
 
 def _refuse(plan: RestorePlan, who: Account) -> None:

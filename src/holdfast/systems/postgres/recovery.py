@@ -1,0 +1,123 @@
+"""PostgreSQL as a system that can be returned to a moment: satisfies ``systems.contract.Recoverable``."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import Usage
+from holdfast.model import Clock, Progress, SystemClock
+from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+from holdfast.systems.postgres import binaries as programs
+from holdfast.systems.postgres.isolate import Sandboxes, default_folder
+from holdfast.systems.postgres.restore import plan as planning
+from holdfast.systems.postgres.restore import target as targets
+from holdfast.systems.postgres.restore.landmarks import Covered, holdings
+from holdfast.systems.postgres.restore.recover import Recovery, recover
+from holdfast.systems.postgres.restore.run import restore, write
+from holdfast.systems.postgres.view import PostgresView
+
+SANDBOX_SETTINGS: Mapping[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "jit": "off",
+}
+"""A throw-away copy need not survive a power cut."""
+
+
+class NoSource(Usage):
+    """The plan does not say how to reach the member that a check is to be compared with."""
+
+    code = "no-source-to-compare"
+
+
+@dataclass
+class PostgresRecovery:
+    """``connect``: gives the connection string of the source, or of the member named ('standby', 'primary'). ``covered``: heartbeats of the
+    follower. ``owner``: the account that runs restored servers when we are root. ``bin``: where to look for server programs first."""
+
+    name: str
+    connect: Callable[[str | None], str] | None = None
+    covered: Covered | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    sandbox: Path | None = None
+    sandbox_limit: int | None = None
+    owner: str | None = None
+    bin: str | None = None
+    superuser: str | None = None
+    kind: str = "postgres"
+
+    # ------------------------------------------------------------ plan, restore
+
+    def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
+        return targets.parse(text, now, zone).to_json()
+
+    def plan_restore(self, history: History, request: RestoreRequest) -> RestorePlan:
+        points = history.points()
+        if self.superuser and "superuser" not in request.options:
+            request = RestoreRequest(request.into, request.until, {**request.options, "superuser": self.superuser})
+        found = holdings(points, history.logs(), self.covered)
+        return planning.make(self.name, history, found, request, now=self.clock.now(), who=self._who(request.options), system_points=points)
+
+    def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
+        return restore(plan, history, progress, clock=self.clock, who=self._who(plan.options), binaries=self._binaries)
+
+    # ------------------------------------------------------------ isolated copies
+
+    @property
+    def sandboxes(self) -> Sandboxes:
+        return Sandboxes(self.sandbox or default_folder(), self.sandbox_limit)
+
+    def sweep(self) -> Sequence[str]:
+        return self.sandboxes.sweep()
+
+    @contextlib.contextmanager
+    def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
+        """A running copy at a moment. ``options``: ``target_action`` 'pause' for a read-only one, ``timeline``, ``purpose``, ``clocks`` (a dict to fill)."""
+        clocks: dict[str, float] = options.get("clocks", {})
+        began = self.clock.monotonic()
+        given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
+        who = self._who(given)
+        # Planned before the sandbox is made: a target that cannot be reached leaves no trace.
+        with self.sandboxes.open(str(options.get("purpose", "open")), who) as box:
+            asked = {"start": True, "durable": False, "port": 0, "settings": SANDBOX_SETTINGS, **given}
+            plan = self.plan_restore(history, RestoreRequest(box / "data", until, {**asked, "tablespace_map": {"*": str(box / "spaces")}}))
+            binaries = self._binaries(plan.detail.major)
+            clocks["prepare"] = self.clock.monotonic() - began
+            began = self.clock.monotonic()
+            work, _, _ = write(plan, history, progress, clock=self.clock, who=who)
+            clocks["restore"] = self.clock.monotonic() - began
+            began = self.clock.monotonic()
+            detail = plan.detail
+            outcome = recover(Recovery(work.data, binaries, who, detail.reach, detail.target, detail.options, self.clock, progress))
+            clocks["replay"] = self.clock.monotonic() - began
+            try:
+                yield PostgresView(outcome.instance.dsn(), {**outcome.reached, "point": plan.point.id, "place": dict(plan.place)})
+            finally:
+                outcome.instance.stop(fast=False)
+
+    @contextlib.contextmanager
+    def source(self, on: str | None = None) -> Iterator[Isolated]:
+        """The protected cluster, read only. ``reached``: its position when asked, before anything was read."""
+        if self.connect is None:
+            raise NoSource(f"The plan does not say how to reach {self.name}.", hint="Give its dsn or hosts.")
+        view = PostgresView(self.connect(on), {})
+        yield PostgresView(view.connection, {"lsn": position(view)})
+
+    # ------------------------------------------------------------
+
+    def _who(self, options: Mapping[str, Any]) -> programs.Account:
+        return programs.account(options.get("owner") or self.owner)
+
+    def _binaries(self, major: int) -> programs.Binaries:
+        return programs.find(major, self.bin)
+
+
+def position(view: Isolated) -> str:
+    """Where a server's log stands, as an LSN."""
+    [[found]] = view.query("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text")
+    return str(found)
