@@ -1,6 +1,6 @@
 """The control file ``global/pg_control``: what it says about a cluster, believed only when its CRC holds.
 
-Layout: ControlFileData in PostgreSQL's src/include/catalog/pg_control.h; versions 1300 (14 to 17) and 1800 (18) on a 64-bit,
+Layout: ControlFileData in PostgreSQL's src/include/catalog/pg_control.h; versions 1300 (14 to 16), 1700 (17) and 1800 (18) on a 64-bit,
 little-endian machine. The CRC is CRC-32C (Castagnoli) over everything before it.
 """
 
@@ -21,7 +21,7 @@ STATES: Final = (
     "in archive recovery",
     "in production",
 )
-_CRC_AT: Final = {1300: 288, 1800: 292}
+_CRC_AT: Final = {1300: 288, 1700: 288, 1800: 292}
 
 
 def _table() -> tuple[int, ...]:
@@ -92,7 +92,7 @@ def parse(data: bytes, name: str = PATH) -> ControlFile:
     crc_at = _CRC_AT.get(version)
     if crc_at is None:
         raise ControlFileBad(
-            f"{name} is of control version {version}; Holdfast knows 1300 and 1800 (PostgreSQL 14 to 18, 64-bit, little-endian).",
+            f"{name} is of control version {version}; Holdfast knows 1300, 1700 and 1800 (PostgreSQL 14 to 18, 64-bit, little-endian).",
             hint="Is it a data directory of PostgreSQL 14 to 18 of this kind of machine?",
             path=name,
         )

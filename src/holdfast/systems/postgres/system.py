@@ -1,13 +1,16 @@
 """PostgreSQL as a system that Holdfast protects."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from holdfast.model import Clock, Progress, RecoveryPoint, SystemClock
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Probe
 from holdfast.systems.postgres import connection, members
 from holdfast.systems.postgres.capture.inplace import InPlace
+from holdfast.systems.postgres.capture.logical import extra_of
 from holdfast.systems.postgres.capture.remote import Remote
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.coordinate import coordinate
@@ -21,12 +24,24 @@ class PostgresSystem:
     kind = "postgres"
     capabilities = Capabilities(point_in_time=True, continuous=True, isolated_restore=True, delta_restore=True, logical=True)
 
-    def __init__(self, name: str, settings: PostgresSettings, *, clock: Clock | None = None, logs: LogStore | None = None) -> None:
-        """``logs``: the system's logs in the vault, where a backup's own WAL goes; may also be given to ``capture``."""
+    def __init__(
+        self,
+        name: str,
+        settings: PostgresSettings,
+        *,
+        clock: Clock | None = None,
+        logs: LogStore | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """``logs``: the system's logs in the vault, where a backup's own WAL goes; may also be given to ``capture``.
+
+        ``environ``: what ``pg_dump`` is started with; the process's own by default.
+        """
         self.name = name
         self.settings = settings
         self.clock = clock or SystemClock()
         self.logs = logs
+        self.environ = dict(os.environ) if environ is None else dict(environ)
 
     def probe(self) -> Sequence[Probe]:
         from holdfast.systems.postgres.probe import probe
@@ -58,6 +73,7 @@ class PostgresSystem:
                 progress.note(f"{chosen.address} does not run in {root} on this host: read over the replication protocol.")
             wal = BackupWal(chosen.dsn, store, clock=self.clock, progress=progress, patience=self.settings.wal_wait, system=self.name)
             stack.callback(wal.close)
+            extra = partial(extra_of, writer, chosen.dsn, self.settings, self.environ, progress)
             if in_place and root is not None:
-                return InPlace(writer, server, chosen, self.settings, root, wal, self.clock, progress).run()
-            return Remote(writer, server, chosen, self.settings, wal, self.clock, progress).run()
+                return InPlace(writer, server, chosen, self.settings, root, wal, self.clock, progress, extra).run()
+            return Remote(writer, server, chosen, self.settings, wal, self.clock, progress, extra).run()

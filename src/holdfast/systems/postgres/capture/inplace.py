@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,8 @@ class InPlace:
     wal: BackupWal
     clock: Clock
     progress: Progress
+    extra: Callable[[], Mapping[str, Any]] = dict
+    """Adds further entries while the data is read, and returns facts about them."""
 
     def run(self) -> RecoveryPoint:
         """Raises the faults of this room; nothing is committed then."""
@@ -114,6 +116,7 @@ class InPlace:
             else:
                 self.writer.add(entry)
             self.wal.check()
+        about.update(self.extra())
         self.writer.flush()
 
     def _changes(self, started: session.Started) -> summaries.Changes | None:

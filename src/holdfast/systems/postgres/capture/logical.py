@@ -12,6 +12,7 @@ from holdfast.model import Entry, Progress
 from holdfast.systems.contract import CaptureWriter
 from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.faults import DumpFailed
+from holdfast.systems.postgres.settings import PostgresSettings
 
 FOLDER = "holdfast/logical"
 READ = 1 << 20
@@ -47,6 +48,16 @@ def environment(dsn: str, database: str, base: Mapping[str, str]) -> dict[str, s
         if option.envvar and name in settings:
             found[option.envvar.decode()] = settings[name]
     return found
+
+
+def extra_of(
+    writer: CaptureWriter, dsn: str, settings: PostgresSettings, environ: Mapping[str, str], progress: Progress
+) -> Mapping[str, Any]:
+    """The dumps that the plan asks for, as facts of the point: {} when it asks for none."""
+    if not settings.databases:
+        return {}
+    found = dump(writer, dsn, settings.databases, program=settings.pg_dump, base_environment=environ, progress=progress)
+    return {"dumps": found}
 
 
 def dump(

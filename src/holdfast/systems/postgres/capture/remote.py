@@ -1,6 +1,6 @@
 """A backup over the replication protocol: nothing but a login with REPLICATION is needed, from any host."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ class Remote:
     wal: BackupWal
     clock: Clock
     progress: Progress
+    extra: Callable[[], Mapping[str, Any]] = dict
+    """Adds further entries, and returns facts about them."""
     _held: dict[str, bytearray] = field(default_factory=dict)
     _ledger: PageLedger | None = None
     _sink: Sink | None = None
@@ -53,6 +55,7 @@ class Remote:
             self.progress.phase("data", sum(size for _, _, size in backup.spaces))
             self._data(backup, {int(one["oid"]): one for one in about["tablespaces"]})
             self._config(about)
+            about.update(self.extra())
             self.writer.flush()
             if backup.stopped is None:
                 raise StreamMalformed("The server told no stop position.", hint="See the server's log.")

@@ -26,7 +26,7 @@ def _sums(run: Buffer, first_block: int, page_size: int) -> tuple[Any, Any]:
     count = len(run) // page_size
     prime, shift = np.uint32(_PRIME), np.uint32(17)
     words = np.frombuffer(run, "<u4", count * page_size // 4).reshape(count, page_size // (4 * _LANES), _LANES)
-    rows = np.ascontiguousarray(words.transpose(1, 0, 2))
+    rows = np.array(words.transpose(1, 0, 2), order="C", copy=True)
     stored = rows[0, :, 2] & np.uint32(0xFFFF)
     rows[0, :, 2] &= np.uint32(0xFFFF0000)
     sums = np.broadcast_to(np.array(_OFFSETS, np.uint32), (count, _LANES)).copy()
