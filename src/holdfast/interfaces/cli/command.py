@@ -87,9 +87,11 @@ def _add(parser: Parser, parameter: inspect.Parameter, hint: Any, marker: Argume
         return
     word = kind if isinstance(kind, type) else None
     settings["metavar"] = marker.metavar or _choices(kind) or {int: "N", float: "N"}.get(word or str, parameter.name.strip("_").upper())
+    default = parameter.default if optional else None
     if several:
         settings["action"] = "append"
-    parser.add_argument(*names, default=parameter.default if optional else None, required=not optional, **settings)
+        default = list(default or ())
+    parser.add_argument(*names, default=default, required=not optional, **settings)
 
 
 def _kind(hint: Any) -> tuple[Any, bool]:
