@@ -33,7 +33,8 @@ class Load:
 
     ``connect`` opens a psycopg connection (autocommit) to wherever the service is now. A writer whose connection breaks opens a new one,
     asks the ledger what became of its last transaction, and goes on. ``era`` is raised by the owner when the service moved to another
-    history; writers then begin where that history's ledger ends.
+    history; writers then begin where that history's ledger ends. ``refused`` keeps what the database answered to transactions that it
+    would not do.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Load:
         self._idle = threading.Semaphore(0)
         self.errors: list[str] = []
         self.reconnects = 0
+        self.refused: list[tuple[dt.datetime, str]] = []
 
     def start(self) -> None:
         """Begin writing."""
@@ -117,6 +119,10 @@ class Load:
                 if connection is not None:
                     connection.close()
                 connection = None
+                self._stop.wait(0.1)
+            except psycopg.Error as error:
+                # The database answers and says no: a table is gone, a row was changed by others. The shop fails, and tries again.
+                self.refused.append((self._clock.now(), str(error).partition("\n")[0]))
                 self._stop.wait(0.1)
         if connection is not None:
             connection.close()

@@ -1,0 +1,93 @@
+"""What people really do: an UPDATE whose WHERE was forgotten, and in the hurry a dropped table."""
+
+import datetime as dt
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.model import Clock
+
+CHECK_NAME = "no mass refund"
+CHECK_SQL = "select count(*) from orders where status = 'refunded'"
+"""The shop's check, as a plan would hold it: the shop refunds nobody, so the answer is always 0."""
+
+WRONG_UPDATE = "update orders set status = 'refunded', settled_by = null"
+MEANT = "update orders set status = 'refunded', settled_by = null where id = 1"
+DROP = "drop table lines"
+WHERE_IN_LOG = "select pg_current_xact_id()::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """``before`` and ``after`` are log positions round the wrong UPDATE's commit; ``at`` and ``dropped_at`` wall-clock times."""
+
+    at: dt.datetime
+    dropped_at: dt.datetime
+    before: int
+    after: int
+    paid: int
+    rows: int
+    xid: int
+
+
+def do(connection: Any, clock: Clock, pause: float) -> Damage:
+    """Harm the shop, in two steps ``pause`` seconds apart."""
+    paid = connection.execute("select count(*) from orders where status = 'paid'").fetchone()[0]
+    with connection.transaction():
+        rows = connection.execute(WRONG_UPDATE).rowcount
+        xid, before = connection.execute(
+            "select pg_current_xact_id()::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+        ).fetchone()
+    at = clock.now()
+    after = connection.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()[0]
+    clock.sleep(pause)
+    connection.execute(DROP)
+    return Damage(at, clock.now(), int(before), int(after), int(paid), int(rows), int(xid))
+
+
+class Monitor:
+    """Asks the check every ``every`` seconds, as a platform's monitoring would. ``good_at``: when it was last right; ``bad_at``: first wrong."""
+
+    def __init__(self, connection: Any, clock: Clock, every: float) -> None:
+        self.good_at: dt.datetime | None = None
+        self.bad_at: dt.datetime | None = None
+        self.said = ""
+        self._connection, self._clock, self._every = connection, clock, every
+        self._found = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self, timeout: float) -> bool:
+        """Until the check failed."""
+        return self._found.wait(timeout)
+
+    def stop(self) -> None:
+        """May be called twice."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._connection.close()
+
+    def _watch(self) -> None:
+        import psycopg
+
+        while not self._stop.is_set():
+            # The moment before asking: the answer speaks for a state not older than that.
+            asked = self._clock.now()
+            try:
+                (wrong,) = self._connection.execute(CHECK_SQL).fetchone()
+            except psycopg.Error as error:
+                self._bad(str(error).partition("\n")[0])
+                return
+            if wrong:
+                self._bad(f"{wrong} orders are refunded, expected 0")
+                return
+            self.good_at = asked
+            self._stop.wait(self._every)
+
+    def _bad(self, said: str) -> None:
+        self.bad_at, self.said = self._clock.now(), said
+        self._found.set()
