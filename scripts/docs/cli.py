@@ -1,76 +1,82 @@
-"""The reference of the command line, from the program itself."""
+"""The reference of the command line, from the registry of commands and their own parameters."""
 
-from typing import Any
+import argparse
+import importlib
+import inspect
 
-import typer.main
+from holdfast.interfaces.cli import settings
+from holdfast.interfaces.cli.command import add_parameters
+from holdfast.interfaces.cli.loading import load, there
+from holdfast.interfaces.cli.parser import Parser
+from holdfast.interfaces.cli.registry import SECTIONS, Entry, Group
 
-# Typer carries its own copy of Click, so commands are told apart by what they have rather than by their class.
-Command = Any
-Context = Any
-Parameter = Any
+HEAD = """# Command line
 
-HIDDEN = {"help", "install_completion", "show_completion"}
+This page is generated from the program by `make docs`. `holdfast COMMAND --help` says the same.
+
+Exit status: 0 done; 1 it ran and found something wrong (a failed check, a missed objective); 2 wrong usage or plan; 3 a system or
+location could not be reached; 4 refused, because it would destroy or overwrite something; 5 the vault is damaged. Anything else is
+a bug. With `--json` one JSON document goes to stdout, everything else to stderr; an error is such a document too
+([errors](errors.md))."""
 
 
 def page() -> str:
-    from holdfast.interfaces.cli.main import app
-
-    root = typer.main.get_command(app)
-    lines = [
-        "# Command line",
-        "",
-        "This page is generated from the program by `make docs`; `holdfast COMMAND --help` prints the same.",
-        "",
-        "Exit status: 0 done; 1 it ran and found something wrong; 2 wrong usage or plan; 3 a system or location could not be reached;",
-        "4 refused, because it would destroy or overwrite something; 5 the vault is damaged. Anything else is a bug.",
-    ]
-    context = root.context_class(root, info_name="holdfast")
-    options = _parameters(root, context)
-    if options:
-        lines += ["", "## For every command", "", *options]
-    lines += _commands(root, context)
+    lines = [HEAD, "", "## Everywhere", ""]
+    everywhere = Parser("holdfast")
+    settings.document(everywhere)
+    lines += _parameters(everywhere)
+    later: list[str] = []
+    for title, entries in SECTIONS.items():
+        commands = [([name, *below], entry) for name, found in entries.items() for below, entry in _flat(found)]
+        later += [" ".join(path) for path, entry in commands if not there(entry)]
+        shown = [(path, entry) for path, entry in commands if there(entry)]
+        if shown:
+            lines += ["", f"## {title}"]
+        for path, entry in shown:
+            lines += ["", f"### `holdfast {' '.join(path)}`", "", *_command(path, entry)]
+    if later:
+        lines += ["", "## Not there yet", "", ", ".join(f"`{name}`" for name in later)]
     return "\n".join(lines) + "\n"
 
 
-def _commands(command: Command, context: Context) -> list[str]:
-    lines: list[str] = []
-    if not hasattr(command, "list_commands"):
-        return lines
-    for name in command.list_commands(context):
-        one = command.get_command(context, name)
-        if one is None or one.hidden:
-            continue
-        below = one.context_class(one, info_name=name, parent=context)
-        lines += ["", f"## `{below.command_path}`", "", _help(one)]
-        if hasattr(one, "list_commands"):
-            lines += _commands(one, below)
-            continue
-        usage = " ".join(one.collect_usage_pieces(below))
-        lines += ["", "```", f"{below.command_path} {usage}".strip(), "```"]
-        parameters = _parameters(one, below)
-        if parameters:
-            lines += ["", *parameters]
+def _flat(found: Entry | Group) -> list[tuple[list[str], Entry]]:
+    if isinstance(found, Entry):
+        return [([], found)]
+    return [([name], entry) for name, entry in found.entries.items()]
+
+
+def _command(path: list[str], entry: Entry) -> list[str]:
+    if entry.module == "wal":
+        return [f"{entry.summary[:1].upper()}{entry.summary[1:]}."]
+    function = load(path, entry)
+    parser = Parser("holdfast " + " ".join(path))
+    add_parameters(parser, function)
+    lines = [inspect.cleandoc(function.__doc__ or entry.summary)]
+    rows = _parameters(parser)
+    if rows:
+        lines += ["", *rows]
+    module = inspect.getmodule(function)
+    said = inspect.cleandoc((importlib.import_module(module.__name__).__doc__ or "") if module else "")
+    _, marker, shape = said.partition("JSON")
+    if marker:
+        lines += ["", f"JSON{shape}"]
     return lines
 
 
-def _help(command: Command) -> str:
-    return (command.help or "").replace("\b", "").strip()
-
-
-def _parameters(command: Command, context: Context) -> list[str]:
-    shown = [one for one in command.params if not getattr(one, "hidden", False) and one.name not in HIDDEN]
+def _parameters(parser: argparse.ArgumentParser) -> list[str]:
+    shown = [one for one in parser._actions if one.help != argparse.SUPPRESS and one.dest != "help"]
     if not shown:
         return []
-    return ["| option | meaning |", "|---|---|", *(f"| {_name(one, context)} | {_text(one)} |" for one in shown)]
+    return ["| | |", "|---|---|", *(f"| `{_name(one)}` | {_text(one)} |" for one in shown)]
 
 
-def _name(one: Parameter, context: Context) -> str:
-    if one.param_type_name == "argument":
-        return f"`{one.make_metavar(context)}`"
-    names = ", ".join((*one.opts, *one.secondary_opts))
-    value = "" if one.is_flag or one.count else f" {one.make_metavar(context)}"
-    return f"`{names}{value}`"
+def _name(one: argparse.Action) -> str:
+    value = str(one.metavar or one.dest.upper()).replace("|", "\\|")
+    if not one.option_strings:
+        return f"{value}…" if one.nargs in ("*", "+") else value
+    names = ", ".join(one.option_strings)
+    return names if one.nargs == 0 else f"{names} {value}"
 
 
-def _text(one: Parameter) -> str:
-    return " ".join((getattr(one, "help", None) or "").split()).replace("|", "\\|")
+def _text(one: argparse.Action) -> str:
+    return " ".join((one.help or "").replace("%%", "%").split()).replace("|", "\\|")
