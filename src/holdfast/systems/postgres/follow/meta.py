@@ -16,7 +16,7 @@ def iso(microseconds: int) -> str:
 
 
 def describe(
-    system: str, branch: str, timeline: int, segment_size: int, events: Sequence[Event], summary: Summary, covered: int | None
+    branch: str, timeline: int, segment_size: int, events: Sequence[Event], summary: Summary, *, covered: int | None
 ) -> dict[str, Any]:
     """The meta of an increment. Only what there is appears.
 
@@ -24,7 +24,6 @@ def describe(
     """
     meta: dict[str, Any] = {
         "system_identifier": branch.partition("-")[0],
-        "system_name": system,
         "timeline": timeline,
         "segment_size": segment_size,
         "commits": summary.commits,

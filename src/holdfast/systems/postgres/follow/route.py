@@ -24,7 +24,7 @@ class Leg:
     stored: int | None
 
 
-def legs(name: str, server: Identity, history: bytes, ends: Mapping[str, int | None], segment_size: int, fresh: int) -> tuple[Leg, ...]:
+def legs(name: str, server: Identity, history: bytes, ends: Mapping[str, int | None], *, segment_size: int, fresh: int) -> tuple[Leg, ...]:
     """``ends``: the vault's branches of this system with the end of each. ``fresh``: where to begin when there is nothing yet.
 
     Raises OtherSystem and ServerBehind.

@@ -43,11 +43,44 @@ class Piece:
         return self.start + len(self.data)
 
 
+class SegmentSums:
+    """Hashes of the newest whole segments that passed, by which archived files are compared without reading the vault back."""
+
+    def __init__(self, keep: int = 64) -> None:
+        self._keep = keep
+        self._done: dict[tuple[str, int], bytes] = {}
+        self._open: tuple[str, int] | None = None
+        self._hasher: Any = None
+
+    def update(self, piece: Piece) -> None:
+        """The next bytes that are durable. A segment counts when all of it came in order."""
+        import blake3
+
+        view, position = memoryview(piece.data), piece.start
+        while view:
+            offset = position % piece.segment_size
+            part = view[: piece.segment_size - offset]
+            if offset == 0:
+                self._hasher = blake3.blake3()
+            elif self._open != (piece.branch, position):
+                self._hasher = None
+            if self._hasher is not None:
+                self._hasher.update(part)
+                if offset + len(part) == piece.segment_size:
+                    self._done[piece.branch, position - offset] = self._hasher.digest()
+                    while len(self._done) > self._keep:
+                        del self._done[next(iter(self._done))]
+            view, position = view[len(part) :], position + len(part)
+            self._open = (piece.branch, position)
+
+    def get(self, branch: str, start: int) -> bytes | None:
+        return self._done.get((branch, start))
+
+
 class Storing:
     """``put`` hands over a piece; ``durable`` follows. ``changed`` is called from the thread whenever something is to be looked at."""
 
-    def __init__(self, system: str, logs: LogStore, clock: Clock, retry: float, changed: Callable[[], None]) -> None:
-        self._system = system
+    def __init__(self, logs: LogStore, clock: Clock, retry: float, changed: Callable[[], None]) -> None:
         self._logs = logs
         self._clock = clock
         self._retry = retry
@@ -59,7 +92,8 @@ class Storing:
         self._writer: LogWriter | None = None
         self._scanner: RecordScanner | None = None
         self._branch: str | None = None
-        self.durable: int | None = None
+        self._ends: dict[str, int] = {}
+        self._sums = SegmentSums()
         self.branch: str | None = None
         self.covered: int | None = None
         self.error: BaseException | None = None
@@ -77,8 +111,29 @@ class Storing:
             self._select(branch)
             assert self._writer is not None
             end = self._writer.end
-            self.branch, self.durable = branch, end
+            self.branch = branch
+            self.note(branch, end)
             return end
+
+    def note(self, branch: str, end: int | None) -> None:
+        """The vault was seen to hold ``branch`` up to ``end``."""
+        if end is not None:
+            self._ends[branch] = end
+
+    def stored(self, branch: str) -> int | None:
+        """The end of what the vault is known to hold of a branch."""
+        return self._ends.get(branch)
+
+    def digest(self, branch: str, start: int) -> bytes | None:
+        """BLAKE3 of the whole segment at ``start``, when all of it went through here."""
+        with self._condition:
+            return self._sums.get(branch, start)
+
+    def wait(self, timeout: float) -> None:
+        """Until something changed, at most ``timeout`` seconds."""
+        with self._condition:
+            if self.error is None and not self._stopping:
+                self._condition.wait(timeout)
 
     def put(self, piece: Piece) -> None:
         with self._condition:
@@ -141,6 +196,7 @@ class Storing:
                 return
             if not stored:
                 return
+            self._sums.update(piece)
             with self._condition:
                 self._pieces.popleft()
                 self._held -= len(piece.data)
@@ -148,7 +204,7 @@ class Storing:
                     self.increments += 1
                     self.bytes += len(piece.data)
                     self.lag = self._clock.monotonic() - piece.arrived
-                    self.branch, self.durable = piece.branch, piece.end
+                    self.branch, self._ends[piece.branch] = piece.branch, piece.end
                     self.covered = piece.covered or self.covered
                 self._condition.notify_all()
             self._changed()
@@ -205,7 +261,7 @@ class Storing:
         events, summary = scan.feed(piece.data), scan.summary()
         if not piece.known:
             self.commits += summary.commits
-        meta = describe(self._system, piece.branch, piece.timeline, piece.segment_size, events, summary, piece.covered)
+        meta = describe(piece.branch, piece.timeline, piece.segment_size, events, summary, covered=piece.covered)
         if scan.record_end:
             meta["record_end"] = lsn.show(scan.record_end)
         return {**meta, **piece.extra}

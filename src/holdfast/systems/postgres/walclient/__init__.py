@@ -1,0 +1,133 @@
+# ruff: noqa: PTH100, PTH108, PTH111, PTH118, PTH119, PTH120  -- importing pathlib would double the start time
+"""``holdfast wal push %p`` and ``holdfast wal get %f %p``: thin clients of the resident follower. Standard library only, few imports.
+
+They run for every segment of a busy server: nothing here may import more than ``os`` and ``socket`` (``array`` comes with the latter).
+
+Exit statuses are PostgreSQL's, not Holdfast's. archive_command: 0 only when the bytes are durable in the vault, 1 to be asked again.
+restore_command: 0 fetched; 1 proved to be beyond the end of the log (recovery ends there); 200 anything else. PostgreSQL takes a status up
+to 125 as "no such file" and would quietly end recovery early; above 125 it stops instead.
+"""
+
+import os
+import socket
+import sys
+
+MISSING = 1
+FAILED = 200
+USAGE = """usage: holdfast wal push [--socket PATH] [--system NAME] %p
+       holdfast wal get  [--socket PATH] [--system NAME] %f %p
+The socket is the resident follower's: --socket, else HOLDFAST_SOCKET, else wal.sock (wal-NAME.sock) in the state directory."""
+
+
+class ClientError(Exception):
+    """Could not be done; the text says why."""
+
+
+def main(argv: list[str]) -> int:
+    """``argv``: ``["wal", "push" | "get", …]``. Returns the exit status."""
+    words = argv[1:] if argv[:1] == ["wal"] else list(argv)
+    action = words[0] if words else ""
+    failed = FAILED if action == "get" else 1
+    try:
+        options, rest = _options(words[1:])
+        path = options.get("--socket") or os.environ.get("HOLDFAST_SOCKET") or default_socket(options.get("--system", ""))
+        if action == "push" and len(rest) == 1:
+            return _push(path, rest[0])
+        if action == "get" and len(rest) == 2:
+            return _get(path, rest[0], rest[1])
+    except ClientError as exc:
+        return _fail(str(exc), failed)
+    except OSError as exc:
+        return _fail(f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", failed)
+    return _fail(USAGE, failed)
+
+
+def default_socket(system: str = "") -> str:
+    """The follower's socket in the state directory of this account."""
+    base = os.environ.get("HOLDFAST_STATE") or os.path.join(
+        os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state"), "holdfast"
+    )
+    return os.path.join(os.path.abspath(os.path.expanduser(base)), f"wal-{system}.sock" if system else "wal.sock")
+
+
+def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    options: dict[str, str] = {}
+    rest = []
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name in ("--socket", "--system"):
+            if not equals and not words:
+                raise ClientError(f"{name} needs a value\n{USAGE}")
+            options[name] = value if equals else words.pop(0)
+        elif word.startswith("--"):
+            raise ClientError(f"unknown option {word}\n{USAGE}")
+        else:
+            rest.append(word)
+    return options, rest
+
+
+def _push(path: str, file: str) -> int:
+    name = os.path.basename(file)
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        word, text = _ask(path, f"PUSH {name}\n", descriptor)
+    finally:
+        os.close(descriptor)
+    if word == "OK":
+        return 0
+    return _fail(f"{name} is not archived: {text}", 1)
+
+
+def _get(path: str, name: str, target: str) -> int:
+    # PostgreSQL names a file that does not exist; what a failed try left behind must never be taken for a segment.
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    done = False
+    try:
+        word, text = _ask(path, f"GET {name}\n", descriptor)
+        done = word == "OK"
+    finally:
+        os.close(descriptor)
+        if not done:
+            os.unlink(target)
+    if done:
+        return 0
+    if word == "NONE":
+        return MISSING
+    return _fail(f"{name} cannot be fetched: {text}", FAILED)
+
+
+def _ask(path: str, request: str, descriptor: int) -> tuple[str, str]:
+    """One request with an open file, one line of answer: (OK | NONE | ERR, text)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            _connect(connection, path)
+        except OSError as exc:
+            raise ClientError(f"no follower listens at {path} ({exc.strerror}); start 'holdfast follow'") from exc
+        socket.send_fds(connection, [request.encode("utf-8", "surrogateescape")], [descriptor])
+        answer = b""
+        while not answer.endswith(b"\n"):
+            more = connection.recv(4096)
+            if not more:
+                raise ClientError("the follower ended in the middle of the request; it is asked again")
+            answer += more
+    word, _, text = answer.decode("utf-8", "replace").rstrip("\n").partition(" ")
+    return word, text
+
+
+def _connect(connection: socket.socket, path: str) -> None:
+    """Also where the path is longer than a socket's address may be: by way of its folder."""
+    if len(os.fsencode(path)) < 100:
+        connection.connect(path)
+        return
+    folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        connection.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)
+
+
+def _fail(text: str, status: int) -> int:
+    sys.stderr.write(f"holdfast wal: {text}\n")
+    return status
