@@ -8,7 +8,7 @@ from typing import Self
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import config, crypto, names, points
+from holdfast.vault import config, crypto, names, points, selfdescription
 from holdfast.vault.capture.writer import Settings, Writer
 from holdfast.vault.content import MAX_CHUNK, MIN_CHUNK
 from holdfast.vault.envelope import Envelope
@@ -17,6 +17,7 @@ from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.keyring import Keyring, certify, unlock
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import Locations
+from holdfast.vault.logs.store import SystemLogs
 from holdfast.vault.notary import Notary
 from holdfast.vault.points import PointCache, choose
 from holdfast.vault.restore.reader import Reader
@@ -65,6 +66,8 @@ class Vault:
         keyring = Keyring(locations, notary, cost)
         keyring.add(secret, label=label, now=now)
         recovery = keyring.new_key("recovery", now=now)
+        for storage in storages:
+            selfdescription.write(storage)
         locations.put(names.CONFIG, [config.make(notary, now)])
         return cls(locations, notary, clock, cache), recovery.text
 
@@ -171,6 +174,10 @@ class Vault:
         if found is None:
             raise PointUnknown(f"{point.id} was aborted.", hint="It never became a recovery point.")
         return Reader(found, tree, envelope, locations=self.locations, notary=self.notary, cache=self.cache)
+
+    def logs(self, system: str) -> SystemLogs:
+        """The logs of one system, branch by branch."""
+        return SystemLogs(self.locations, self.notary, self.clock, system)
 
     def now(self) -> dt.datetime:
         return self.clock.now()

@@ -212,7 +212,7 @@ class Writer:
             raise
 
     def abort(self) -> None:
-        """Give up. What was uploaded stays for the next try to reuse. Never raises: an unreachable location's session ends with its lease."""
+        """Give up. What was uploaded stays for the next try to reuse. Never raises: an unreachable session ends with its lease."""
         if self._ended:
             return
         self._end(RuntimeError("the session was aborted"))

@@ -150,3 +150,7 @@ class PackReader:
         raise PackDamaged(
             f"{name} is damaged: {why}.", hint="Run 'holdfast vault check'; a sound copy in another location heals it.", object=name
         )
+
+
+def _missing(name: str) -> PackMissing:
+    return PackMissing(f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name)
