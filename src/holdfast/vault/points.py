@@ -54,7 +54,7 @@ def read(locations: Locations, notary: Notary, name: str) -> tuple[Envelope, Rec
 class PointCache:
     """Points already read, by object name, in one file sealed with a key that only holders of the identity key can derive.
 
-    Losing the file costs time, nothing else. Points never change, so what was read once stays true; deleted ones are dropped.
+    Losing the file costs time, nothing else. Points never change, so what was read once stays true until the object goes.
     """
 
     def __init__(self, folder: Path, notary: Notary) -> None:
@@ -68,27 +68,28 @@ class PointCache:
     def update(self, locations: Locations, notary: Notary) -> tuple[list[RecoveryPoint], list[Damaged]]:
         """(all points that this key can read, newest last; what is damaged). Reads only points that were not read before."""
         rows = self._load()
-        present = [info.name for info in locations.list(names.POINTS)]
+        # By name and size: a prune puts an abort where it removed a point.
+        present = {f"{info.name} {info.size}": info.name for info in locations.list(names.POINTS)}
         damaged: list[Damaged] = []
         changed = False
-        for name in present:
-            if name in rows:
+        for key, name in present.items():
+            if key in rows:
                 continue
             try:
                 _, point, _ = read_if_ours(locations, notary, name)
             except Damaged as error:
                 damaged.append(error)
                 continue
-            rows[name] = None if point is None else point.model_dump(mode="json")
-            self._points[name] = point
+            rows[key] = None if point is None else point.model_dump(mode="json")
+            self._points[key] = point
             changed = True
-        gone = rows.keys() - set(present)
-        for name in gone:
-            del rows[name]
-            self._points.pop(name, None)
+        gone = rows.keys() - present.keys()
+        for key in gone:
+            del rows[key]
+            self._points.pop(key, None)
         if changed or gone:
             self._save(rows)
-        points = [point for name in present if name in rows and (point := self._point(name, rows[name])) is not None]
+        points = [point for key in present if key in rows and (point := self._point(key, rows[key])) is not None]
         return sorted(points, key=lambda point: (point.committed_at, point.id)), damaged
 
     def _point(self, name: str, row: dict[str, Any] | None) -> RecoveryPoint | None:
