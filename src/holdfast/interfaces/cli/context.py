@@ -9,24 +9,31 @@ from typing import TYPE_CHECKING
 
 from holdfast.interfaces.cli.output import Output
 from holdfast.interfaces.cli.settings import Settings
-from holdfast.model.ports import Clock, Progress, SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from holdfast.assembly import Platform
+    from holdfast.model import Clock, Progress
     from holdfast.plan import Plan
 
 
 class Session:
     """One run of the command line. ``kept`` is what a person is told when they stop it: set it as the work goes on."""
 
-    def __init__(self, settings: Settings, out: Output | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, out: Output | None = None, clock: "Clock | None" = None) -> None:
         self.settings = settings
         self.out = out or Output(as_json=settings.json, verbose=settings.verbose)
-        self.clock: Clock = clock or SystemClock()
+        self._clock = clock
         self.kept = "What was finished is kept. Run the same command again to go on."
         self._closing = contextlib.ExitStack()
+
+    @functools.cached_property
+    def clock(self) -> "Clock":
+        """The machine's, where no other was given."""
+        from holdfast.model import SystemClock
+
+        return self._clock or SystemClock()
 
     @property
     def plan_path(self) -> "Path":

@@ -7,16 +7,16 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self, TextIO
 
-from holdfast.model import Progress
-
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from holdfast.model import Progress
 
 EVERY_S = 15.0
 
 
 @contextlib.contextmanager
-def progress(stderr: TextIO | None = None) -> Iterator[Progress]:
+def progress(stderr: TextIO | None = None) -> "Iterator[Progress]":
     """A progress that shows itself while the block runs. Any thread may call it."""
     stream = stderr or sys.stderr
     if stream.isatty():
