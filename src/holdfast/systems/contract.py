@@ -392,6 +392,10 @@ class Recoverable(Protocol):
         """The protected system itself, read only, for comparison. ``on``: a named member such as 'standby'."""
         ...
 
+    def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
+        """Ask the source: (what ``ask`` returned, the moment it belongs to as ``RestoreRequest.until``; None when the source moved meanwhile)."""
+        ...
+
     def sweep(self) -> Sequence[str]:
         """Tear down what killed processes left; returns what was removed."""
         ...
@@ -400,14 +404,18 @@ class Recoverable(Protocol):
 class Searchable(Protocol):
     """A system whose history can be searched moment by moment."""
 
-    def moments(self, history: History, since: Mapping[str, Any], until: Mapping[str, Any]) -> "Sequence[Moment]":
-        """The places at which the content may have changed, in order; cheap."""
+    def moments(self, history: History, after: int | None = None, before: int | None = None, timeline: str | None = None) -> "Moments":
+        """The places at which the content may have changed, in order, with ``after`` < position < ``before`` (None: as far as one can go).
+
+        Where there are very many, an even choice of them with the first and the last; then ``all`` is False, and asking again between two
+        neighbours tells those in between.
+        """
         ...
 
     def walk(self, history: History, options: Mapping[str, Any], progress: Progress) -> "AbstractContextManager[Walker]": ...
 
-    def dropped(self, name: str) -> tuple[str, str | None]:
-        """(statement that returns true while the table is there, database)."""
+    def presence(self, name: str) -> "tuple[str, Callable[[Isolated], bool]]":
+        """(what is asked, in words; the question) whether a table of that name is there."""
         ...
 
 
@@ -418,6 +426,14 @@ class Moment:
     position: int
     until: Mapping[str, Any]
     shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """``all``: nothing lies between two neighbours."""
+
+    found: tuple[Moment, ...]
+    all: bool = True
 
 
 class Walker(Protocol):

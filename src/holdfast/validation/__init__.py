@@ -1,1 +1,8 @@
-"""Is restored data right? Checks that only read, each with expected and actual."""
+"""Is restored data right? Checks that only read, each with expected and actual; skipped is never passed, nothing compared is a failure."""
+
+from holdfast.validation.answers import answer, plain, same
+from holdfast.validation.checks import Check, ask, run
+from holdfast.validation.content import compare, structure
+from holdfast.validation.results import Report, Result, joined
+
+__all__ = ["Check", "Report", "Result", "answer", "ask", "compare", "joined", "plain", "run", "same", "structure"]

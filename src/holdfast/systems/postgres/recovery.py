@@ -9,8 +9,10 @@ from typing import Any
 
 from holdfast.errors import Usage
 from holdfast.model import Clock, Progress, SystemClock
-from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
 from holdfast.systems.postgres import binaries as programs
+from holdfast.systems.postgres import walk as walking
+from holdfast.systems.postgres.digest import literal
 from holdfast.systems.postgres.isolate import Sandboxes, default_folder
 from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore import target as targets
@@ -108,6 +110,46 @@ class PostgresRecovery:
         view = PostgresView(self.connect(on), {})
         yield PostgresView(view.connection, {"lsn": position(view)})
 
+    def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
+        """Answers that belong to a position: nothing was logged while they were read. A busy source is tried three times."""
+        answer: Any = None
+        for _ in range(3):
+            with self.source(on) as view:
+                answer = ask(view)
+                after = position(view)
+                if after == view.reached["lsn"]:
+                    return answer, {"kind": "lsn", "lsn": flushed(view), "inclusive": False}
+            self.clock.sleep(0.2)
+        return answer, None
+
+    # ------------------------------------------------------------ search
+
+    def moments(self, history: History, after: int | None = None, before: int | None = None, timeline: str | None = None) -> Moments:
+        found = holdings(history.points(), history.logs(), self.covered)
+        return walking.moments(found, self.clock.now(), after, before, timeline)
+
+    @contextlib.contextmanager
+    def walk(self, history: History, options: Mapping[str, Any], progress: Progress) -> Iterator[Walker]:
+        given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
+        who = self._who(given)
+        found = holdings(history.points(), history.logs(), self.covered)
+        newest = planning.major_of(history.points())
+        with self.sandboxes.open("when", who) as box:
+            settings = {"settings": SANDBOX_SETTINGS, **({"superuser": self.superuser} if self.superuser else {}), **given}
+            yield walking.PostgresWalker(
+                box, self.name, history, found, who, self._binaries(newest), self.clock, progress, self.clock.now(), settings
+            )
+
+    def presence(self, name: str) -> tuple[str, Callable[[Isolated], bool]]:
+        """The name may be ``table``, ``schema.table`` or ``database.schema.table``, quoted as in SQL where it must be."""
+
+        def there(view: Isolated) -> bool:
+            assert isinstance(view, PostgresView)
+            statement = f"select to_regclass({literal(name)}) is not null"
+            return any(bool(view.query(statement, database=database)[0][0]) for database in view.databases())
+
+        return f"table {name} is there", there
+
     # ------------------------------------------------------------
 
     def _who(self, options: Mapping[str, Any]) -> programs.Account:
@@ -120,4 +162,10 @@ class PostgresRecovery:
 def position(view: Isolated) -> str:
     """Where a server's log stands, as an LSN."""
     [[found]] = view.query("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text")
+    return str(found)
+
+
+def flushed(view: Isolated) -> str:
+    """Up to where a server's log is durable there: what a follower can have received."""
+    [[found]] = view.query("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text")
     return str(found)

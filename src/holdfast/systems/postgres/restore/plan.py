@@ -68,6 +68,22 @@ def bases(points: Sequence[RecoveryPoint]) -> tuple[Base, ...]:
     return tuple(base for base in map(base_of, points) if base is not None)
 
 
+def major_of(points: Sequence[RecoveryPoint]) -> int:
+    """The major version of the newest point. Raises NoRecoveryPoint, NotRestorable."""
+    fitting = [point for point in points if base_of(point) is not None]
+    if not fitting:
+        raise NoRecoveryPoint("The vault holds no recovery point of this system.", hint="Take one: holdfast backup")
+    point = max(fitting, key=lambda one: one.committed_at)
+    return _major(point)
+
+
+def _major(point: RecoveryPoint) -> int:
+    try:
+        return int(point.facts["version_num"]) // 10000
+    except (KeyError, ValueError) as error:
+        raise NotRestorable(f"Point {point.id} does not say which version of PostgreSQL it is of.") from error
+
+
 def make(
     system: str,
     history: History,
@@ -91,10 +107,7 @@ def make(
         raise NoRecoveryPoint(f"Point {reach.base.id} is no longer in the vault.", hint="Plan the restore again.")
     facts = point.facts
     segment_size = int(facts.get("segment_size") or positions.SEGMENT)
-    try:
-        major = int(facts["version_num"]) // 10000
-    except (KeyError, ValueError) as error:
-        raise NotRestorable(f"Point {point.id} does not say which version of PostgreSQL it is of.") from error
+    major = _major(point)
     into = request.into.absolute()
     placed, refused = ground.place_tablespaces(facts.get("tablespaces") or (), into, asked)
     obstacles = [*ground.look(into, reach.base.system_identifier, asked, who), *refused]

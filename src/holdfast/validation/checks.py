@@ -1,0 +1,79 @@
+"""The plan's checks, run on a copy that is only read."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.errors import HoldfastError
+from holdfast.model import Clock
+from holdfast.systems.contract import Isolated
+from holdfast.validation.answers import answer, plain, same
+from holdfast.validation.results import Result, State
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question and how its answer is judged. ``compare``: with the source's answer; else with ``expect``. ``timeout`` in seconds.
+
+    ``command`` is run by the shell with ``HOLDFAST_CONNECTION`` and ``HOLDFAST_DATABASE`` set; it must exit with 0, and its output is the answer.
+    """
+
+    name: str
+    sql: str | None = None
+    command: str | None = None
+    database: str | None = None
+    expect: Any = None
+    compare: bool = False
+    on: str | None = None
+    timeout: float | None = None
+
+
+def ask(view: Isolated, check: Check) -> Any:
+    """The answer. Raises the system's own error, or the command's failure as FoundWrong."""
+    if check.sql is not None:
+        return answer(view.query(check.sql, database=check.database, timeout=check.timeout))
+    return _run(view, check)
+
+
+def _run(view: Isolated, check: Check) -> Any:
+    from holdfast.errors import FoundWrong
+
+    environment = {**os.environ, "HOLDFAST_CONNECTION": view.connection, "HOLDFAST_DATABASE": check.database or ""}
+    try:
+        # The plan's own words: whoever writes the plan decides what is run.
+        done = subprocess.run(
+            ["/bin/sh", "-c", check.command or ""], env=environment, capture_output=True, text=True, timeout=check.timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FoundWrong(f"The command took longer than {check.timeout:g} s.", hint="Give the check a longer timeout.") from error
+    if done.returncode:
+        raise FoundWrong(f"The command ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout.strip()
+
+
+def run(checks: Sequence[Check], view: Isolated, sources: Mapping[str, Any], clock: Clock, moved: str = "") -> list[Result]:
+    """Every check on ``view``. ``sources``: the source's answers by check name, as of the moment that the copy stands at.
+
+    A check to compare without a source's answer is skipped, with the reason in ``moved``. One whose query returned no row compared
+    nothing: it fails, unless an empty answer was expected.
+    """
+    found = []
+    for check in checks:
+        began = clock.monotonic()
+        if check.compare and check.name not in sources:
+            found.append(Result(check.name, "check", "skipped", detail=moved or "the source gave no answer to compare with"))
+            continue
+        expected = plain(sources[check.name] if check.compare else check.expect)
+        try:
+            actual = ask(view, check)
+        except HoldfastError as error:
+            found.append(Result(check.name, "check", "failed", expected, None, error.message, clock.monotonic() - began))
+            continue
+        state: State = "passed" if same(expected, actual) else "failed"
+        detail = ""
+        if actual == [] and expected != []:
+            state, detail = "failed", "the query returned no row"
+        found.append(Result(check.name, "check", state, expected, actual, detail, clock.monotonic() - began))
+    return found
