@@ -1,0 +1,1 @@
+"""The commands of the guides are run as they are printed."""

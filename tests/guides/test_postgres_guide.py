@@ -1,0 +1,90 @@
+"""docs/guide-postgres.md works as printed, on a real server, as the user that owns its data directory."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.guides.script import commands, script
+from tests.servers import client_tool, need, service_account
+from tests.servers.account import server_folder
+from tests.servers.python import holdfast_for_account
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide-postgres.md"
+
+
+@pytest.fixture
+def home():
+    folder = server_folder("guide")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def stop_restored(data: Path) -> None:
+    """Ends the server that the guide leaves running, by the id in its own directory."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+
+
+@pytest.mark.postgres
+def test_the_guide_works_as_printed(servers, home):
+    server = servers(15)
+    account = service_account()
+    with need():
+        words, environment = holdfast_for_account()
+        psql = client_tool("psql")
+    programs = home / "bin"
+    programs.mkdir()
+    (programs / "holdfast").write_text(f'#!/bin/sh\nexec {" ".join(words)} "$@"\n')
+    (programs / "psql").symlink_to(psql)
+    for name in ("etc", "srv", "vault"):
+        (home / name).mkdir()
+    (programs / "holdfast").chmod(0o755)
+    account.own(home)
+    text = script(
+        PAGE,
+        {
+            "/var/lib/postgresql/15/main": str(server.data),
+            "host=/var/run/postgresql": f"host={server.folder} port={server.port}",
+            "/var/lib/holdfast": str(home / "vault"),
+            "/etc/holdfast": str(home / "etc"),
+            "/srv/restored": str(home / "srv" / "restored"),
+        },
+    )
+    try:
+        done = subprocess.run(
+            ["bash", "-c", text],
+            cwd=home,
+            env={
+                **account.environment(home),
+                **environment,
+                "PATH": f"{programs}:/usr/bin:/bin",
+                "PGHOST": str(server.folder),
+                "PGPORT": str(server.port),
+                "PGUSER": "postgres",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            **account.popen,
+        )
+        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
+        assert "Traceback" not in done.stdout + done.stderr
+        assert f"--- block {len(commands(PAGE))}" in done.stdout
+    finally:
+        stop_restored(home / "srv" / "restored")
+
+
+def test_a_block_that_fails_would_be_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```sh run\nfalse\n```\n\n```sh\nnot run\n```\n\n```sh run\necho reached\n```\n")
+    assert commands(page) == ["false\n", "echo reached\n"]
+    done = subprocess.run(["bash", "-c", script(page, {})], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "reached" not in done.stdout
