@@ -71,7 +71,7 @@ class PostgresSystem:
             in_place = root is not None and members.runs_here(server, root)
             if root is not None and not in_place:
                 progress.note(f"{chosen.address} does not run in {root} on this host: read over the replication protocol.")
-            wal = BackupWal(chosen.dsn, store, clock=self.clock, progress=progress, patience=self.settings.wal_wait, system=self.name)
+            wal = BackupWal(chosen.dsn, store, clock=self.clock, progress=progress, patience=self.settings.wal_wait)
             stack.callback(wal.close)
             extra = partial(extra_of, writer, chosen.dsn, self.settings, self.environ, progress)
             if in_place and root is not None:

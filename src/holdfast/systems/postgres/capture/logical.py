@@ -82,12 +82,12 @@ def dump(
                 f"{program} cannot be started: {error.strerror}.",
                 hint="Install PostgreSQL's client programs, or name pg_dump in the plan; it must not be older than the server.",
             ) from error
-        size = _pump(writer, path, child, name, progress)
+        size = _pump(writer, path, child, name)
         facts.append({"database": name, "entry": path, "bytes": size, "format": "custom"})
     return facts
 
 
-def _pump(writer: CaptureWriter, path: str, child: Child, name: str, progress: Progress) -> int:
+def _pump(writer: CaptureWriter, path: str, child: Child, name: str) -> int:
     assert child.stdout is not None
     assert child.stderr is not None
     size, ended = 0, False
@@ -96,7 +96,6 @@ def _pump(writer: CaptureWriter, path: str, child: Child, name: str, progress: P
         while data := child.stdout.read(READ):
             sink.write(data)
             size += len(data)
-            progress.advance(len(data))
         # pg_dump says little: a pipe's buffer holds it until the end.
         said = child.stderr.read().decode("utf-8", "replace")
         status = child.wait()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from holdfast.model import Clock, Entry, Progress, RecoveryPoint
-from holdfast.systems.contract import Buffer, CaptureWriter, Sink
+from holdfast.systems.contract import CaptureWriter, Sink
 from holdfast.systems.postgres import controlfile, layout, lsn
 from holdfast.systems.postgres.capture import config, facts, label, session
 from holdfast.systems.postgres.capture.closing import close_point
@@ -141,14 +141,7 @@ class Remote:
         relation = layout.relation(path)
         inspect = self._ledger.inspector(path, relation, reread=False) if self._ledger is not None and relation is not None else None
         self._sink = self.writer.stream(entry, inspect=inspect)
-        return self._took(self._sink)
-
-    def _took(self, sink: Sink) -> Take:
-        def take(data: Buffer) -> None:
-            sink.write(data)
-            self.progress.advance(len(data))
-
-        return take
+        return self._sink.write
 
     def _end(self) -> None:
         if self._sink is not None:

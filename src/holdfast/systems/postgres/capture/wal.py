@@ -33,17 +33,17 @@ FOLLOWED = "log-followed"
 class Describe:
     """What is recorded beside each increment: the same that a follower records, so that moments are found in this WAL too."""
 
-    def __init__(self, system: str, branch: str, timeline: int, segment_size: int, history: bytes) -> None:
-        self._about = (system, branch, timeline, segment_size)
+    def __init__(self, branch: str, timeline: int, segment_size: int, history: bytes) -> None:
+        self._about = (branch, timeline, segment_size)
         self._history = history
         self._scan: RecordScanner | None = None
 
     def meta(self, start: int, data: Buffer) -> Mapping[str, Any]:
         """Called with each piece in order of position; a piece that does not join the one before begins a new scan."""
         if self._scan is None or self._scan.position != start:
-            self._scan = scanner(start, self._about[3])
+            self._scan = scanner(start, self._about[2])
         events = self._scan.feed(data)
-        found = describe(*self._about, events, self._scan.summary(), None)
+        found = describe(*self._about, events, self._scan.summary(), covered=None)
         if self._scan.record_end:
             found["record_end"] = lsn.show(self._scan.record_end)
         if self._history:
@@ -65,15 +65,13 @@ class BackupWal:
         clock: Clock,
         progress: Progress,
         patience: float = 60.0,
-        system: str = "",
     ) -> None:
-        """``patience``: seconds without any progress before the WAL counts as missing. ``system``: its name in the plan."""
+        """``patience``: seconds without any progress before the WAL counts as missing."""
         self._client = ReplicationClient(dsn, application_name="holdfast backup", clock=clock)
         self._logs = logs
         self._clock = clock
         self._progress = progress
         self._patience = patience
-        self._system = system
         self._slot = f"holdfast_backup_{secrets.token_hex(6)}"
         self._writer: LogWriter | None = None
         self._thread: threading.Thread | None = None
@@ -112,7 +110,7 @@ class BackupWal:
         while self._known and self._known[0][0] <= position:
             position = max(position, self._known.pop(0)[1])
         self._durable = position
-        meta = Describe(self._system, self.branch, timeline, self.segment_size, self.history)
+        meta = Describe(self.branch, timeline, self.segment_size, self.history)
         stream = self._client.start(position, timeline, self._slot)
         self._thread = threading.Thread(target=self._work, args=(stream, meta), name="holdfast-backup-wal", daemon=True)
         self._thread.start()
