@@ -1,7 +1,7 @@
 """One recovery point of one system: choose what it builds on, capture, record."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from holdfast.journal import Journal
 from holdfast.model import Clock, Progress, RecoveryPoint
 from holdfast.protection.recorded import Recorded, recorded
 from holdfast.state import State
-from holdfast.systems.contract import CaptureWriter, LogStore, PointReader
+from holdfast.systems.contract import CaptureWriter, LogStore
 
 LEASE = 3600.0
 """Seconds that a backup's lease on this host lasts without a sign of life; its end comes at once when the process dies."""
@@ -36,10 +36,14 @@ class PointStore(Protocol):
 
     def points(self, system: str | None = None) -> Sequence[RecoveryPoint]: ...
 
-    def reader(self, point: RecoveryPoint) -> PointReader: ...
+    @property
+    def reader(self) -> Callable[[RecoveryPoint], Any]:
+        """Opens a point as a PointReader; see ``Vault.reader``."""
+        ...
 
-    def begin(self, **settings: Any) -> Any:
-        """A CaptureWriter as context manager; see ``Vault.begin``."""
+    @property
+    def begin(self) -> Callable[..., Any]:
+        """Opens a CaptureWriter, to be used as a context manager; see ``Vault.begin``."""
         ...
 
     def logs(self, system: str) -> LogStore: ...
@@ -112,7 +116,7 @@ def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Prog
     return point
 
 
-def choose_base(vault: PointStore, system: str, progress: Progress) -> PointReader | None:
+def choose_base(vault: PointStore, system: str, progress: Progress) -> Any | None:
     """The newest point that the next one can build on: physical, whole, and without findings (a bad page would be carried on unseen)."""
     for point in sorted(vault.points(system), key=lambda point: point.committed_at, reverse=True):
         if point.method == "logical" or point.findings:
