@@ -3,8 +3,9 @@
 Everything is made when it is first asked for: `status` on a laptop does not need a database driver.
 """
 
+import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.errors import Refused
 from holdfast.journal import Journal
-from holdfast.model import Clock, RecoveryPoint, SystemClock
+from holdfast.model import Clock, Progress, RecoveryPoint, SystemClock
 from holdfast.plan import EffectiveSystem, Location, Plan
 from holdfast.state import State, directory
 
 if TYPE_CHECKING:
+    from holdfast.protection.backup import Wish
     from holdfast.storage import Storage
     from holdfast.systems.contract import LogStore, PointReader
+    from holdfast.systems.postgres.follow import Follower, FollowStatus
+    from holdfast.systems.postgres.recovery import PostgresRecovery
     from holdfast.systems.postgres.settings import PostgresSettings
     from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.vault import Vault
@@ -185,6 +189,72 @@ class Platform:
             rate=limit.rate,
             **given,
         )
+
+    # ------------------------------------------------------------ work
+
+    def backup(self, system: str, progress: Progress, wish: "Wish | None" = None) -> RecoveryPoint:
+        """One recovery point of one system, recorded; see ``protection.backup``."""
+        import socket
+
+        from holdfast.protection.backup import backup
+
+        protected = self.system(system)
+        return backup(protected, self.vault(system), self.state, self.journal, self.clock, progress, wish, host=socket.gethostname())
+
+    def recovery(self, name: str) -> "PostgresRecovery":
+        """The same system, as one that can be returned to a moment of its history."""
+        effective = self.plan.effective(name)
+        effective.require_available()
+        from holdfast.systems.postgres import members
+        from holdfast.systems.postgres.recovery import PostgresRecovery
+
+        sandbox = self.plan.document.sandbox
+
+        def connect(on: str | None) -> str:
+            settings = self.postgres_settings(effective)
+            policy: Any = on or ("primary" if len(settings.dsns) < 2 and settings.patroni is None else settings.policy)
+            return members.choose(members.discover(settings), policy, settings.max_lag).dsn
+
+        def covered(branch: str) -> dt.datetime | None:
+            beats = [beat.server_time for beat in self.state.heartbeats.newest(name) if beat.branch == branch and beat.server_time]
+            return max(beats, default=None)
+
+        return PostgresRecovery(
+            name,
+            connect,
+            covered,
+            clock=self.clock,
+            sandbox=self.plan.resolve(sandbox.directory) if sandbox else None,
+            sandbox_limit=sandbox.max if sandbox else None,
+        )
+
+    def follower(self, name: str, on_status: "Callable[[FollowStatus], None] | None" = None, *, after_gap: bool = False) -> "Follower":
+        """What keeps the system's log flowing into the vault; follows the primary, found anew at each connection."""
+        from holdfast.plan.shape.systems.postgres import PostgresSystem as Spec
+        from holdfast.systems.postgres import members
+        from holdfast.systems.postgres.follow import Backlog, Follower, FollowSettings
+
+        effective = self.plan.effective(name)
+        effective.require_available()
+        spec = effective.spec
+        assert isinstance(spec, Spec)
+        given: dict[str, Any] = {}
+        if spec.wal_backlog is not None:
+            asked = spec.wal_backlog
+            limits = {key: value for key, value in (("warn", asked.warn), ("limit", asked.limit)) if value is not None}
+            given["backlog"] = Backlog(**limits, then=asked.then)
+        if spec.synchronous:
+            # Every commit waits for the vault: nothing is gained by waiting for more to come.
+            given["interval"] = 0.0
+        elif effective.tightest_rpo is not None:
+            given["interval"] = min(max(effective.tightest_rpo.total_seconds() / 5, 0.25), 60.0)
+
+        def conninfo() -> str:
+            settings = self.postgres_settings(effective)
+            return members.choose(members.discover(settings), "primary", settings.max_lag).dsn
+
+        settings = FollowSettings(slot=spec.slot or "", after_gap=after_gap, **given)
+        return Follower(name, conninfo, self.logs(name), settings, clock=self.clock, on_status=on_status)
 
     # ------------------------------------------------------------
 

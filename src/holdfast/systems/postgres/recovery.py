@@ -11,6 +11,7 @@ from holdfast.errors import Usage
 from holdfast.model import Clock, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
 from holdfast.systems.postgres import binaries as programs
+from holdfast.systems.postgres import single
 from holdfast.systems.postgres import walk as walking
 from holdfast.systems.postgres.digest import literal
 from holdfast.systems.postgres.isolate import Sandboxes, default_folder
@@ -67,6 +68,33 @@ class PostgresRecovery:
 
     def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
         return restore(plan, history, progress, clock=self.clock, who=self._who(plan.options), binaries=self._binaries)
+
+    def plan_single(
+        self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], database: str | None, table: str | None, into: str
+    ) -> dict[str, Any]:
+        """What a restore of one database or table would do: ``{"steps", "point", "until", "place"}``. Raises what would refuse it."""
+        one = single.wanted(database, table, into)
+        single.refuse(one)
+        made = self.plan_restore(history, RestoreRequest(self.sandboxes.folder / "planned", until, options))
+        return {"steps": single.steps(one), "point": made.point.id, "until": made.until, "place": dict(made.place)}
+
+    def restore_single(
+        self,
+        history: History,
+        until: Mapping[str, Any],
+        options: Mapping[str, Any],
+        database: str | None,
+        table: str | None,
+        into: str,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        """One database or table, by way of an isolated copy, into a server or a new directory. See ``single.run``."""
+        one = single.wanted(database, table, into)
+        single.refuse(one)
+        with self.isolate(history, until, {"purpose": "single", "target_action": "pause", **options}, progress) as view:
+            assert isinstance(view, PostgresView)
+            progress.phase("copy")
+            return single.run(one, view, planning.major_of(history.points()), self._who(options), bin_=self.bin)
 
     # ------------------------------------------------------------ isolated copies
 

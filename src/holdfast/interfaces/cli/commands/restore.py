@@ -1,0 +1,148 @@
+"""``holdfast restore``.
+
+JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "until", "place", "into", "mode", "bytes", "log_bytes", "logs":
+[{"branch", "start", "end"}], "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}],
+"warnings"}``, and after a restore ``"result": {"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
+"started_at", "ended_at"}``. Exit status 4 where the plan refuses.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from holdfast.errors import Usage
+from holdfast.interfaces.cli.command import DryRun, Option, System
+from holdfast.interfaces.cli.context import Session
+
+
+class RestoreUsage(Usage):
+    """Options of a restore that do not go together."""
+
+    code = "restore-usage"
+
+
+def command(
+    session: Session,
+    system: System,
+    *,
+    into: Annotated[
+        str | None, Option("a new directory; with --database or --table it may be the connection string of a server", metavar="TARGET")
+    ] = None,
+    to: Annotated[str | None, Option("TIME, latest, immediate, lsn:…, xid:…, name:…, or a point's id or label", metavar="WHEN")] = None,
+    start: Annotated[bool, Option("start the server and wait until it has recovered")] = False,
+    timeline: Annotated[str | None, Option("which history, where more than one reaches the target", metavar="N")] = None,
+    database: Annotated[str | None, Option("this database only, by way of an isolated copy", metavar="NAME")] = None,
+    table: Annotated[str | None, Option("this table only, by way of an isolated copy", metavar="NAME")] = None,
+    tablespace_map: Annotated[
+        tuple[str, ...], Option("put a tablespace elsewhere: its path, name or oid = a new folder", metavar="OLD=NEW")
+    ] = (),
+    delta: Annotated[bool, Option("repair a stopped directory of the same cluster: only what differs is written")] = False,
+    in_place: Annotated[bool, Option("move what is in the directory aside first")] = False,
+    as_: Annotated[Literal["primary", "standby"] | None, Option("what the restored cluster is to be", "--as")] = None,
+    target_action: Annotated[Literal["promote", "pause"] | None, Option("what happens at the target")] = None,
+    port: Annotated[int | None, Option("the port of the restored server")] = None,
+    owner: Annotated[str | None, Option("the account that owns and runs it, when run as root")] = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Restore a system into a new directory, at any moment of its history.
+
+    Nothing is written before it is sure that the target can be reached. The restored cluster cannot touch production.
+    """
+    from holdfast.protection.recorded import recorded
+    from holdfast.recovery import plan, run
+
+    [name] = _one(session, system)
+    if into is None:
+        raise RestoreUsage("Where to? --into DIRECTORY is missing.", hint=f"holdfast restore {name} --into /new/directory")
+    recovery, history = session.platform.recovery(name), session.platform.history(name)
+    until = recovery.target(to, session.clock.now(), session.plan.zone)
+    if to and until.get("time"):
+        session.out.note(f"{to} is understood as {until['time']}")
+    options: dict[str, Any] = {
+        "timeline": timeline,
+        "delta": delta,
+        "in_place": in_place,
+        "as": as_,
+        "target_action": target_action,
+        "tablespace_map": list(tablespace_map),
+        "start": start,
+        "port": port,
+        "owner": owner,
+    }
+    given = {key: value for key, value in options.items() if value not in (None, False, [])}
+    if database or table:
+        return _single(session, name, into, until, given, database, table, dry_run=dry_run)
+    made = plan(recovery, history, Path(into), until, given)
+    if dry_run:
+        session.out.result(made.to_json(), lambda: _show(session, made.to_json()))
+        return 4 if made.refused else 0
+    if in_place and not made.refused:
+        session.confirm(Path(into).name, f"move {into} aside and restore {name} in its place")
+    session.kept = f"What was written to {into} cannot be started. Go on with: holdfast restore {name} --into {into} --delta"
+    with (
+        session.progress() as progress,
+        recorded(session.platform.state, session.platform.journal, session.clock, "restore", name, into=into) as work,
+    ):
+        done = run(made, recovery, history, work.watch(progress), session.clock)
+        work.add(point=made.restore.point.id, bytes=made.restore.bytes, log_bytes=made.restore.log_bytes, clocks=dict(done.clocks))
+    document = done.to_json()
+
+    def human() -> None:
+        result = document["result"]
+        session.out.say(
+            f"{name}: restored into {into} in {done.clocks['total']:.1f} s, to {made.restore.until} ({result['reached']['lsn']})"
+        )
+        if result["connection"]:
+            session.out.say(f'It runs: psql "{result["connection"]}"')
+        else:
+            session.out.say("It recovers to there when it is started. It archives nowhere and listens on this machine only.")
+        for note in (*made.restore.warnings, *result["notes"]):
+            session.out.warn(note)
+
+    session.out.result(document, human)
+    return 0
+
+
+def _one(session: Session, system: str) -> tuple[str, ...]:
+    found = session.select([system])
+    if len(found) != 1:
+        raise RestoreUsage(f"{system} means {len(found)} systems.", hint="Restore them one by one.")
+    return found
+
+
+def _show(session: Session, document: dict[str, Any]) -> None:
+    out = session.out
+    point = document["point"]
+    out.say(f"{document['system']}: to {document['until']}, from point {point['id'][:14]} of {point['committed_at']}")
+    for number, step in enumerate(document["steps"], 1):
+        out.say(f"  {number}. {step}")
+    free = f", {document['free'] / 2**30:.1f} GiB free" if document["free"] is not None else ""
+    out.say(
+        f"Needs about {document['needed'] / 2**30:.2f} GiB{free}; takes about {document['estimate']['seconds']:.0f} s ({document['estimate']['basis']})."
+    )
+    for warning in document["warnings"]:
+        out.warn(warning)
+    for refused in document["refuses"]:
+        out.say(f"Would be refused: {refused['message']} {refused['hint']}")
+
+
+def _single(
+    session: Session, name: str, into: str, until: Any, options: dict[str, Any], database: str | None, table: str | None, *, dry_run: bool
+) -> int:
+    from holdfast.protection.recorded import recorded
+
+    recovery, history = session.platform.recovery(name), session.platform.history(name)
+    wrong = sorted(set(options) & {"delta", "in_place", "as", "start", "port", "tablespace_map", "target_action"})
+    if wrong:
+        raise RestoreUsage(f"--{wrong[0].replace('_', '-')} does not go with --database or --table.")
+    if dry_run:
+        document = recovery.plan_single(history, until, options, database, table, into)
+        session.out.result(document, lambda: session.out.say("\n".join(document["steps"])))
+        return 0
+    with (
+        session.progress() as progress,
+        recorded(session.platform.state, session.platform.journal, session.clock, "restore", name, into=into) as work,
+    ):
+        document = recovery.restore_single(history, until, options, database, table, into, work.watch(progress))
+        work.add(rows=document.get("rows"))
+    session.out.result(document, lambda: session.out.say(f"{name}: {document['what']} restored into {document['into']}"))
+    return 0

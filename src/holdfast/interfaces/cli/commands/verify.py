@@ -1,0 +1,98 @@
+"""``holdfast verify``.
+
+JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inconclusive" | "error", "counts", "reached", "exact", "clocks", "torn_down",
+"results": [{"name", "kind", "state", "expected", "actual", "detail", "seconds"}]} | {"system", "verdict": "error", "code", "message", "hint"}]}``. Exit
+status 0 only when every system passed.
+"""
+
+from typing import Annotated, Any
+
+from holdfast.errors import HoldfastError
+from holdfast.interfaces.cli.command import Option, Systems
+from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.tables import Cell
+from holdfast.validation import Check
+
+
+def command(
+    session: Session,
+    systems: Systems = (),
+    *,
+    to: Annotated[str | None, Option("verify this moment or point, not the newest", metavar="WHEN")] = None,
+    content: Annotated[bool, Option("compare every table's content with the source")] = True,
+) -> int:
+    """Restore into isolation, run the checks, compare with the source, tear down.
+
+    Where the source stands still while it is asked, the copy is opened at exactly that moment and compared by content.
+    """
+    documents = [_verify(session, name, to, content=content) for name in session.select(systems)]
+    bad = [one for one in documents if one["verdict"] != "passed"]
+    document = {"verdict": "failed" if bad else "passed", "systems": documents}
+
+    def human() -> None:
+        for one in documents:
+            _show(session, one)
+
+    session.out.result(document, human)
+    return 1 if bad else 0
+
+
+def checks_of(session: Session, name: str) -> list[Check]:
+    """The plan's checks of a system."""
+    found = []
+    for spec in session.plan.effective(name).spec.checks:
+        timeout = spec.timeout.total_seconds() if spec.timeout else None
+        compare = spec.compare == "source"
+        found.append(Check(spec.name, spec.sql, spec.command, spec.database, spec.expect, compare, spec.on, timeout))
+    return found
+
+
+def _verify(session: Session, name: str, to: str | None, *, content: bool) -> dict[str, Any]:
+    from holdfast.protection.recorded import recorded
+    from holdfast.recovery import verify
+
+    platform = session.platform
+    try:
+        recovery = platform.recovery(name)
+        until = recovery.target(to, session.clock.now(), session.plan.zone) if to else None
+        with session.progress() as progress, recorded(platform.state, platform.journal, session.clock, "verify", name) as work:
+            found = verify(
+                recovery,
+                lambda: platform.history(name),
+                checks_of(session, name),
+                progress=work.watch(progress),
+                clock=session.clock,
+                until=until,
+                content=content,
+            )
+            work.add(verdict=found.report.verdict, counts=found.report.counts, reached=dict(found.reached), clocks=dict(found.clocks))
+    except HoldfastError as error:
+        platform.state.proofs.add(name, "restore", ok=False, code=error.code)
+        return {"system": name, "verdict": "error", "code": error.code, "message": error.message, "hint": error.hint}
+    ok = found.report.verdict == "passed"
+    point = str(found.reached.get("point") or "") or None
+    platform.state.proofs.add(name, "restore", ok=ok, point=point, counts=found.report.counts, seconds=sum(found.clocks.values()))
+    return found.to_json()
+
+
+def _show(session: Session, document: dict[str, Any]) -> None:
+    out = session.out
+    if document["verdict"] == "error":
+        out.say(f"{document['system']}: {document['message']} {document['hint']}")
+        return
+    states = {"passed": "ok", "failed": "fail", "skipped": "warn"}
+    rows = [
+        (Cell(one["state"], states[one["state"]]), one["kind"], one["name"], _text(one["expected"]), _text(one["actual"]), one["detail"])
+        for one in document["results"]
+    ]
+    counts = document["counts"]
+    title = (
+        f"{document['system']}: {document['verdict']} ({counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped)"
+    )
+    out.table(("state", "kind", "what", "expected", "actual", "detail"), rows, title=title)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict) and "hash" in value:
+        return f"{value['rows']} rows {value['hash'][:8]}"
+    return "" if value is None else str(value)[:60]
