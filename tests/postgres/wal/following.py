@@ -51,6 +51,16 @@ class Running:
         except BaseException as exc:  # noqa: BLE001
             self.error = exc
 
+    @property
+    def now(self) -> FollowStatus:
+        return self.follower.status()
+
+    @property
+    def timeline(self) -> int:
+        """Of what is durable; 0 for nothing."""
+        durable = self.follower.durable
+        return int(durable[0].split("-")[1]) if durable else 0
+
     def wait(self, position: int, branch: str | None = None, timeout: float = 30) -> None:
         """Until the vault holds the log up to ``position``."""
         self.wait_for(lambda: (d := self.follower.durable) is not None and d[1] >= position and branch in {None, d[0]}, timeout)

@@ -156,8 +156,9 @@ class ReplicationClient:
         )
         return SlotState(lsn.parse(rows[0][0]) if rows[0][0] else None, None) if rows else None
 
-    def drop_slot(self, name: str) -> None:
-        self._run(f"DROP_REPLICATION_SLOT {quoted(name)}")
+    def drop_slot(self, name: str, *, wait: bool = False) -> None:
+        """``wait`` (at most this client's time-out) until nobody streams from it any more; else SlotBusy is raised then."""
+        self._run(f"DROP_REPLICATION_SLOT {quoted(name)}{' WAIT' if wait else ''}")
 
     def query(self, sql: str, *parameters: str) -> list[list[str | None]]:
         """One SQL statement over a short ordinary connection with the same settings: physical replication connections take none."""
@@ -184,7 +185,7 @@ class ReplicationClient:
         ``timeline`` is not in its history or left it before ``position``.
         """
         words = f"START_REPLICATION {f'SLOT {quoted(slot)} ' if slot else ''}PHYSICAL {lsn.show(position)} TIMELINE {timeline}"
-        self.conn.send_query(words.encode())
+        self.send(words)
         result = self.result(self.clock.monotonic() + self.timeout)
         if result is None:
             raise ReplicationLost("The server did not answer START_REPLICATION.")
@@ -205,7 +206,7 @@ class ReplicationClient:
         return _rows(self._run(words))
 
     def _run(self, words: str) -> "pq.abc.PGresult":
-        self.conn.send_query(words.encode())
+        self.send(words)
         result = self.result(self.clock.monotonic() + self.timeout)
         if result is None:
             raise ReplicationLost(f"The server closed the connection at {words.split(maxsplit=1)[0]}.")
@@ -215,6 +216,14 @@ class ReplicationClient:
         if bad:
             raise from_server(text, state)
         return result
+
+    def send(self, words: str) -> None:
+        from psycopg import OperationalError
+
+        try:
+            self.conn.send_query(words.encode())
+        except OperationalError as exc:
+            raise ReplicationLost(f"The connection broke: {str(exc).strip()}") from exc
 
     def drain(self) -> None:
         while self.result(self.clock.monotonic() + self.timeout) is not None:
@@ -411,6 +420,9 @@ class WalStream:
             result = self._conn.get_result()
             if result is not None:
                 state, text = self._client.state(result), self._client.text(result.error_message) or text
+        # After an error the connection serves again, once its results are taken; a broken one has none.
+        with contextlib.suppress(ReplicationLost):
+            self._client.drain()
         segment = lsn.segment_name(self.timeline, self.position)
         return from_start(text.strip() or "The connection broke.", state, self.position, self.timeline, segment)
 

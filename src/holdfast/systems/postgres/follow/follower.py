@@ -52,6 +52,7 @@ class Follower:
         self._safe_at = self._clock.monotonic()
         self._backlog = 0
         self._backlog_asked = 0.0
+        self._baseline: int | None = None
         self._warning = self._trouble = ""
         self._state: State = "connecting"
 
@@ -69,10 +70,10 @@ class Follower:
             while not self._stop.is_set():
                 began = self._clock.monotonic()
                 try:
-                    self._session(storing)
-                    continue
-                except _SlotGivenUp:
-                    self._give_up_slot()
+                    try:
+                        self._session(storing)
+                    except _SlotGivenUp:
+                        self._give_up_slot()
                     continue
                 except Unreachable as exc:
                     self._trouble = f"{exc.message} {exc.hint}".strip()
@@ -201,7 +202,7 @@ class Follower:
             first={**first, **gap},
             buffer=buffer,
         )
-        self._at, self._trouble = at, ""
+        self._at, self._trouble, self._baseline = at, "", None
         self.say("streaming")
         at.run(self)
 
@@ -267,8 +268,12 @@ class Follower:
             with ReplicationClient(self._conninfo(), timeout=self.settings.timeout, clock=self._clock) as other:
                 size = max(0, other.identify().position - durable)
         self._backlog = size
+        if self._baseline is None:
+            self._baseline = size
         limits = self.settings.backlog
-        if size > limits.limit and limits.then == "drop-slot":
+        # What was there when the connection began is being caught up with: only what comes on top of it counts against the limit.
+        allowed = limits.limit if self._baseline <= limits.limit else self._baseline + limits.limit
+        if size > allowed and limits.then == "drop-slot":
             raise _SlotGivenUp
         if size > limits.warn:
             self._warning = (
@@ -280,7 +285,7 @@ class Follower:
     def _give_up_slot(self) -> None:
         """Free the server's disk; following goes on when the vault is back, behind a gap if the server recycled WAL meanwhile."""
         with ReplicationClient(self._conninfo(), timeout=self.settings.timeout, clock=self._clock) as client:
-            client.drop_slot(self.slot)
+            client.drop_slot(self.slot, wait=True)
         self._warning = f"The slot {self.slot} was dropped: it kept {self._backlog >> 20} MiB of WAL on the server, over the plan's limit."
         self.say("vault-away")
 
