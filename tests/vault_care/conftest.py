@@ -88,7 +88,7 @@ class Depot:
 @pytest.fixture
 def depot(tmp_path):
     """Two locations in memory."""
-    return Depot(tmp_path / "cache", lambda clock: [MemoryStorage(clock), MemoryStorage(clock)])
+    return Depot(tmp_path / "cache", lambda clock: [MemoryStorage(clock, "near"), MemoryStorage(clock, "far")])
 
 
 @pytest.fixture

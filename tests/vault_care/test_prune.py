@@ -252,7 +252,7 @@ class Crash(BaseException):
 @pytest.mark.parametrize("late", [False, True])
 def test_stopped_at_every_change_it_loses_nothing_and_the_next_one_finishes(tmp_path, late):
     for after in range(200):
-        depot = Depot(tmp_path / str(after), lambda clock: [MemoryStorage(clock), MemoryStorage(clock)])
+        depot = Depot(tmp_path / str(after), lambda clock: [MemoryStorage(clock, "near"), MemoryStorage(clock, "far")])
         base = depot.take(files(1, 1, 5000))
         depot.log(0, b"old")
         depot.clock.added = dt.timedelta(hours=3)

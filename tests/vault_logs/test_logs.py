@@ -211,7 +211,7 @@ def test_a_writers_key_appends_but_does_not_read_anothers(place):
 
     keys = WriterKeys.new(os.urandom)
     certify(vault.locations, vault.notary, keys, "", vault.now())
-    limited = Notary(bundle.for_role("writer", keys), vault.locations.get)
+    limited = Notary(bundle.for_role("writer", keys), vault.locations.read)
     logs = SystemLogs(vault.locations, limited, vault.clock, "orders-db")
     with logs.writer("main") as writer:
         assert writer.end == 50

@@ -12,12 +12,12 @@ from holdfast.storage.names import check_name
 
 
 class MemoryStorage:
-    """``clock`` is the store's own."""
+    """``clock`` is the store's own; ``name`` tells several apart."""
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.url = "memory:"
+    def __init__(self, clock: Clock | None = None, name: str = "") -> None:
+        self.url = f"memory:{name}"
         self.objects: dict[str, tuple[bytes, dt.datetime]] = {}
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from holdfast.errors import Damaged
+from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import crypto, envelope, names
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, RoleLacking
@@ -17,8 +17,8 @@ BOXED_KINDS = frozenset({"point", "log", "journal", "plan", "hold"})
 """Sealed to the epoch and to the writer itself (mode 1)."""
 ROOT_KINDS = frozenset({"config", "writer", "epoch"})
 
-Fetch = Callable[[str], bytes]
-"""Reads an object by name: the vault's, which tries each location."""
+Fetch = Callable[[str, Callable[[bytes], bytes]], bytes]
+"""Reads an object by name from the first location whose copy the second argument accepts (it raises Damaged for others)."""
 
 
 class Notary:
@@ -118,11 +118,16 @@ class Notary:
         if len(writer) != 16 or any(digit not in "0123456789abcdef" for digit in writer):
             raise NotBelieved(f"{writer!r} is no writer's id.")
         try:
-            data = self._fetch(name)
-        except Damaged as error:
+            public = self._fetch(name, lambda data: self._certified(writer, name, data))
+        except ObjectMissing as error:
             raise NotBelieved(
                 f"The writer {writer} has no certificate in the vault.", hint="The object is forged, or the certificate was deleted."
             ) from error
+        self._writers[writer] = public
+        return public
+
+    def _certified(self, writer: str, name: str, data: bytes) -> bytes:
+        """The public key in a certificate; NotBelieved, ObjectDamaged."""
         parsed = envelope.parse(name, data)
         try:
             public = from_b64(str(parsed.clear.get("sign_public", "")))
@@ -135,7 +140,6 @@ class Notary:
             or writer_id(public) != writer
         ):
             raise NotBelieved(f"The certificate of writer {writer} is not signed by the vault's root.", object=name)
-        self._writers[writer] = public
         return public
 
     def _seal(self, name: str, kind: str, plain: bytes, scope: str) -> bytes:

@@ -56,7 +56,7 @@ class Vault:
             if storage.head(names.CONFIG) is not None:
                 raise VaultExists(f"{storage.url} already holds a vault.", hint="Open it, or name an empty location.", url=storage.url)
         bundle = Bundle.new(random)
-        notary = Notary(bundle, locations.get, random)
+        notary = Notary(bundle, locations.read, random)
         now = clock.now()
         assert bundle.writer is not None
         certify(locations, notary, bundle.writer, label, now)
@@ -83,7 +83,7 @@ class Vault:
         parsed = cls._config(locations)
         bundle, _ = unlock(locations, bytes.fromhex(str(parsed.clear["vault"])), secret)
         config.verify(parsed, bundle)
-        return cls(locations, Notary(bundle, locations.get, random), clock, cache)
+        return cls(locations, Notary(bundle, locations.read, random), clock, cache)
 
     @staticmethod
     def _config(locations: Locations) -> Envelope:

@@ -1,0 +1,67 @@
+"""What a check found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["damage", "gap", "notice"]
+
+
+@dataclass(slots=True)
+class Found:
+    """One finding. ``hurts``: systems by point id; ``files``: paths by point id (the first hundred), where this key may read them.
+
+    ``severity``: damage (bytes that a point or the vault needs are wrong or missing), gap (a range of a log that no location holds),
+    notice (worth knowing, harmless).
+    """
+
+    severity: Severity
+    code: str
+    location: str
+    object: str
+    detail: str
+    hurts: dict[str, str] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    healed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "severity": self.severity,
+            "code": self.code,
+            "location": self.location,
+            "object": self.object,
+            "detail": self.detail,
+            "hurts": self.hurts,
+            "files": self.files,
+            "healed": self.healed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``objects`` and ``bytes`` by location: what was looked at; ``read`` bytes of packs and logs were read and hashed."""
+
+    found: Sequence[Found]
+    objects: Mapping[str, int]
+    bytes: Mapping[str, int]
+    read: int
+    deep: bool
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong that was not healed."""
+        return all(one.severity == "notice" or one.healed for one in self.found)
+
+    @property
+    def damaged(self) -> bool:
+        return any(one.severity == "damage" and not one.healed for one in self.found)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "found": [one.to_json() for one in self.found],
+            "objects": dict(self.objects),
+            "bytes": dict(self.bytes),
+            "read": self.read,
+            "content_opened": self.deep,
+        }

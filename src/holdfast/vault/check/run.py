@@ -1,0 +1,233 @@
+"""Looks at a vault, location by location: structure always, content as far as asked, healing from another location if asked."""
+
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+from holdfast.errors import Damaged
+from holdfast.model import Increment, Progress, Silent
+from holdfast.storage.contract import ObjectInfo, Storage
+from holdfast.vault import names, selfdescription
+from holdfast.vault.check.hurt import name_files
+from holdfast.vault.check.report import Found, Report
+from holdfast.vault.check.verify import Verifier
+from holdfast.vault.envelope import PACK_ENTRY
+from holdfast.vault.index import objects
+from holdfast.vault.logs.names import furthest, increments
+from holdfast.vault.vault import Vault
+
+_THREADS = 2
+Choose = Callable[[Sequence[ObjectInfo], int], Sequence[ObjectInfo]]
+
+
+class Check:
+    """One run over some of a vault's locations. ``share`` of packs and logs is read, 0 to 1; ``choose`` picks which (tests fix it)."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        share: float = 0.0,
+        heal: bool = False,
+        only: str | None = None,
+        progress: Progress | None = None,
+        choose: Choose | None = None,
+    ) -> None:
+        self._vault = vault
+        self._storages = [storage for storage in vault.locations.storages if only is None or storage.url == only]
+        if not self._storages:
+            raise ValueError(f"no location {only!r} in this vault")
+        self._share = min(1.0, max(0.0, share))
+        self._heal = heal
+        self._progress = progress or Silent()
+        self._choose = choose or (lambda infos, count: random.SystemRandom().sample(infos, count))
+        self._verifier = Verifier(vault.notary)
+        self._found: list[Found] = []
+        self._systems: dict[str, str] = {}
+        self._elsewhere: dict[str, ObjectInfo] = {}
+        self._read = 0
+
+    def run(self) -> Report:
+        """Raises Unreachable when a location does not answer; what is wrong in the vault is in the report."""
+        held = {storage.url: {info.name: info for info in storage.list()} for storage in self._storages}
+        self._systems = {point.id: point.system for point in self._vault.points()}
+        for storage in self._vault.locations.storages:
+            for prefix in (names.CONFIG, "keys/", names.POINTS):
+                self._elsewhere.update({info.name: info for info in storage.list(prefix)})
+        for storage in self._storages:
+            self._location(storage, held[storage.url])
+        self._gaps({name: info for infos in held.values() for name, info in infos.items() if name.startswith(names.LOGS)})
+        name_files(self._vault, self._found)
+        return Report(
+            found=self._found,
+            objects={url: len(infos) for url, infos in held.items()},
+            bytes={url: sum(info.size for info in infos.values()) for url, infos in held.items()},
+            read=self._read,
+            deep=self._verifier.opens and self._share > 0,
+        )
+
+    def _location(self, storage: Storage, held: Mapping[str, ObjectInfo]) -> None:
+        small = [info for info in held.values() if not info.name.startswith((names.PACKS, names.LOGS))]
+        self._progress.phase(f"structure of {storage.url}", len(small), "objects")
+        sound: dict[str, bytes] = {}
+        for info, data in self._all(storage, small):
+            self._progress.advance(1)
+            problem = "it was listed and is gone" if data is None else self._verifier.problem(info.name, data)
+            if not self._verifier.known(info.name):
+                self._notice("unknown-object", storage, info.name, "This object does not belong to format 1; nobody needs it.")
+            elif info.name in selfdescription.parts():
+                if data != selfdescription.parts()[info.name]:
+                    self._notice(
+                        "description-differs", storage, info.name, "It differs from what this version ships; do not run it unread."
+                    )
+            elif problem is not None:
+                if self._wrong("damaged", storage, info.name, problem, self._hurt_by(info.name)):
+                    sound[info.name] = storage.get(info.name)
+            elif data is not None:
+                sound[info.name] = data
+        for name in self._elsewhere.keys() - held.keys():
+            if name.startswith(names.POINTS):
+                self._notice("not-everywhere", storage, name, "Another location holds this point; 'holdfast vault copy' brings it here.")
+            elif self._wrong("missing", storage, name, "Another location holds this; without it this one cannot be opened alone.", {}):
+                sound[name] = storage.get(name)
+        needs = self._needs(sound)
+        sizes = self._sizes(sound)
+        self._packs(storage, held, needs, sizes)
+        self._content(storage, held, needs)
+
+    def _needs(self, sound: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
+        """Pack's name → points (id: system) that need it, by the clear lists of this location's points."""
+        needs: dict[str, dict[str, str]] = {}
+        for name, data in sound.items():
+            if name.startswith(names.POINTS):
+                packs = self._vault.notary.check(name, data).packs
+                point = name[len(names.POINTS) :]
+                for at in range(0, len(packs), PACK_ENTRY):
+                    pack = names.pack(packs[at : at + 16], packs[at + 16 : at + PACK_ENTRY])
+                    needs.setdefault(pack, {})[point] = self._systems.get(point, "")
+        return needs
+
+    def _sizes(self, sound: Mapping[str, bytes]) -> dict[str, int]:
+        """Pack's name → size, by the index."""
+        sizes = {}
+        for name, data in sound.items():
+            if name.startswith(names.INDEX):
+                for pack in objects.decode(name, self._vault.notary.open(self._vault.notary.check(name, data))):
+                    sizes[names.pack(pack.id, pack.digest)] = pack.size
+        return sizes
+
+    def _packs(
+        self, storage: Storage, held: Mapping[str, ObjectInfo], needs: Mapping[str, dict[str, str]], sizes: Mapping[str, int]
+    ) -> None:
+        for name, points in needs.items():
+            if name not in held:
+                self._wrong("missing", storage, name, "The pack is missing.", points)
+            elif name in sizes and held[name].size != sizes[name]:
+                self._wrong("damaged", storage, name, f"The pack has {held[name].size} bytes instead of {sizes[name]}.", points)
+            elif name not in sizes:
+                self._notice("not-indexed", storage, name, "No index object tells of the pack; its chunks are stored again when met.")
+        for name in held:
+            if name.startswith(names.PACKS) and names.parse_pack(name) is None:
+                self._notice("unknown-object", storage, name, "This is no name of a pack; nobody needs it.")
+
+    def _content(self, storage: Storage, held: Mapping[str, ObjectInfo], needs: Mapping[str, dict[str, str]]) -> None:
+        """Read the share of packs and logs."""
+        known_wrong = {one.object for one in self._found if one.location == storage.url and one.severity == "damage"}
+        large = [
+            info
+            for info in held.values()
+            if info.name not in known_wrong
+            and (names.parse_pack(info.name) is not None or (info.name.startswith(names.LOGS) and self._verifier.known(info.name)))
+        ]
+        count = math.ceil(len(large) * self._share)
+        wanted = large if count == len(large) else self._choose(large, count)
+        self._progress.phase(f"reading {storage.url}", sum(info.size for info in wanted))
+        for info, problem in self._verdicts(storage, wanted):
+            self._read += info.size
+            self._progress.advance(info.size)
+            if problem is not None:
+                self._wrong("damaged", storage, info.name, problem, needs.get(info.name, {}))
+
+    def _verdicts(self, storage: Storage, wanted: Sequence[ObjectInfo]) -> Iterable[tuple[ObjectInfo, str | None]]:
+        def judge(info: ObjectInfo) -> tuple[ObjectInfo, str | None]:
+            try:
+                data = storage.get(info.name)
+            except Damaged:
+                return info, "it was listed and is gone"
+            return info, self._verifier.problem(info.name, data)
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool:
+            yield from pool.map(judge, wanted)
+
+    @staticmethod
+    def _all(storage: Storage, infos: Sequence[ObjectInfo]) -> Iterable[tuple[ObjectInfo, bytes | None]]:
+        def fetch(info: ObjectInfo) -> tuple[ObjectInfo, bytes | None]:
+            try:
+                return info, storage.get(info.name)
+            except Damaged:
+                return info, None
+
+        with ThreadPoolExecutor(8, thread_name_prefix="check") as pool:
+            yield from pool.map(fetch, infos)
+
+    def _gaps(self, held: Mapping[str, ObjectInfo]) -> None:
+        """Ranges of logs that one location lacks and another has are missing there; those that no location has are gaps."""
+        folders = sorted({name.rsplit("/", 1)[0] for name in held})
+        for folder in folders:
+            whole = list(furthest(_in_order(info for name, info in held.items() if name.startswith(f"{folder}/")), 0))
+            for before, behind in pairwise(whole):
+                if behind.start > before.end:
+                    detail = f"The log is missing from {before.end:#x} to {behind.start:#x}."
+                    self._found.append(Found("gap", "log-gap", "", folder, detail))
+            for storage in self._storages:
+                own = {info.name for info in storage.list(f"{folder}/")}
+                covered = list(furthest(_in_order(held[name] for name in own), 0))
+                for one in whole:
+                    if one.name not in own and not _covers(covered, one.start, one.end):
+                        self._wrong("missing", storage, one.name, "The log increment is missing here; another location has it.", {})
+
+    def _hurt_by(self, name: str) -> dict[str, str]:
+        if name.startswith(names.POINTS):
+            point = name[len(names.POINTS) :]
+            return {point: self._systems.get(point, "")}
+        return {}
+
+    def _notice(self, code: str, storage: Storage, name: str, detail: str) -> None:
+        self._found.append(Found("notice", code, storage.url, name, detail))
+
+    def _wrong(self, code: str, storage: Storage, name: str, detail: str, hurts: Mapping[str, str]) -> bool:
+        """True when it was healed."""
+        found = Found("damage", code, storage.url, name, detail, dict(hurts))
+        self._found.append(found)
+        if self._heal:
+            found.healed = self._heal_from_another(storage, name)
+        return found.healed
+
+    def _heal_from_another(self, storage: Storage, name: str) -> bool:
+        """Put a sound copy in the place of a wrong one. Between the two steps the location lacks the object, as it lacked a sound one."""
+        for other in self._vault.locations.storages:
+            if other is storage:
+                continue
+            try:
+                data = other.get(name)
+            except Damaged:
+                continue
+            if self._verifier.problem(name, data) is None:
+                storage.delete(name)
+                storage.put_if_absent(name, [data])
+                return True
+        return False
+
+
+def _in_order(infos: Iterable[ObjectInfo]) -> list[Increment]:
+    return sorted(increments(infos), key=lambda one: (one.start, one.end))
+
+
+def _covers(covered: Sequence[Increment], start: int, end: int) -> bool:
+    position = start
+    for one in covered:
+        if one.start <= position < one.end:
+            position = one.end
+    return position >= end
