@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,28 +29,30 @@ class Damage:
     paid: int
     rows: int
     xid: int
+    durable: int | None
 
 
-def do(connection: Any, clock: Clock, pause: float) -> Damage:
-    """Harm the shop, in two steps ``pause`` seconds apart."""
+def do(connection: Any, clock: Clock, pause: float, durable: Callable[[], int | None]) -> Damage:
+    """Harm the shop, in two steps ``pause`` seconds apart. ``durable`` tells how far the vault is, asked right after the first."""
     paid = connection.execute("select count(*) from orders where status = 'paid'").fetchone()[0]
     with connection.transaction():
         rows = connection.execute(WRONG_UPDATE).rowcount
         xid, before = connection.execute(
             "select pg_current_xact_id()::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
         ).fetchone()
-    at = clock.now()
+    at, held = clock.now(), durable()
     after = connection.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()[0]
     clock.sleep(pause)
     connection.execute(DROP)
-    return Damage(at, clock.now(), int(before), int(after), int(paid), int(rows), int(xid))
+    return Damage(at, clock.now(), int(before), int(after), int(paid), int(rows), int(xid), held)
 
 
 class Monitor:
-    """Asks the check every ``every`` seconds, as a platform's monitoring would. ``good_at``: when it was last right; ``bad_at``: first wrong."""
+    """Asks the check every ``every`` seconds, as monitoring would. ``good_at``: when it was last right; ``bad_at``: first wrong."""
 
     def __init__(self, connection: Any, clock: Clock, every: float) -> None:
         self.good_at: dt.datetime | None = None
+        self.good_position: int | None = None
         self.bad_at: dt.datetime | None = None
         self.said = ""
         self._connection, self._clock, self._every = connection, clock, every
@@ -78,6 +81,7 @@ class Monitor:
             # The moment before asking: the answer speaks for a state not older than that.
             asked = self._clock.now()
             try:
+                (position,) = self._connection.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
                 (wrong,) = self._connection.execute(CHECK_SQL).fetchone()
             except psycopg.Error as error:
                 self._bad(str(error).partition("\n")[0])
@@ -85,7 +89,7 @@ class Monitor:
             if wrong:
                 self._bad(f"{wrong} orders are refunded, expected 0")
                 return
-            self.good_at = asked
+            self.good_at, self.good_position = asked, int(position)
             self._stop.wait(self._every)
 
     def _bad(self, said: str) -> None:

@@ -34,6 +34,7 @@ SETTINGS: Mapping[str, str] = {
     "log_min_messages": "warning",
     "logging_collector": "off",
 }
+PREFIX = "holdfast-demo-"
 PORT = "5432"
 """Names the socket file only: each server has a folder of its own."""
 
@@ -90,7 +91,7 @@ def installation(copies: Path) -> Path:
 
 def workspace() -> Path:
     """A new folder for everything, with a path short enough for a Unix socket, that other accounts can pass through."""
-    path = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
+    path = Path(tempfile.mkdtemp(prefix=PREFIX))
     path.chmod(0o711)
     return path
 

@@ -1,20 +1,26 @@
 """Sets the scene: a folder, a server with a shop in it, a plan, a vault; and takes it all down again."""
 
+import contextlib
+import fcntl
 import os
 import secrets
 import shutil
+import signal
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.demo.ledger import Load, create
-from holdfast.demo.server import EmbeddedServer, in_turn, installation, workspace
-from holdfast.model import Clock
+from holdfast.demo.server import PREFIX, EmbeddedServer, in_turn, installation, workspace
+from holdfast.model import Clock, SystemClock
+from holdfast.systems.postgres.instance import running_pid
 
 if TYPE_CHECKING:
     from holdfast.assembly import Platform
 
 SYSTEM = "shop"
+LOCK, KEPT = "lock", "kept"
 RPO_SECONDS, RTO_SECONDS = 5, 60
 SEED, WRITERS, RATE = 2026, 4, 120
 
@@ -43,10 +49,12 @@ class Stage:
     def __init__(self, clock: Clock, folder: Path | None = None) -> None:
         self.clock = clock
         self.folder = folder or workspace()
+        # Held as long as this process lives: a folder whose lock is free belongs to nobody.
+        self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.install = installation(self.folder)
         self.server = EmbeddedServer(self.install, self.folder / "server", clock)
         self.load = Load(self.server.connect, clock, seed=SEED, writers=WRITERS, rate=RATE)
-        self.restored: EmbeddedServer | None = None
         self._platform: Platform | None = None
         self._closing = threading.Lock()
 
@@ -78,16 +86,10 @@ class Stage:
                 data=self.server.data,
             )
         )
-        key = secrets.token_urlsafe(24)
         descriptor = os.open(self.folder / "vault.key", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        os.write(descriptor, key.encode())
+        os.write(descriptor, secrets.token_urlsafe(24).encode())
         os.close(descriptor)
-        from holdfast.storage.open import open_storage
-        from holdfast.vault import Vault
-
-        storage = open_storage(f"file://{self.vault}", create=True, clock=self.clock)
-        made, _ = Vault.create([storage], key, clock=self.clock, cache=self.folder / "cache", label="demo")
-        made.close()
+        self.platform.create_vault()
 
     @property
     def environ(self) -> dict[str, str]:
@@ -113,12 +115,12 @@ class Stage:
     def strike(self) -> None:
         """Take everything down and remove the folder. May be called twice; goes on past what fails, and raises it at the end."""
         with self._closing:
-            in_turn(self._stop_load, *(server.kill for server in (self.restored, self.server) if server), self._close, self._remove)
+            in_turn(self._stop_load, self._close, lambda: remove(self.folder))
 
     def leave(self) -> None:
         """End the writers, keep the servers and the folder."""
         with self._closing:
-            in_turn(self._stop_load, self._close)
+            in_turn(self._stop_load, self._close, (self.folder / KEPT).touch)
 
     def _stop_load(self) -> None:
         self.load.stop()
@@ -128,5 +130,35 @@ class Stage:
             self._platform.close()
             self._platform = None
 
-    def _remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+def remove(folder: Path) -> None:
+    """Kill every server whose data lies in the folder, by the ids in their own files, and remove the folder."""
+    for pidfile in folder.rglob("postmaster.pid"):
+        pid = running_pid(pidfile.parent)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT)
+            for _ in range(500):
+                if running_pid(pidfile.parent) is None:
+                    break
+                SystemClock().sleep(0.02)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(*, kept: bool = False) -> list[Path]:
+    """Remove what killed demonstrations left, with ``kept`` also what was left up on purpose; those that run stay. Returns the folders."""
+    removed = []
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if folder.stat().st_uid != os.geteuid() or ((folder / KEPT).exists() and not kept) or not (folder / LOCK).exists():
+            continue
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        else:
+            remove(folder)
+            removed.append(folder)
+        finally:
+            os.close(descriptor)
+    return removed
