@@ -1,0 +1,145 @@
+"""What lies in a vault: counts and sizes by location and by system."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.model import RecoveryPoint
+from holdfast.storage.contract import Storage
+from holdfast.vault import names
+from holdfast.vault.errors import RoleLacking
+from holdfast.vault.logs.names import parse
+from holdfast.vault.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class LocationStatus:
+    """``kinds``: (objects, bytes) by the first part of the name."""
+
+    url: str
+    kinds: Mapping[str, tuple[int, int]]
+
+    @property
+    def objects(self) -> int:
+        return sum(count for count, _ in self.kinds.values())
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.kinds.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """``protected``: bytes of the newest point; ``all_points``: of all, as if each were full. ``log_bytes`` as stored, in one location."""
+
+    name: str
+    points: int
+    oldest: dt.datetime | None
+    newest: dt.datetime | None
+    protected: int
+    all_points: int
+    log_increments: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VaultStatus:
+    """``deduplication``: bytes of all points over bytes of packs (None for an empty vault). ``damaged``: points that cannot be read."""
+
+    id: str
+    role: str
+    locations: Sequence[LocationStatus]
+    systems: Sequence[SystemStatus]
+    slots: int
+    deduplication: float | None
+    damaged: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "vault": self.id,
+            "role": self.role,
+            "slots": self.slots,
+            "deduplication": self.deduplication,
+            "damaged": list(self.damaged),
+            "locations": [
+                {
+                    "url": one.url,
+                    "objects": one.objects,
+                    "bytes": one.bytes,
+                    "kinds": {kind: {"objects": count, "bytes": size} for kind, (count, size) in one.kinds.items()},
+                }
+                for one in self.locations
+            ],
+            "systems": [
+                {
+                    "name": one.name,
+                    "points": one.points,
+                    "oldest": one.oldest.isoformat() if one.oldest else None,
+                    "newest": one.newest.isoformat() if one.newest else None,
+                    "protected_bytes": one.protected,
+                    "all_points_bytes": one.all_points,
+                    "log_increments": one.log_increments,
+                    "log_bytes": one.log_bytes,
+                }
+                for one in self.systems
+            ],
+        }
+
+
+def status(vault: Vault) -> VaultStatus:
+    """Lists every location once; raises Unreachable when one does not answer."""
+    locations = [_location(storage) for storage in vault.locations.storages]
+    points = vault.points()
+    logs = _logs(vault.locations.first)
+    by_system: dict[str, list[RecoveryPoint]] = {}
+    for point in points:
+        by_system.setdefault(point.system, []).append(point)
+    try:
+        known = {vault.notary.tag("system", system): system for system in by_system}
+    except RoleLacking:
+        known = {}
+    tags = {known.get(tag, f"(hidden {tag})"): held for tag, held in logs.items()}
+    systems = [_system(name, by_system.get(name, []), tags.get(name, (0, 0))) for name in sorted(by_system.keys() | tags.keys())]
+    packs = locations[0].kinds.get("packs", (0, 0))[1]
+    return VaultStatus(
+        id=vault.id,
+        role=vault.role,
+        locations=locations,
+        systems=systems,
+        slots=len(vault.slots()),
+        deduplication=round(sum(one.all_points for one in systems) / packs, 2) if packs else None,
+        damaged=[error.message for error in vault.damaged],
+    )
+
+
+def _location(storage: Storage) -> LocationStatus:
+    kinds: dict[str, tuple[int, int]] = {}
+    for info in storage.list():
+        kind = info.name.split("/", 1)[0]
+        count, size = kinds.get(kind, (0, 0))
+        kinds[kind] = count + 1, size + info.size
+    return LocationStatus(storage.url, kinds)
+
+
+def _logs(storage: Storage) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for info in storage.list(names.LOGS):
+        parsed = parse(info.name)
+        if parsed is not None:
+            count, size = found.get(parsed[0], (0, 0))
+            found[parsed[0]] = count + 1, size + info.size
+    return found
+
+
+def _system(name: str, points: Sequence[RecoveryPoint], logs: tuple[int, int]) -> SystemStatus:
+    return SystemStatus(
+        name=name,
+        points=len(points),
+        oldest=points[0].committed_at if points else None,
+        newest=points[-1].committed_at if points else None,
+        protected=points[-1].totals.bytes if points else 0,
+        all_points=sum(point.totals.bytes for point in points),
+        log_increments=logs[0],
+        log_bytes=logs[1],
+    )
