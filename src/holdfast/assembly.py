@@ -4,6 +4,7 @@ Everything is made when it is first asked for: `status` on a laptop does not nee
 """
 
 import datetime as dt
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from holdfast.systems.postgres.settings import PostgresSettings
     from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.vault import Vault
+    from holdfast.vault.prune import Pruned, PrunePlan
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
@@ -256,6 +258,36 @@ class Platform:
         settings = FollowSettings(slot=spec.slot or "", after_gap=after_gap, **given)
         return Follower(name, conninfo, self.logs(name), settings, clock=self.clock, on_status=on_status)
 
+    def prune_plan(self) -> "PrunePlan":
+        """What retention says, over all systems and locations of the plan. Nothing is changed. Raises what ``vault.prune.make`` raises."""
+        from holdfast.vault.prune import make
+        from holdfast.vault.retention import Keep
+
+        policies: dict[str, Keep] = {}
+        proved: set[str] = set()
+        for name in self.plan.systems:
+            given = self.plan.effective(name).keep.model_dump(exclude_none=True)
+            if given:
+                policies[name] = Keep(**given)
+            proved |= {proof.point for proof in self.state.proofs.recent(name) if proof.ok and proof.point}
+        return make(self.vault(), policies, zone=self.plan.zone, proved=proved)
+
+    def prune(self, plan: "PrunePlan", *, most: float, progress: Progress) -> "Pruned":
+        """Carry it out, recorded."""
+        from holdfast.protection.recorded import recorded
+        from holdfast.vault.prune import run
+
+        with recorded(self.state, self.journal, self.clock, "prune", None, drop=list(plan.drop)) as work:
+            done = run(self.vault(), plan, most=most, progress=work.watch(progress))
+            work.add(points=done.points, packs=done.packs, logs=done.logs, bytes=done.bytes)
+        return done
+
+    def url(self, location: Location) -> str:
+        """A location's address as its storage writes it."""
+        storage = self.storage(location)
+        storage.close()
+        return storage.url
+
     # ------------------------------------------------------------
 
     def close(self) -> None:
@@ -310,3 +342,31 @@ class VaultHistory:
 
     def logs(self) -> "LogStore":
         return self._vault.logs(self._system)
+
+
+def bare_vault(url: str, key: str, *, endpoint: str | None, clock: Clock, environ: Mapping[str, str] | None = None) -> "Vault":
+    """A vault opened by its address alone; ``key`` names the environment variable that holds the key."""
+    from holdfast.connect.secrets import resolve
+    from holdfast.plan import SecretRef
+    from holdfast.storage.open import open_storage
+    from holdfast.vault import Vault
+
+    storage = open_storage(url, {"endpoint": endpoint} if endpoint else {}, clock=clock)
+    secret = resolve(SecretRef(env=key))
+    return Vault.open([storage], secret, clock=clock, cache=cache_directory(os.environ if environ is None else environ))
+
+
+def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[RecoveryPoint]) -> str:
+    """The text of a plan that knows one vault and the systems in it, so that every command works on an empty machine."""
+    address = url if "://" in url else f"file://{url}"
+    more = f", endpoint: {json.dumps(endpoint)}" if endpoint else ""
+    lines = [
+        "# Written from the vault alone: enough to list, restore and verify. Protecting goes on with the platform's own plan.",
+        "platform: recovered",
+        f"vault:\n  key: {{env: {key}}}\n  locations:\n    - {{name: vault, url: {json.dumps(address)}{more}}}",
+        "systems:" if points else "systems: {}",
+    ]
+    for system, kind in sorted({(point.system, point.kind) for point in points}):
+        variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
+        lines.append(f"  {system}: {{kind: {kind}, dsn: {{env: {variable}}}}}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""The repository of recovery points: one command a file."""

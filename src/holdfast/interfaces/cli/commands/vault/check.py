@@ -1,0 +1,71 @@
+"""``holdfast vault check``: JSON is ``holdfast.vault.check.Report``. Exit status 5 for damage, 1 for a gap in a log."""
+
+from typing import Annotated
+
+from holdfast.errors import Usage
+from holdfast.interfaces.cli.command import Option
+from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.tables import Cell
+from holdfast.plan import human_size
+
+
+class BadShare(Usage):
+    """What stands behind --read is neither a share nor ``all``."""
+
+    code = "bad-share"
+
+
+class Share:
+    """``all``, or a percentage such as ``10%``."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            self.value = 1.0 if text == "all" else float(text.removesuffix("%")) / 100
+        except ValueError:
+            self.value = -1.0
+        if not 0 <= self.value <= 1:
+            raise BadShare(f"'{text}' is no share of the vault.", hint="Write --read 10% or --read all.")
+
+
+def command(
+    session: Session,
+    *,
+    read: Annotated[
+        Share | None, Option("read this share of the packs and logs too, and check every byte of it", metavar="SHARE|all")
+    ] = None,
+    location: Annotated[str | None, Option("only this one", metavar="NAME")] = None,
+    heal: Annotated[bool, Option("replace what is damaged by a sound copy from another location")] = False,
+) -> int:
+    """Check the vault: structure always, content as far as --read says. Names what each damage hurts."""
+    from holdfast.vault.check import Check
+
+    only = session.platform.url(session.plan.location(location)) if location else None
+    with session.progress() as progress:
+        vault = session.platform.vault()
+        report = Check(vault, share=read.value if read else 0.0, heal=heal, only=only, progress=progress).run()
+
+    def human() -> None:
+        out = session.out
+        rows = [
+            (
+                Cell(one.severity, "dim" if one.severity == "notice" else "fail"),
+                one.code,
+                one.object,
+                one.detail,
+                "healed" if one.healed else "",
+            )
+            for one in report.found
+        ]
+        if rows:
+            out.table(("what", "code", "object", "detail", ""), rows)
+        for one in report.found:
+            for point, system in one.hurts.items():
+                files = one.files.get(point, [])
+                out.say(f"  {one.object} hurts point {point[:14]} of {system}{': ' + ', '.join(files[:5]) if files else ''}")
+        for url, count in report.objects.items():
+            out.say(f"{url}: {count} objects, {human_size(report.bytes[url])}")
+        checked = f"; {human_size(report.read)} read and checked" if report.read else ""
+        out.say(f"{'The vault is whole' if report.ok else 'The vault is DAMAGED' if report.damaged else 'A log has a gap'}{checked}.")
+
+    session.out.result(report.to_json(), human)
+    return 0 if report.ok else 5 if report.damaged else 1

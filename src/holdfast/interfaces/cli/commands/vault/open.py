@@ -1,0 +1,66 @@
+"""``holdfast vault open``: JSON ``{"vault": {…}, "points": [RecoveryPoint…], "plan"?: path}``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from holdfast.errors import Refused
+from holdfast.interfaces.cli.command import Argument, Option
+from holdfast.interfaces.cli.commands.vault.status import show
+from holdfast.interfaces.cli.context import Session
+from holdfast.plan import human_size
+
+
+class PlanInTheWay(Refused):
+    """A file stands where a plan is to be written."""
+
+    code = "plan-in-the-way"
+
+
+def command(
+    session: Session,
+    url: Annotated[str, Argument("where the vault is: file:///folder or s3://bucket/prefix", "URL")],
+    *,
+    key: Annotated[str, Option("the environment variable that holds the key", metavar="NAME")] = "HOLDFAST_KEY",
+    endpoint: Annotated[str | None, Option("of an S3-compatible store; credentials come from the environment", metavar="URL")] = None,
+    write_plan: Annotated[Path | None, Option("write a plan that knows this vault and its systems, to go on with", metavar="FILE")] = None,
+) -> int:
+    """Look into a vault by its address and a key alone, on a machine that knows nothing else."""
+    from holdfast import assembly
+    from holdfast.vault.status import status
+
+    if write_plan is not None and write_plan.exists():
+        raise PlanInTheWay(f"{write_plan} exists, and is kept.", hint="Name a new file.")
+    with assembly.bare_vault(url, key, endpoint=endpoint, clock=session.clock) as vault:
+        found = status(vault)
+        points = vault.points()
+    document: dict[str, Any] = {"vault": found.to_json(), "points": points}
+    if write_plan is not None:
+        write_plan.write_text(assembly.bare_plan(url, key, endpoint=endpoint, points=points), encoding="utf-8")
+        document["plan"] = str(write_plan)
+
+    def human() -> None:
+        zoneless = [
+            (
+                one.id[:14],
+                one.system,
+                one.committed_at.isoformat(timespec="seconds"),
+                one.method,
+                human_size(one.totals.bytes),
+                one.label or "",
+            )
+            for one in reversed(points)
+        ]
+        _vault_only(session, found, zoneless)
+        if write_plan is not None:
+            session.out.say(
+                f"Wrote {write_plan}. Next, with --plan {write_plan}: holdfast points, then: holdfast restore SYSTEM --into DIR"
+            )
+
+    session.out.result(document, human)
+    return 5 if found.damaged else 0
+
+
+def _vault_only(session: Session, found: Any, rows: Sequence[Sequence[str]]) -> None:
+    show(session, found)
+    session.out.table(("point", "system", "committed", "method", "size", "label"), rows, right=(4,))
