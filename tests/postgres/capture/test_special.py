@@ -123,9 +123,8 @@ def test_configuration_outside_belongs_to_the_point(servers, tmp_path, folder, i
     for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf"):
         (server.data / name).rename(etc / name)
     with (etc / "postgresql.conf").open("a") as conf:
-        conf.write(
-            f"data_directory = '{server.data}'\nhba_file = '{etc}/pg_hba.conf'\nident_file = '{etc}/pg_ident.conf'\ninclude_dir = 'conf.d'\n"
-        )
+        conf.write(f"data_directory = '{server.data}'\n")
+        conf.write(f"hba_file = '{etc}/pg_hba.conf'\nident_file = '{etc}/pg_ident.conf'\ninclude_dir = 'conf.d'\n")
     service_account().own(etc)
     server.settings["config_file"] = str(etc / "postgresql.conf")
     server.start()
@@ -313,7 +312,8 @@ def test_a_follower_that_holds_the_branch_brings_the_wal(servers, tmp_path):
         from holdfast.systems.postgres.replication import ReplicationClient
 
         with ReplicationClient(server.dsn) as client:
-            stream = client.start(0x1000000, 1)
+            position = client.identify().position
+            stream = client.start(position - position % (16 << 20), 1)
             while not copied.is_set():
                 buffer = bytearray()
                 if stream.receive(buffer, 1 << 20, 0.1):
