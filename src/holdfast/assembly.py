@@ -20,12 +20,14 @@ from holdfast.state import State, directory
 
 if TYPE_CHECKING:
     from holdfast.protection.backup import Wish
+    from holdfast.protection.history import Past
     from holdfast.storage import Storage
     from holdfast.systems.contract import LogStore, PointReader
     from holdfast.systems.postgres.follow import Follower, FollowStatus
     from holdfast.systems.postgres.recovery import PostgresRecovery
     from holdfast.systems.postgres.settings import PostgresSettings
     from holdfast.systems.postgres.system import PostgresSystem
+    from holdfast.systems.postgres.walserver import WalFetcher, WalServer
     from holdfast.vault import Vault
     from holdfast.vault.prune import Pruned, PrunePlan
 
@@ -288,6 +290,26 @@ class Platform:
         storage.close()
         return storage.url
 
+    def wal_server(self, name: str, follower: "Follower") -> "WalServer":
+        """The socket of ``wal push`` and ``wal get`` beside a follower."""
+        from holdfast.systems.postgres.walserver import WalArchive, WalServer
+
+        logs = self.logs(name)
+        path = self.state.folder / f"wal-{name}.sock"
+        return WalServer(path, _VaultWal(logs), WalArchive(follower, logs, clock=self.clock), clock=self.clock)
+
+    def past(self, name: str) -> "Past":
+        """What is known of a system's past; what a location or the vault does not tell is unknown in it, and not raised."""
+        from holdfast.errors import HoldfastError
+        from holdfast.protection.collect import collect, unknown
+
+        places = [place.name for place in self.locations(name)]
+        try:
+            vault = self.vault(name)
+            return collect(name, vault, dict(zip(places, vault.locations.storages, strict=True)), self.state)
+        except HoldfastError as error:
+            return unknown(name, places, self.state, error)
+
     # ------------------------------------------------------------
 
     def close(self) -> None:
@@ -370,3 +392,26 @@ def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[Reco
         variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
         lines.append(f"  {system}: {{kind: {kind}, dsn: {{env: {variable}}}}}")
     return "\n".join(lines) + "\n"
+
+
+class _VaultWal:
+    """The WAL of a system's newest history, out of the vault; looked up anew when a timeline is asked for that was not there before."""
+
+    def __init__(self, logs: "LogStore") -> None:
+        self._logs = logs
+        self._fetcher: WalFetcher | None = None
+
+    def file(self, name: str) -> bytes | bytearray | None:
+        from holdfast.systems.postgres.walserver import WalFetcher
+
+        found = self._fetcher.file(name) if self._fetcher else None
+        if found is None:
+            branches = self._logs.branches()
+            if not branches:
+                return None
+            newest = max(branches, key=lambda branch: int(branch.split("-")[1]))
+            old, self._fetcher = self._fetcher, WalFetcher.for_branch(self._logs, newest)
+            if old is not None:
+                old.close()
+            found = self._fetcher.file(name)
+        return found

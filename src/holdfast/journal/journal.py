@@ -83,6 +83,10 @@ class Journal:
                     entry=broken[0].n,
                 )
 
+    def believed(self, tag: str) -> list[Record]:
+        """The entries of one chain up to the first that cannot be believed."""
+        return check(tag, self._lines(tag), head=self._head(tag))[0]
+
     def chains(self) -> list[str]:
         """Tags of this host's chains; more than one only after damage or loss. In order of their beginning."""
         files = sorted(

@@ -1,13 +1,14 @@
 """The past of a system, gathered from the vault and from this host's state."""
 
 import datetime as dt
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from holdfast.errors import HoldfastError, Unreachable
 from holdfast.model import RecoveryPoint
 from holdfast.protection.history import Failure, Past, PointSeen
-from holdfast.state import Run, State
+from holdfast.state import Estimate, Proof, Run, State
 from holdfast.systems.contract import LogStore
 
 POINTS = "points/"
@@ -63,7 +64,7 @@ def from_state(
         pause=state.pauses.current().get(system),
         running={run.verb: run.started for run in runs if run.outcome is None},
         pruned_at=max(pruned, default=None),
-        restore=state.durations.estimate(system, "restore"),
+        restore=_restores(state.proofs.recent(system), runs),
         unreachable=unreachable,
         log_as_of=log_as_of,
     )
@@ -79,6 +80,14 @@ def failures(runs: Sequence[Run]) -> list[Failure]:
         elif run.outcome in ("failed", "lost") and run.verb not in succeeded:
             found.append(Failure(run.verb, run.ended or run.seen, str(run.facts.get("message", ""))))
     return found
+
+
+def _restores(proofs: Sequence[Proof], runs: Sequence[Run]) -> Estimate | None:
+    """How long it took to be back: of proofs that passed (restore, start, checks) and of restores that were run, the newest 20."""
+    times = [float(proof.detail["seconds"]) for proof in proofs if proof.ok and "seconds" in proof.detail]
+    times += [float((run.facts.get("clocks") or {}).get("total", 0)) for run in runs if run.verb == "restore" and run.outcome == "ok"]
+    newest = [seconds for seconds in times if seconds > 0][:20]
+    return Estimate(statistics.median(newest), max(newest), len(newest)) if newest else None
 
 
 def _seen(point: RecoveryPoint, held: Mapping[str, frozenset[str]]) -> PointSeen:

@@ -1,0 +1,193 @@
+"""``holdfast due``.
+
+JSON: ``{"due": [{"system", "verb", "tier", "since", "reason", "blocked", "points"}]}``; with ``--run`` each has ``outcome`` (ok, failed,
+blocked, taken, gone), ``facts`` and ``error`` besides. Exit status with ``--run``: that of the worst failure, else 0.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from holdfast.errors import FoundWrong
+from holdfast.interfaces.cli.command import Option, Systems
+from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.tables import Cell
+
+if TYPE_CHECKING:
+    from holdfast.protection.due import Due
+    from holdfast.protection.run_due import Done
+
+
+class VerifyFailed(FoundWrong):
+    """A scheduled proof found something wrong."""
+
+    code = "verify-failed"
+
+
+def command(
+    session: Session, systems: Systems = (), *, run: Annotated[bool, Option("do it, once; safe from cron on several hosts")] = False
+) -> int:
+    """Say what is due now by plan and history: backup, copy, verify, prune.
+
+    What must wait is shown with its reason: a pause, a window, a freeze, a failure a moment ago.
+    """
+    from holdfast.protection.due import due
+
+    plan = session.plan
+    names = [name for name in session.select(systems) if plan.effective(name).available]
+
+    def look(chosen: list[str]) -> "list[Due]":
+        past = {name: session.platform.past(name) for name in chosen}
+        return due([plan.effective(name) for name in chosen], plan.document.windows, plan.zone, past, session.clock.now())
+
+    items = look(names)
+    if not run:
+        session.out.result({"due": [item.document() for item in items]}, lambda: _show(session, items))
+        return 0
+    from holdfast.protection.run_due import run_due
+
+    def still(item: "Due") -> "Due | None":
+        return next((again for again in look([item.system]) if again.key == item.key), None)
+
+    work = _Work(session)
+    done = run_due(
+        items,
+        {"backup": work.backup, "copy": work.copy, "verify": work.verify, "prune": work.prune},
+        session.platform.state,
+        still=still,
+        shared=lambda key: _between_hosts(session, key),
+        told=lambda each: session.out.note(_line(each)),
+    )
+    session.out.result({"due": [each.document() for each in done]}, lambda: session.out.say(f"{len(done)} due, {_count(done)}"))
+    return max((each.error.status for each in done if each.error is not None), default=0)
+
+
+class _Work:
+    """Does each kind of work by the same way as the command of that name."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def backup(self, item: "Due") -> dict[str, Any]:
+        with self.session.progress() as progress:
+            point = self.session.platform.backup(item.system, progress)
+        return {"point": point.id, "method": point.method}
+
+    def verify(self, item: "Due") -> dict[str, Any]:
+        """``structure``: the vault's own; otherwise a restore into isolation, for ``spot_check`` compared with the source."""
+        state = self.session.platform.state
+        if item.tier == "structure":
+            facts = self._structure(item)
+            state.proofs.add(item.system, "structure", ok=facts["ok"], found=facts["found"])
+            if not facts["ok"]:
+                raise VerifyFailed(f"The vault's structure has {facts['found']} findings.", hint="holdfast vault check", system=item.system)
+            return facts
+        from holdfast.interfaces.cli.commands.verify import _verify
+
+        found = _verify(self.session, item.system, None, content=item.tier == "spot_check")
+        ok = found["verdict"] == "passed"
+        if item.tier == "spot_check":
+            state.proofs.add(item.system, "spot_check", ok=ok)
+        if not ok:
+            raise VerifyFailed(
+                f"The proof of {item.system} did not pass: {found.get('message') or found.get('counts')}.",
+                hint=f"holdfast verify {item.system}",
+                system=item.system,
+            )
+        return {"verdict": found["verdict"], "counts": found["counts"]}
+
+    def _structure(self, item: "Due") -> dict[str, Any]:
+        from holdfast.protection.recorded import recorded
+        from holdfast.vault.check import Check
+
+        platform = self.session.platform
+        with (
+            self.session.progress() as progress,
+            recorded(platform.state, platform.journal, self.session.clock, "vault-check", item.system) as work,
+        ):
+            report = Check(platform.vault(item.system), progress=work.watch(progress)).run()
+            facts = {"ok": report.ok, "found": len([one for one in report.found if one.severity != "notice"])}
+            work.add(**facts)
+        return facts
+
+    def copy(self, item: "Due") -> dict[str, Any]:
+        """Each location gets what the first one holds."""
+        from holdfast.protection.recorded import recorded
+        from holdfast.vault.copy import copy
+
+        platform = self.session.platform
+        first, *others = platform.vault(item.system).locations.storages
+        sent = 0
+        with (
+            self.session.progress() as progress,
+            recorded(platform.state, platform.journal, self.session.clock, "copy", item.system) as work,
+        ):
+            for other in others:
+                sent += copy(first, other, progress=work.watch(progress)).bytes
+            work.add(bytes=sent)
+        return {"bytes": sent}
+
+    def prune(self, item: "Due") -> dict[str, Any]:
+        """The whole vault by every system's policy, so that nothing shared is judged by one policy alone."""
+        from holdfast.vault.prune.plan import MOST
+
+        del item
+        platform = self.session.platform
+        with self.session.progress() as progress:
+            done = platform.prune(platform.prune_plan(), most=MOST, progress=progress)
+        return {"points": done.points, "packs": done.packs, "bytes": done.bytes}
+
+
+@contextlib.contextmanager
+def _between_hosts(session: Session, key: str) -> Iterator[bool]:
+    """A lease in the vault's first location, timed by that location's clock, so that several hosts do one thing once."""
+    from holdfast.vault.logs.errors import LogFollowed
+    from holdfast.vault.logs.lease import Lease
+
+    vault = session.platform.vault(key.rpartition("/")[2])
+    try:
+        lease = Lease(
+            vault.locations.first,
+            vault.notary,
+            session.clock,
+            vault.notary.tag("system", f"due/{key}"),
+            vault.notary.tag("branch", "due"),
+            seconds=120,
+        )
+    except LogFollowed:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lease.release()
+
+
+def _show(session: Session, items: "list[Due]") -> None:
+    if not items:
+        session.out.say("Nothing is due.")
+        return
+    rows = [
+        (
+            item.system,
+            item.verb + (f" ({item.tier})" if item.tier else ""),
+            item.since.astimezone(session.plan.zone).isoformat(timespec="minutes") if item.since else "ever",
+            item.reason,
+            Cell(item.blocked, "warn") if item.blocked else Cell("now", "ok"),
+        )
+        for item in items
+    ]
+    session.out.table(("system", "what", "since", "why", "runs"), rows)
+
+
+def _line(done: "Done") -> str:
+    said = done.error.message if done.error else str(done.facts.get("why", ""))
+    return f"{done.due.system}: {done.due.verb}: {done.outcome}{': ' + said if said else ''}"
+
+
+def _count(done: "list[Done]") -> str:
+    outcomes = [each.outcome for each in done]
+    return (
+        ", ".join(f"{outcomes.count(one)} {one}" for one in ("ok", "failed", "blocked", "taken", "gone") if one in outcomes)
+        or "nothing to do"
+    )
