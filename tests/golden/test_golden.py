@@ -1,0 +1,76 @@
+"""Vaults written long ago still open, check out and come back byte for byte."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.model import SystemClock
+from holdfast.storage.local import LocalStorage
+from holdfast.vault import Vault, holds
+from holdfast.vault.check import Check
+from tests.golden import content
+
+HERE = Path(__file__).parent
+FORMATS = ["format-1"]
+
+
+def facts(name):
+    return json.loads((HERE / f"{name}.json").read_text())
+
+
+def opened(name, tmp_path, secret=content.PASSPHRASE):
+    return Vault.open([LocalStorage(str(HERE / name))], secret, clock=SystemClock(), cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("by", ["passphrase", "recovery key"])
+def test_every_point_comes_back(name, by, tmp_path):
+    vault = opened(name, tmp_path, content.PASSPHRASE if by == "passphrase" else facts(name)["recovery_key"])
+    assert [point.id for point in vault.points("orders-db")] == facts(name)["points"]
+    for label, files in (("first", content.FIRST), ("second", content.SECOND)):
+        reader = vault.point(label)
+        stored = {one.entry.path: one for one in reader.entries()}
+        assert set(stored) == {*files, "base", "link"}
+        assert (stored["base"].entry.kind, stored["base"].entry.mode) == ("dir", 0o700)
+        assert (stored["link"].entry.kind, stored["link"].entry.target) == ("symlink", "PG_VERSION")
+        for path, data in files.items():
+            entry = stored[path].entry
+            assert (entry.size, entry.mode, entry.uid, entry.gid, entry.mtime_ns) == (len(data), 0o640, 70, 71, 1_700_000_000_123_456_789)
+            if len(data) <= 64 << 20:
+                assert reader.read(stored[path]) == data
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_it_is_found_sound(name, tmp_path):
+    report = Check(opened(name, tmp_path), share=1).run()
+    assert report.ok, report.to_json()
+    assert report.deep
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_its_log_and_hold_are_there(name, tmp_path):
+    vault = opened(name, tmp_path)
+    logs = vault.logs("orders-db")
+    assert logs.branches() == ["main"]
+    assert b"".join(bytes(data) for _, data in logs.reader("main").stream(content.LOG_START)) == b"".join(content.LOG)
+    assert [hold.reason for hold in holds.current(vault.locations, vault.notary)] == ["kept for ever"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_reader_inside_it_reads_it(name, tmp_path):
+    """The decoder that lies in the vault, not today's."""
+    for label, files in zip(facts(name)["points"], (content.FIRST, content.SECOND), strict=True):
+        for number, path in enumerate(("base/1/1259", "odd/name with space, é and \udcff", "large/zeros")):
+            target = tmp_path / f"{label}-{number}"
+            done = subprocess.run(
+                [sys.executable, "-I", HERE / name / "decoder.py", HERE / name, "--point", label, "--get", path, "--to", target],
+                env={**os.environ, "HOLDFAST_KEY": content.PASSPHRASE, "PYTHONUTF8": "1"},
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert target.read_bytes() == files[path]
