@@ -1,12 +1,13 @@
 """Holdfast as a program that the servers' account can run: what a PostgreSQL server calls by its commands runs as that account."""
 
+import atexit
 import shutil
 import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
 
-from tests.servers.account import service_account
+from tests.servers.account import server_folder, service_account
 from tests.servers.need import ServerMissing
 
 
@@ -24,8 +25,17 @@ def python_for_account() -> tuple[Path, dict[str, str]]:
         found = shutil.which(version, path=folder)
         if found and account.can_run(Path(found)):
             source = Path(__file__).resolve().parents[2] / "src"
-            return Path(found), {"PYTHONPATH": f"{source}:{sysconfig.get_path('purelib')}:{sysconfig.get_path('platlib')}"}
+            path = ":".join(dict.fromkeys((str(source), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))))
+            return Path(found), {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(_bytecode())}
     raise ServerMissing(f"the account {account.name} can run neither {sys.executable} nor a {version} of the system")
+
+
+@cache
+def _bytecode() -> Path:
+    """A folder for compiled modules: the account may not write beside ours, and would compile them anew at each start."""
+    folder = server_folder("pyc")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def holdfast_for_account() -> tuple[list[str], dict[str, str]]:
