@@ -75,7 +75,7 @@ class PostgresRecovery:
         """What a restore of one database or table would do: ``{"steps", "point", "until", "place"}``. Raises what would refuse it."""
         one = single.wanted(database, table, into)
         single.refuse(one)
-        made = self.plan_restore(history, RestoreRequest(self.sandboxes.folder / "planned", until, options))
+        made = self.plan_restore(history, RestoreRequest(self.sandboxes().folder / "planned", until, options))
         return {"steps": single.steps(one), "point": made.point.id, "until": made.until, "place": dict(made.place)}
 
     def restore_single(
@@ -98,12 +98,14 @@ class PostgresRecovery:
 
     # ------------------------------------------------------------ isolated copies
 
-    @property
-    def sandboxes(self) -> Sandboxes:
-        return Sandboxes(self.sandbox or default_folder(), self.sandbox_limit)
+    def sandboxes(self, needed: int | None = None) -> Sandboxes:
+        """Where a copy of ``needed`` bytes would live."""
+        return Sandboxes(self.sandbox or default_folder(needed), self.sandbox_limit)
 
     def sweep(self) -> Sequence[str]:
-        return self.sandboxes.sweep()
+        if self.sandbox:
+            return self.sandboxes().sweep()
+        return [*self.sandboxes().sweep(), *self.sandboxes(0).sweep()]
 
     @contextlib.contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
@@ -112,9 +114,10 @@ class PostgresRecovery:
         began = self.clock.monotonic()
         given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
         who = self._who(given)
+        asked = {"start": True, "durable": False, "port": 0, "settings": SANDBOX_SETTINGS, **given}
         # Planned before the sandbox is made: a target that cannot be reached leaves no trace.
-        with self.sandboxes.open(str(options.get("purpose", "open")), who) as box:
-            asked = {"start": True, "durable": False, "port": 0, "settings": SANDBOX_SETTINGS, **given}
+        needed = self.plan_restore(history, RestoreRequest(Path("/"), until, {**asked, "tablespace_map": {}})).needed
+        with self.sandboxes(needed).open(str(options.get("purpose", "open")), who) as box:
             plan = self.plan_restore(history, RestoreRequest(box / "data", until, {**asked, "tablespace_map": {"*": str(box / "spaces")}}))
             binaries = self._binaries(plan.detail.major)
             clocks["prepare"] = self.clock.monotonic() - began
@@ -162,7 +165,12 @@ class PostgresRecovery:
         who = self._who(given)
         found = holdings(history.points(), history.logs(), self.covered)
         newest = planning.major_of(history.points())
-        with self.sandboxes.open("when", who) as box:
+        bases = found.bases
+        # Two copies at a time, each with its WAL.
+        needed = 2 * max((base.bytes for base in bases), default=0) + sum(
+            high - low for log in found.logs.values() for low, high in log.stretches
+        )
+        with self.sandboxes(needed).open("when", who) as box:
             settings = {"settings": SANDBOX_SETTINGS, **({"superuser": self.superuser} if self.superuser else {}), **given}
             yield walking.PostgresWalker(
                 box, self.name, history, found, who, self._binaries(newest), self.clock, progress, self.clock.now(), settings

@@ -1,5 +1,6 @@
 """One database or one table out of a moment of the past: dumped from an isolated copy, into another server or into files."""
 
+import glob
 import os
 import subprocess
 import tempfile
@@ -109,16 +110,16 @@ def run(one: Wanted, view: PostgresView, major: int, who: programs.Account, *, b
     """Copy. ``{"what", "into", "rows", "tables", "reached", "files"}``. Raises NotInCopy, DumpMissing, DumpFailed, ContentDiffers."""
     if one.database not in view.databases():
         raise NotInCopy(f"There was no database {one.database} at that moment.", hint="There were: " + ", ".join(view.databases()))
-    with view.connect(one.database) as session:
-        if one.table and session.execute("select to_regclass(%s)", (one.table,)).fetchone()[0] is None:
-            raise NotInCopy(
-                f"There was no table {one.table} in {one.database} at that moment.",
-                hint="When was it last there? holdfast when … --dropped",
-            )
+    name = _name(view, one) if one.table else None
+    if one.table and name is None:
+        raise NotInCopy(
+            f"There was no table {one.table} in {one.database} at that moment.",
+            hint="When was it last there? holdfast when … --dropped",
+        )
     tools = _tools(major, bin_)
     source = connections.merged(view.connection, dbname=one.database)
     selection = ["--table", one.table] if one.table else []
-    expected = view.digest([one.table]) if one.table else _of(view, one.database)
+    expected = view.digest([name]) if name else _of(view, one.database)
     expected = {name: value for name, value in expected.items() if name.startswith(one.database) and "#" not in name}
     result: dict[str, Any] = {
         "what": one.what,
@@ -154,7 +155,7 @@ def run(one: Wanted, view: PostgresView, major: int, who: programs.Account, *, b
             [str(tools[1]), "--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction", "--dbname", arguments, str(path)],
             environment,
         )
-    _compare(expected, PostgresView(into, {}), one)
+    _compare(expected, PostgresView(into, {}), one, name)
     return result
 
 
@@ -163,9 +164,17 @@ def _of(view: PostgresView, database: str) -> Mapping[str, Any]:
         return dict(digests.of_database(session, database, ["*"]))
 
 
-def _compare(expected: Mapping[str, Any], there: PostgresView, one: Wanted) -> None:
+def _name(view: PostgresView, one: Wanted) -> str | None:
+    """The table as a pattern that only it matches; None when it was not there."""
+    query = "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass(%s)"
+    with view.connect(one.database) as session:
+        row = session.execute(query, (one.table,)).fetchone()
+    return glob.escape(f"{one.database}.{row[0]}.{row[1]}") if row else None
+
+
+def _compare(expected: Mapping[str, Any], there: PostgresView, one: Wanted, name: str | None) -> None:
     with there.connect() as session:
-        arrived = dict(digests.of_database(session, one.database, [one.table] if one.table else ["*"]))
+        arrived = dict(digests.of_database(session, one.database, [name or "*"]))
     wrong = digests.compare(expected, {name: value for name, value in arrived.items() if name in expected})
     if wrong or not expected:
         raise ContentDiffers(

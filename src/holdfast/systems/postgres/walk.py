@@ -27,6 +27,8 @@ from holdfast.systems.postgres.wal.coverage import LogIndex, Mark
 from holdfast.systems.postgres import lsn as positions
 
 MOST = 4096
+REPLAYED_AGAIN = 256 << 20
+"""Bytes of WAL that are rather replayed twice than a copy stopped cleanly, which takes about a second."""
 
 
 def moments(holdings: Holdings, now: Any, after: int | None, before: int | None, timeline: str | None) -> Moments:
@@ -124,7 +126,8 @@ class PostgresWalker:
         try:
             yield PostgresView(outcome.instance.dsn(), {**outcome.reached, **moment.shown})
         finally:
-            outcome.instance.stop(fast=True)
+            # At once: a later start replays from the last restart point, and a copy that is dropped needs nothing.
+            outcome.instance.stop(fast=moment.position - detail.reach.base.start > REPLAYED_AGAIN)
 
     def keep(self, moment: Moment) -> None:
         if self._probe is not None and self._probe.position == moment.position:
@@ -166,6 +169,6 @@ class PostgresWalker:
         place_histories(detail.reach, detail.holdings, data / "pg_wal", self._who)
         values = config.recovery(detail.reach, detail.target, dataclasses.replace(detail.options.role, action="pause"))
         text = "".join(f"{name} = {config.quote(value)}\n" for name, value in values.items())
-        write_file(data / "postgresql.auto.conf", text, self._who)
+        write_file(data / "postgresql.auto.conf", text, self._who, sync=False)
         conf = (data / "postgresql.conf").read_text()
-        write_file(data / "postgresql.conf", conf.replace(str(kept.data), str(data)), self._who)
+        write_file(data / "postgresql.conf", conf.replace(str(kept.data), str(data)), self._who, sync=False)

@@ -46,8 +46,8 @@ class FileTarget:
             os.close(self._descriptor)
 
 
-def write_file(path: Path, content: bytes | str, who: Account, mode: int = 0o600) -> None:
-    """Write a small file by way of a temporary one, fsynced and renamed, so that it is whole or not there."""
+def write_file(path: Path, content: bytes | str, who: Account, mode: int = 0o600, *, sync: bool = True) -> None:
+    """Write a small file by way of a temporary one that is renamed, so that it is whole or not there; ``sync``: and durable on return."""
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(path.name + ".holdfast")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
@@ -58,11 +58,13 @@ def write_file(path: Path, content: bytes | str, who: Account, mode: int = 0o600
         if who.switch:
             os.fchown(descriptor, who.uid, who.gid)
         os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     temporary.rename(path)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -77,7 +77,7 @@ def recover(work: Recovery) -> Outcome:
             continue
         if not state.recovering:
             # A promoted cluster needs no target any more; left in, it would stop the next standby made from it.
-            write_file(work.data / "postgresql.auto.conf", "", work.who)
+            write_file(work.data / "postgresql.auto.conf", "", work.who, sync=work.options.durable)
         return Outcome(instance, _reached(instance, state), tuple(notes))
     raise RecoveryFailed(
         f"Recovery on {work.data} did not get through after 6 starts.", hint=f"Its log: {work.data / 'holdfast-server.log'}"

@@ -280,12 +280,12 @@ def _finish(work: Work) -> None:
     label = _small(work, "backup_label")
     work.progress.phase("sync")
     configure(work, control)
-    write_file(work.data / "backup_label", label, work.who)
+    write_file(work.data / "backup_label", label, work.who, sync=False)
     signal = "standby.signal" if work.detail.options.role.standby else "recovery.signal"
-    write_file(work.data / signal, b"", work.who)
+    write_file(work.data / signal, b"", work.who, sync=False)
     if work.detail.options.durable:
         sync_filesystems([work.data, *(one.into for one in work.detail.tablespaces)])
-    write_file(work.data / CONTROL, control_bytes, work.who)
+    write_file(work.data / CONTROL, control_bytes, work.who, sync=work.detail.options.durable)
 
 
 def configure(work: Work, control: ControlFile) -> None:
@@ -305,13 +305,13 @@ def configure(work: Work, control: ControlFile) -> None:
     kept = work.data / config.HANDOVER
     make_folder(kept, work.who)
     for name, text in source.files.items():
-        write_file(kept / name, text, work.who)
+        write_file(kept / name, text, work.who, sync=False)
     about = {"point": work.plan.point.id, "until": work.plan.until, "place": dict(work.plan.place)}
-    write_file(kept / "changed.json", config.record(values, source, about), work.who)
-    write_file(work.data / "postgresql.conf", config.render(values), work.who)
+    write_file(kept / "changed.json", config.record(values, source, about), work.who, sync=False)
+    write_file(work.data / "postgresql.conf", config.render(values), work.who, sync=False)
     recovery = config.recovery(work.detail.reach, work.detail.target, options.role)
     write_file(
         work.data / "postgresql.auto.conf", "".join(f"{name} = {config.quote(value)}\n" for name, value in recovery.items()), work.who
     )
-    write_file(work.data / "pg_hba.conf", config.HBA.format(local=rule), work.who)
-    write_file(work.data / "pg_ident.conf", source.files.get("pg_ident.conf", ""), work.who)
+    write_file(work.data / "pg_hba.conf", config.HBA.format(local=rule), work.who, sync=False)
+    write_file(work.data / "pg_ident.conf", source.files.get("pg_ident.conf", ""), work.who, sync=False)

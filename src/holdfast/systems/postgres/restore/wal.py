@@ -150,7 +150,10 @@ def place(reach: Reach, logs: LogStore, folder: Path, segment_size: int, who: Ac
 
 
 def place_histories(reach: Reach, holdings: Holdings, folder: Path, who: Account) -> list[str]:
-    """History files of the line, and of every other timeline known, so that a promotion takes a number that nobody used. Returns their names."""
+    """History files of the line, and of every other timeline known, so that a promotion takes a number that nobody used.
+
+    Not synced: what is restored is synced as a whole. Returns their names.
+    """
     chosen: dict[int, bytes] = {}
     for log in holdings.logs.values():
         if log.timeline > 1 and log.history and log.system_identifier == reach.base.system_identifier:
@@ -162,5 +165,5 @@ def place_histories(reach: Reach, holdings: Holdings, folder: Path, who: Account
     if reach.path.timeline > 1 and reach.path.history:
         chosen[reach.path.timeline] = reach.path.history
     for timeline, content in chosen.items():
-        write_file(folder / f"{timeline:08X}.history", content, who)
+        write_file(folder / f"{timeline:08X}.history", content, who, sync=False)
     return sorted(f"{timeline:08X}.history" for timeline in chosen)
