@@ -138,11 +138,15 @@ class Worker:
         joined = b"".join(ids)
         span = slice(32 * first, 32 * (first + count))
         fresh = 0
-        if part.base is None or part.ids[span] != joined:
-            known = part.base.count if part.base is not None else 0
+        known = part.base.count if part.base is not None else 0
+        # Behind the base's end the ids are zero bytes, which is also the id of a zero chunk: those are never taken for known.
+        if first + count > known or part.ids[span] != joined:
             old = part.ids[span]
             for i, identity in enumerate(ids):
                 if first + i < known and identity == old[32 * i : 32 * i + 32]:
+                    # The base's last chunk may be a shorter run of zeros under the same id.
+                    if identity is ZERO_ID:
+                        places["size"][first + i] = size
                     continue
                 fresh += 1
                 if identity is ZERO_ID:
