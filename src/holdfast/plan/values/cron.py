@@ -37,7 +37,8 @@ _FIELDS: tuple[_Spec, ...] = (
     ("day of week", 0, 7, _DAYS),
 )
 _ITEM = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\w+))?", re.ASCII)
-_HORIZON = 366 * 9  # a leap day can be eight years away (1896 to 1904)
+_HORIZON = 366 * 9  # a leap day can be eight years away (2096 to 2104)
+_LONG_HORIZON = 366 * 41  # a leap day on a certain weekday comes every 28 years, and not in 2100
 _DAY = dt.timedelta(days=1)
 
 
@@ -63,10 +64,16 @@ class Schedule:
         in_month, in_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return in_month or in_week if self.either_day else in_month and in_week
 
+    @property
+    def _horizon(self) -> int:
+        """In how many days every fire of its calendar comes round."""
+        both = not self.either_day and len(self.days) < 31 and len(self.weekdays) < 7
+        return _LONG_HORIZON if both else _HORIZON
+
     def next_after(self, moment: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
         """The first fire strictly after ``moment`` (aware); the result is in ``zone``."""
         day = moment.astimezone(zone).date() - _DAY
-        for _ in range(_HORIZON):
+        for _ in range(self._horizon):
             found = [fire for fire in self._fires(day, zone) if fire > moment]
             if found:  # a change of clocks at midnight can push a fire past the next day's first
                 return min([*found, *(fire for fire in self._fires(day + _DAY, zone) if fire > moment)]).astimezone(zone)
@@ -76,7 +83,7 @@ class Schedule:
     def last_until(self, moment: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
         """The newest fire at or before ``moment`` (aware); the result is in ``zone``."""
         day = moment.astimezone(zone).date() + _DAY
-        for _ in range(_HORIZON):
+        for _ in range(self._horizon):
             found = [fire for fire in self._fires(day, zone) if fire <= moment]
             if found:
                 return max([*found, *(fire for fire in self._fires(day - _DAY, zone) if fire <= moment)]).astimezone(zone)
@@ -90,28 +97,31 @@ class Schedule:
         inside = max((after - before for before, after in itertools.pairwise(marks)), default=0)
         overnight = 1440 - marks[-1] + marks[0]
         previous, widest, day = None, 0, dt.date(2096, 1, 1)  # spans 2100, which has no leap day
-        for _ in range(_HORIZON):
+        for _ in range(self._horizon):
             if self.on_day(day):
                 widest = max(widest, (day - previous).days) if previous else widest
                 previous = day
             day += _DAY
         return dt.timedelta(minutes=max(inside, overnight + (max(widest, 1) - 1) * 1440))
 
-    def _fires(self, day: dt.date, zone: dt.tzinfo) -> list[dt.datetime]:
-        """In UTC, sorted, without repeats."""
-        if not self.on_day(day):
-            return []
-        hourly = len(self.hours) == 24
-        found = set()
-        for hour in self.hours:
-            for minute in self.minutes:
-                wall = dt.datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
-                found.add(wall.astimezone(dt.UTC))
-                if hourly:
-                    again = wall.replace(fold=1).astimezone(dt.UTC)
-                    if again.astimezone(zone).fold:
-                        found.add(again)
-        return sorted(found)
+    def _fires(self, day: dt.date, zone: dt.tzinfo) -> tuple[dt.datetime, ...]:
+        return _fires(self, day, zone) if self.on_day(day) else ()
+
+
+@functools.lru_cache(maxsize=16)
+def _fires(schedule: Schedule, day: dt.date, zone: dt.tzinfo) -> tuple[dt.datetime, ...]:
+    """Of one day on which it fires, in UTC, sorted, without repeats."""
+    hourly = len(schedule.hours) == 24
+    found = set()
+    for hour in schedule.hours:
+        for minute in schedule.minutes:
+            wall = dt.datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+            found.add(wall.astimezone(dt.UTC))
+            if hourly:
+                again = wall.replace(fold=1).astimezone(dt.UTC)
+                if again.astimezone(zone).fold:
+                    found.add(again)
+    return tuple(sorted(found))
 
 
 @functools.cache

@@ -23,7 +23,7 @@ def parse_duration(text: Any) -> dt.timedelta:
     """
     if isinstance(text, dt.timedelta):
         return text
-    if text == 0 and not isinstance(text, bool):
+    if text in (0, "0") and not isinstance(text, bool):
         return dt.timedelta(0)
     if isinstance(text, int | float) and not isinstance(text, bool):
         raise BadValue(f"{text} is no duration: the unit is missing", hint=f"write {text}s, {text}m, {text}h or {text}d")
