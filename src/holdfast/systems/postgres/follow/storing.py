@@ -32,7 +32,7 @@ class Piece:
     timeline: int
     segment_size: int
     start: int
-    data: bytes
+    data: bytes | bytearray
     arrived: float
     covered: int | None = None
     known: bool = False

@@ -143,20 +143,24 @@ class LegStream:
 
     def _hand_over(self, size: int, now: float) -> None:
         known = self.position < self.known
+        covered = self._proved() if size == len(self.buffer) else None
+        # The buffer itself becomes the piece: only what is left over is copied.
+        rest = self.buffer[size:]
+        del self.buffer[size:]
         piece = Piece(
             branch=self.leg.branch,
             timeline=self.leg.timeline,
             segment_size=self.segment_size,
             start=self.position,
-            data=bytes(memoryview(self.buffer)[:size]),
+            data=self.buffer,
             arrived=self.arrived if self.arrived is not None else now,
-            covered=self._proved() if size == len(self.buffer) else None,
+            covered=covered,
             known=known,
             extra={} if known else self.first,
         )
         if not known:
             self.first = {}
-        del self.buffer[:size]
+        self.buffer = rest
         self.position += size
         self.arrived = now if self.buffer else None
         self.storing.put(piece)

@@ -1,7 +1,6 @@
 """Judges a file that PostgreSQL wants archived: durable in the vault with the same bytes, or not yet, or something else."""
 
 import re
-from collections.abc import Callable
 from typing import Protocol
 
 from holdfast.model import Clock, SystemClock
@@ -31,11 +30,16 @@ class Followed(Protocol):
     def wait_stored(self, timeout: float) -> None: ...
 
 
-def digest(data: bytes | bytearray | memoryview) -> bytes:
-    """The hash by which a segment is compared; never stored."""
-    import blake3
+class Content(Protocol):
+    """A file that PostgreSQL wants archived."""
 
-    return blake3.blake3(data).digest()
+    def size(self) -> int: ...
+
+    def digest(self) -> bytes:
+        """BLAKE3 of all of it."""
+        ...
+
+    def read(self) -> bytes: ...
 
 
 class WalArchive:
@@ -47,30 +51,30 @@ class WalArchive:
         self._patience = patience
         self._clock = clock or SystemClock()
 
-    def push(self, name: str, read: Callable[[], bytes]) -> str:
+    def push(self, name: str, content: Content) -> str:
         """Returns what was found, once the bytes are durable. Raises WalUnavailable (ask again) and WalDiffers."""
         history, partial = HISTORY_NAME.match(name), _PARTIAL.match(name)
         if history:
-            return self._history(name, int(history[1], 16), read())
+            return self._history(name, int(history[1], 16), content.read())
         if partial:
-            return self._partial(name, partial[1], read())
+            return self._partial(name, partial[1], content.read())
         if _BACKUP.match(name):
             # It says where a backup began and ended, for people; recovery never reads it.
             return "a backup history file is not needed"
         if SEGMENT_NAME.match(name):
-            return self._segment(name, read())
+            return self._segment(name, content)
         raise WalUnavailable(f"{name} is no WAL file that is known here.")
 
-    def _segment(self, name: str, data: bytes) -> str:
+    def _segment(self, name: str, content: Content) -> str:
         size = self._followed.segment_size
         timeline, start = lsn.segment_start(name, size)
-        if len(data) != size:
-            raise WalUnavailable(f"{name} has {len(data)} bytes; a segment here has {size}.")
+        if content.size() != size:
+            raise WalUnavailable(f"{name} has {content.size()} bytes; a segment here has {size}.")
         branch = self._await(name, timeline, start + size).branch
         known = self._followed.digest(branch, start)
-        if known is None:
-            known = digest(self._from_vault(branch, start, start + size))
-        if known != digest(data):
+        # The follower remembers what passed; after its restart the vault is asked.
+        equal = known == content.digest() if known is not None else self._from_vault(branch, start, start + size) == content.read()
+        if not equal:
             raise WalDiffers(name, branch)
         return "durable"
 

@@ -52,7 +52,7 @@ class WalFetcher:
         self._branches = {one.timeline: one for one in self.chain}
         self._lists: dict[str, tuple[LogReader, list[Increment], list[int]]] = {}
         self._lock = threading.Lock()
-        self._ready: OrderedDict[str, Future[bytearray | None]] = OrderedDict()
+        self._ready: OrderedDict[str, Future[bytes | bytearray | None]] = OrderedDict()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wal-fetch")
 
     @classmethod
@@ -82,7 +82,7 @@ class WalFetcher:
         found = self._branches.get(timeline)
         return found.history if found is not None and timeline > 1 and found.history else None
 
-    def segment(self, name: str) -> bytearray | None:
+    def segment(self, name: str) -> bytes | bytearray | None:
         """The whole segment, or None when it is proved to lie behind the end of the log, or on no timeline of this history.
 
         Raises WalIncomplete where it lies in a gap, and what the vault raises.
@@ -108,7 +108,7 @@ class WalFetcher:
             while len(self._ready) > 2 * self._ahead:
                 self._ready.popitem(last=False)[1].cancel()
 
-    def _fetch(self, timeline: int, start: int, *, fresh: bool = False) -> bytearray | None:
+    def _fetch(self, timeline: int, start: int, *, fresh: bool = False) -> bytes | bytearray | None:
         stretch = self._branches.get(timeline)
         end = start + self.segment_size
         if self._limit is not None:
@@ -124,10 +124,13 @@ class WalFetcher:
             if one.start > position:
                 # Only at the end of the log may something be missing.
                 raise WalIncomplete(stretch.branch, position, one.start)
+            whole = reader.read(one)
+            stop = min(one.end, end)
+            if position == one.start == start and stop == one.end == start + self.segment_size:
+                return whole
             if found is None:
                 found = bytearray(self.segment_size)
-            data = memoryview(reader.read(one))
-            stop = min(one.end, end)
+            data = memoryview(whole)
             found[position - start : stop - start] = data[position - one.start : stop - one.start]
             position = stop
             if position >= end:

@@ -106,7 +106,7 @@ class WalServer:
             if word == "GET" and self._files is not None:
                 return self._get(name, descriptors[0])
             if word == "PUSH" and self._archive is not None:
-                return f"OK {self._archive.push(name, lambda: _read_all(descriptors[0]))}"
+                return f"OK {self._archive.push(name, OpenFile(descriptors[0]))}"
         except HoldfastError as exc:
             return f"{'ERR refused:' if isinstance(exc, Refused) else 'ERR'} {exc.message} {exc.hint}".rstrip()
         except Exception as exc:  # noqa: BLE001  -- whatever it is, the client must hear that it was not done
@@ -132,17 +132,32 @@ class WalServer:
         return f"OK {len(view)}"
 
 
-def _read_all(descriptor: int) -> bytes:
-    size = os.fstat(descriptor).st_size
-    parts = []
-    at = 0
-    while at < size:
-        part = os.pread(descriptor, size - at, at)
-        if not part:
-            break
-        parts.append(part)
-        at += len(part)
-    return b"".join(parts) if len(parts) != 1 else parts[0]
+class OpenFile:
+    """A file by its descriptor, read in parts so that hashing a segment needs next to no memory."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def digest(self) -> bytes:
+        import blake3
+
+        hasher = blake3.blake3()
+        buffer = bytearray(1 << 20)
+        view, at = memoryview(buffer), 0
+        while count := os.preadv(self._descriptor, [buffer], at):
+            hasher.update(view[:count])
+            at += count
+        return hasher.digest()
+
+    def read(self) -> bytes:
+        parts, at = [], 0
+        while part := os.pread(self._descriptor, 1 << 24, at):
+            parts.append(part)
+            at += len(part)
+        return b"".join(parts)
 
 
 def _listen(path: Path, mode: int) -> socket.socket:
