@@ -41,7 +41,12 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 file_sets = st.dictionaries(names, contents(), max_size=5)
 
 
-@settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(first=file_sets, second=file_sets, edits=st.data())
 def test_any_files_full_then_incremental_then_delta(first, second, edits, tmp_path_factory) -> None:
     tmp_path = tmp_path_factory.mktemp("v")

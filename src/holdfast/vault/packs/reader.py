@@ -21,7 +21,9 @@ MOST = 8 << 20
 
 
 class PackReader:
-    """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. Safe from many threads."""
+    """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. ``reads_content``: the key's role may read every pack, so one
+    without a box for it is damaged. Safe from many threads.
+    """
 
     def __init__(
         self,
@@ -29,17 +31,26 @@ class PackReader:
         vault: bytes,
         privates: Mapping[bytes, bytes],
         digest_of: Callable[[bytes], bytes | None],
+        *,
+        reads_content: bool = False,
     ) -> None:
         self._storages = storages
         self._vault = vault
         self._privates = privates
         self._digest_of = digest_of
+        self._reads_content = reads_content
         self._keys: OrderedDict[bytes, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def named(self, pack: bytes, digest: bytes) -> "PackReader":
         """A reader of one pack whose name is known from elsewhere."""
-        return PackReader(self._storages, self._vault, self._privates, lambda wanted: digest if wanted == pack else None)
+        return PackReader(
+            self._storages,
+            self._vault,
+            self._privates,
+            lambda wanted: digest if wanted == pack else None,
+            reads_content=self._reads_content,
+        )
 
     def name(self, pack: bytes) -> str:
         """Raises PackMissing for a pack that is not known."""
@@ -127,6 +138,8 @@ class PackReader:
                     return crypto.unbox(box, private)
                 except crypto.CannotOpen:
                     raise ValueError("its key cannot be opened") from None
+        if self._reads_content:
+            raise ValueError("its header holds no box for a key that reads content")
         raise RoleLacking("This key may not read the content of the vault.", hint="Use an owner's or a reader's key.", pack=pack.hex())
 
     def _each_location(self, name: str, read: Callable[[Storage], T]) -> T:

@@ -44,7 +44,9 @@ class Reader:
         self._store: IndexStore | None = None
         self._lock = threading.Lock()
         self.identity = notary.bundle.identity[SCOPE]
-        self.packs = PackReader(locations.storages, notary.vault, notary.privates(), self._listed.digest)
+        self.packs = PackReader(
+            locations.storages, notary.vault, notary.privates(), self._listed.digest, reads_content=notary.bundle.reads_content
+        )
         self.tree = Tree(segments, self.packs, self.identity)
 
     @property

@@ -1,0 +1,219 @@
+"""Sessions: abort and commit, resuming after a kill, roles, clocks, failing stores, look-up of points."""
+
+import datetime as dt
+import random
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import HoldfastError
+from holdfast.model import Entry, SystemClock
+from holdfast.storage.contract import StorageFull
+from holdfast.storage.memory import MemoryStorage
+from holdfast.vault import Vault
+from holdfast.vault.capture.session import decide
+from holdfast.vault.errors import ClockSkew, Condemned, PointAmbiguous, PointUnknown, RoleLacking, SessionAborted
+from holdfast.vault.keys.keyring import Keyring
+from tests.vault.kit import CHEAP, CLOCK, Bytes, add_all, capture, create, finish, packs_of, reopen, restore
+
+RUN = 1 << 20
+
+
+def noise(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def test_an_aborted_session_cannot_commit(tmp_path: Path) -> None:
+    vault = create(tmp_path)
+    with vault.begin(system="s", kind="files") as writer:
+        writer.add(Entry("f", size=1), b"x")
+        name = f"points/{writer.session}"
+        assert decide(vault.locations, name, vault.notary.make(name, "abort", CLOCK.now(), {"session": writer.session}))
+        with pytest.raises(SessionAborted) as caught:
+            finish(writer)
+    assert caught.value.status == 4
+    assert vault.points() == []
+    assert reopen(vault, tmp_path, cache="other").points() == []
+
+
+def test_leaving_without_commit_aborts_and_the_next_try_reuses_what_was_stored(tmp_path: Path) -> None:
+    store = MemoryStorage()
+    vault = create(tmp_path, store)
+    files = {"big": noise(1, 40 * RUN)}
+    with pytest.raises(ZeroDivisionError), vault.begin(system="s", kind="files") as writer:
+        add_all(writer, files)
+        writer.flush()
+        raise ZeroDivisionError
+    assert vault.points() == []
+    assert packs_of(store)
+    point = capture(reopen(vault, tmp_path), files)
+    assert 0 < point.totals.new < 12 * RUN  # the pack that was complete is not stored again
+    assert restore(vault.reader(point)) == files
+
+
+def test_the_first_error_stops_everything_and_nothing_is_committed(tmp_path: Path) -> None:
+    class Broken(Bytes):
+        def read_into(self, offset: int, buffer: memoryview) -> int:
+            if offset >= 3 * RUN:
+                raise OSError("disk on fire")
+            return super().read_into(offset, buffer)
+
+    vault = create(tmp_path)
+    with vault.begin(system="s", kind="files") as writer:
+        with pytest.raises(OSError, match="disk on fire"):
+            for i in range(1000):
+                writer.add(Entry(f"f{i}", size=9 * RUN), Broken(noise(1, 9 * RUN)))
+        with pytest.raises(OSError, match="disk on fire"):
+            writer.flush()
+        with pytest.raises(OSError, match="disk on fire"):
+            finish(writer)
+    assert vault.points() == []
+
+
+@pytest.mark.parametrize("prefix", ["packs/", "index/", "points/"])
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_store_that_fills_up_commits_nothing(tmp_path: Path, prefix: str, broken: int) -> None:
+    class Filling(MemoryStorage):
+        full = ""
+        refused = 0
+
+        def put_if_absent(self, name, parts) -> None:
+            if self.full and name.startswith(self.full):
+                self.refused += 1
+                raise StorageFull("no room", hint="")
+            super().put_if_absent(name, parts)
+
+    stores = [Filling(), Filling()]
+    vault = create(tmp_path, *stores)
+    stores[broken].full = prefix
+    with pytest.raises(StorageFull), vault.begin(system="s", kind="files") as writer:
+        add_all(writer, {"f": noise(1, 70 * RUN)})
+        finish(writer)
+    assert stores[broken].refused
+    stores[broken].full = ""
+    complete = [point for point in reopen(vault, tmp_path, cache="other").points() if Vault.points(vault)]
+    for point in complete:  # the point object reached the first location only: it is whole there, and restores
+        assert prefix == "points/"
+        assert broken == 1
+        assert len(restore(vault.reader(point))["f"]) == 70 * RUN
+
+
+def test_a_writer_cannot_read_but_makes_incrementals(tmp_path: Path) -> None:
+    store = MemoryStorage()
+    owner = create(tmp_path, store)
+    Keyring(owner.locations, owner.notary, CHEAP).add("write only", role="writer", label="db1", now=CLOCK.now())
+    files = {"a": noise(1, 2 * RUN), "b": b"secret words"}
+    mine = reopen(owner, tmp_path, "write only", cache="w1")
+    first = capture(mine, files)
+    files["b"] = b"other words"
+    again = reopen(owner, tmp_path, "write only", cache="w2")
+    base = again.point(first.id)
+    second = capture(again, files, base)
+    assert (second.totals.new, second.method) == (len(b"other words"), "incremental")
+    stored = base.find("b")
+    assert stored is not None
+    with pytest.raises(RoleLacking):
+        base.read(stored)
+    capture(owner, {"owner": b"x"})
+    assert [point.id for point in again.points()] == [first.id, second.id]
+    assert restore(owner.point(second.id)) == files
+    raw = b"".join(data for data, _ in store.objects.values())
+    assert b"secret words" not in raw
+    assert files["a"][:64] not in raw
+
+
+def test_another_writers_point_is_not_taken_as_base(tmp_path: Path) -> None:
+    owner = create(tmp_path)
+    Keyring(owner.locations, owner.notary, CHEAP).add("write only", role="writer", now=CLOCK.now())
+    foreign = capture(reopen(owner, tmp_path, "write only"), {"a": noise(1, RUN)})
+    with owner.begin(system="s", kind="files", base=owner.point(foreign.id)) as writer:
+        assert writer.base is None
+        add_all(writer, {"a": noise(1, RUN)})
+        assert finish(writer).totals.new == RUN
+
+
+def test_a_reader_cannot_begin(tmp_path: Path) -> None:
+    owner = create(tmp_path)
+    Keyring(owner.locations, owner.notary, CHEAP).add("read only", role="reader", now=CLOCK.now())
+    point = capture(owner, {"a": b"1"})
+    reader = reopen(owner, tmp_path, "read only")
+    with pytest.raises(RoleLacking):
+        reader.begin(system="s", kind="files")
+    assert restore(reader.point(point.id)) == {"a": b"1"}
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_a_clock_that_is_off_is_refused(tmp_path: Path, minutes: int) -> None:
+    class Off(SystemClock):
+        def now(self) -> dt.datetime:
+            return super().now() + dt.timedelta(minutes=minutes)
+
+    store = MemoryStorage()
+    create(tmp_path, store)
+    off = Vault.open([store], "open sesame", clock=Off(), cache=tmp_path)
+    with pytest.raises(ClockSkew):
+        off.begin(system="s", kind="files")
+
+
+def test_condemned_packs_stop_a_commit(tmp_path: Path) -> None:
+    store = MemoryStorage()
+    vault = create(tmp_path, store)
+    base = vault.reader(capture(vault, {"a": noise(1, RUN)}))
+    with vault.begin(system="s", kind="files", base=base) as writer:
+        add_all(writer, {"a": noise(1, RUN)})
+        listed = b"".join(bytes.fromhex(name.rpartition("/")[2].replace("-", "")) for name in packs_of(store))
+        name = f"condemned/{'0' * 32}"
+        store.put_if_absent(name, [vault.notary.make(name, "condemned", CLOCK.now(), packs=listed)])
+        with pytest.raises(Condemned):
+            finish(writer)
+    assert len(vault.points()) == 1
+
+
+def test_points_are_found_by_id_prefix_and_label(tmp_path: Path) -> None:
+    vault = create(tmp_path)
+    with pytest.raises(PointUnknown):
+        vault.point("latest")
+    points = [capture(vault, {"a": bytes([i])}, label=label) for i, label in enumerate(["before-upgrade", None, "before-upgrade"])]
+    assert vault.point(points[0].id).point == points[0]
+    assert vault.point(points[1].id[:28]).point == points[1]
+    assert vault.point("before-upgrade").point == points[2]
+    with pytest.raises(PointAmbiguous):
+        vault.point(points[0].id[:6])
+    with pytest.raises(PointUnknown) as caught:
+        vault.point("before-upgrad")
+    assert "before-upgrade" in caught.value.hint
+
+
+def test_listing_reads_each_point_once(tmp_path: Path) -> None:
+    class Counting(MemoryStorage):
+        reads = 0
+
+        def get(self, name, start=0, length=None) -> bytes:
+            self.reads += name.startswith("points/")
+            return super().get(name, start, length)
+
+    store = Counting()
+    vault = create(tmp_path, store)
+    points = [capture(vault, {"a": bytes([i])}) for i in range(5)]
+    assert vault.points() == points
+    store.reads = 0
+    assert reopen(vault, tmp_path).points() == points
+    assert store.reads == 0
+    (
+        tmp_path / "cache" / vault.id / next(p.name for p in (tmp_path / "cache" / vault.id).iterdir() if p.name.startswith("points-"))
+    ).write_bytes(b"rubbish")
+    assert reopen(vault, tmp_path).points() == points
+    assert store.reads == 5
+
+
+def test_no_secret_shows_in_an_error_or_repr(tmp_path: Path) -> None:
+    vault = create(tmp_path)
+    bundle = vault.notary.bundle
+    assert bundle.root_private is not None
+    text = repr(bundle)
+    for secret in (bundle.root_private, bundle.identity["vault"], bundle.epoch()[1].private):
+        assert secret is not None
+        assert repr(secret) not in text
+    with pytest.raises(HoldfastError) as caught:
+        reopen(vault, tmp_path, "wrong horse")
+    assert "wrong horse" not in f"{caught.value.message} {caught.value.hint} {caught.value.details}"
