@@ -22,9 +22,7 @@ SELECT pg_catalog.pg_is_in_recovery() AS standby,
        system_identifier::text AS system_identifier,
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
             ELSE pg_catalog.pg_current_wal_flush_lsn() END::text AS position,
-       CASE WHEN pg_catalog.pg_is_in_recovery()
-             AND pg_catalog.pg_last_wal_receive_lsn() IS DISTINCT FROM pg_catalog.pg_last_wal_replay_lsn()
-            THEN extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END::float8 AS replay_age,
+       pg_catalog.pg_last_wal_receive_lsn() IS DISTINCT FROM pg_catalog.pg_last_wal_replay_lsn() AS behind,
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8 AS last_commit_age,
        EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_receiver() WHERE pid IS NOT NULL) AS receiving
   FROM pg_catalog.pg_control_system()
@@ -122,16 +120,9 @@ def describe(session: "Connection", dsn: str) -> Member:
     """What one server says about itself over an open session."""
     state: dict[str, Any] = connection.rows(session, _STATE, what="Asking for the server's role")[0]
     standby = bool(state["standby"])
-    # Without a receiver and with everything replayed, nobody knows how far the primary went on: the last commit's age is the safe answer.
-    lag = (
-        0.0
-        if not standby
-        else state["replay_age"]
-        if state["replay_age"] is not None
-        else 0.0
-        if state["receiving"]
-        else state["last_commit_age"]
-    )
+    # Without a receiver nobody knows how far the primary went on: the age of the last commit replayed is the safe answer.
+    fresh = not standby or (state["receiving"] and not state["behind"])
+    lag = 0.0 if fresh else state["last_commit_age"]
     return Member(
         dsn=dsn,
         address=connection.address(dsn),

@@ -11,6 +11,7 @@ from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Pro
 from holdfast.systems.postgres import connection, members
 from holdfast.systems.postgres.capture.inplace import InPlace
 from holdfast.systems.postgres.capture.logical import extra_of
+from holdfast.systems.postgres.capture.preflight import preflight, slot_free
 from holdfast.systems.postgres.capture.remote import Remote
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.coordinate import coordinate
@@ -71,7 +72,15 @@ class PostgresSystem:
             in_place = root is not None and members.runs_here(server, root)
             if root is not None and not in_place:
                 progress.note(f"{chosen.address} does not run in {root} on this host: read over the replication protocol.")
-            wal = BackupWal(chosen.dsn, store, clock=self.clock, progress=progress, patience=self.settings.wal_wait)
+            preflight(server, chosen, in_place=in_place)
+            wal = BackupWal(
+                chosen.dsn,
+                store,
+                clock=self.clock,
+                progress=progress,
+                patience=self.settings.wal_wait,
+                before_slot=partial(slot_free, server, chosen.address),
+            )
             stack.callback(wal.close)
             extra = partial(extra_of, writer, chosen.dsn, self.settings, self.environ, progress)
             if in_place and root is not None:

@@ -7,13 +7,14 @@ keeps the WAL on the server, and a thread receives it and appends it to the bran
 import contextlib
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.model import Clock, Progress
 from holdfast.systems.contract import Buffer, LogStore, LogWriter
 from holdfast.systems.postgres import lsn
+from holdfast.systems.postgres.capture.session import same_timeline
 from holdfast.systems.postgres.faults import BackupWalMissing
 from holdfast.systems.postgres.follow.meta import describe
 from holdfast.systems.postgres.replication import ReplicationClient, WalStream
@@ -65,13 +66,16 @@ class BackupWal:
         clock: Clock,
         progress: Progress,
         patience: float = 60.0,
+        before_slot: Callable[[], None] | None = None,
     ) -> None:
-        """``patience``: seconds without any progress before the WAL counts as missing."""
+        """``patience``: seconds without any progress before the WAL counts as missing. ``before_slot``: asked before a slot is made."""
         self._client = ReplicationClient(dsn, application_name="holdfast backup", clock=clock)
         self._logs = logs
         self._clock = clock
         self._progress = progress
         self._patience = patience
+        self._before_slot = before_slot
+        self._timeline = 0
         self._slot = f"holdfast_backup_{secrets.token_hex(6)}"
         self._writer: LogWriter | None = None
         self._thread: threading.Thread | None = None
@@ -87,16 +91,12 @@ class BackupWal:
         self.system_identifier = ""
 
     def prepare(self) -> None:
-        """Make the slot: from here on the server keeps what the backup will need."""
-        self.system_identifier = self._client.identify().system_identifier
+        """Take the branch, and make the slot: the server keeps from now on what the backup will need. A follower saves both."""
+        server = self._client.identify()
+        self.system_identifier, self._timeline = server.system_identifier, server.timeline
         self.segment_size = self._client.segment_size()
-        self._client.create_slot(self._slot, temporary=True)
-
-    def begin(self, start: int, timeline: int) -> None:
-        """The backup started at ``start``: ship its branch from that segment on, unless a follower does."""
-        self.history = self._client.timeline_history(timeline)
-        self.branch = lsn.branch(self.system_identifier, timeline, self.history)
-        self._first = start - start % self.segment_size
+        self.history = self._client.timeline_history(server.timeline)
+        self.branch = lsn.branch(self.system_identifier, server.timeline, self.history)
         try:
             self._writer = self._logs.writer(self.branch)
         except Refused as error:
@@ -104,6 +104,16 @@ class BackupWal:
                 raise
             self._progress.note(f"WAL comes from the follower: {error.message}")
             self._client.close()
+            return
+        if self._before_slot is not None:
+            self._before_slot()
+        self._client.create_slot(self._slot, temporary=True)
+
+    def begin(self, start: int, timeline: int) -> None:
+        """The backup started at ``start``: ship its branch from that segment on, unless a follower does."""
+        same_timeline(self._timeline, timeline, "The server")
+        self._first = start - start % self.segment_size
+        if self._writer is None:
             return
         self._known = _coverage(self._logs, self.branch, self._first)
         position = self._first

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from holdfast.systems.contract import Probe
 from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.capture.facts import shown
+from holdfast.systems.postgres.capture.preflight import BACKUP_FUNCTIONS, BACKUP_FUNCTIONS_14
 from holdfast.systems.postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ def version(session: "Connection", settings: PostgresSettings) -> list[Probe]:
 
 def rights(session: "Connection", settings: PostgresSettings) -> list[Probe]:
     """REPLICATION or superuser for the protocol, EXECUTE on the backup functions for a backup in place, and reading settings."""
-    names = ("pg_backup_start(text,boolean)", "pg_backup_stop(boolean)")
-    if session.info.server_version < 150000:
-        names = ("pg_start_backup(text,boolean,boolean)", "pg_stop_backup(boolean,boolean)")
+    names = BACKUP_FUNCTIONS if session.info.server_version >= 150000 else BACKUP_FUNCTIONS_14
     row = connection.rows(
         session,
         """
