@@ -25,7 +25,7 @@ def increment(system: str, branch: str, start: int, end: int) -> str:
 def parse(name: str) -> tuple[str, str, int, int] | None:
     """(system tag, branch tag, start, end), None when it is no increment's name."""
     match = _NAME.match(name)
-    if match is None or int(match[3], 16) >= int(match[4], 16):
+    if match is None or not 0 < int(match[4], 16) - int(match[3], 16) <= LONGEST:
         return None
     return match[1], match[2], int(match[3], 16), int(match[4], 16)
 

@@ -5,10 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.model import RecoveryPoint
+from holdfast.errors import Damaged
+from holdfast.model import Increment, RecoveryPoint
 from holdfast.storage.contract import ObjectInfo
 from holdfast.vault import holds, names, points
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.logs import body
 from holdfast.vault.logs.names import increments
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.errors import PruneBeside, PruneTooMuch, PruneUnsure
@@ -159,21 +161,36 @@ def _logs(vault: Vault, policies: Mapping[str, Keep], kept: Mapping[str, Sequenc
             floor = min(point.started_at for point in kept[system]) - LOG_MARGIN
             gone |= {name: info for name, info in found.items() if info.modified < floor}
         common = set.intersection(*({info.name for info in storage.list(prefix)} for storage in storages))
-        gone |= {name: found[name] for name in _doubled([found[name] for name in sorted(common & found.keys())])}
+        sound: dict[str, bool] = {}
+        for name, by in _doubled([found[name] for name in sorted(common & found.keys())]):
+            if by not in sound:
+                sound[by] = _sound(vault, by)
+            if sound[by]:
+                gone[name] = found[name]
     return [gone[name] for name in sorted(gone)]
 
 
-def _doubled(found: Sequence[ObjectInfo]) -> list[str]:
-    """Names of increments that lie wholly inside another, longer one."""
+def _sound(vault: Vault, name: str) -> bool:
+    """Every copy of an increment is believed and opens: only then may it stand for others."""
+    try:
+        for storage in vault.locations.storages:
+            body.open_(vault.notary, name, storage.get(name))
+    except Damaged:
+        return False
+    return True
+
+
+def _doubled(found: Sequence[ObjectInfo]) -> list[tuple[str, str]]:
+    """(name, name of the longer increment that it lies wholly inside of)."""
     doubled = []
     by_branch: dict[str, list[ObjectInfo]] = {}
     for info in found:
         by_branch.setdefault(info.name.rsplit("/", 1)[0], []).append(info)
     for infos in by_branch.values():
-        reach = None
+        longest: Increment | None = None
         for one in sorted(increments(infos), key=lambda one: (one.start, -one.end)):
-            if reach is not None and one.end <= reach:
-                doubled.append(one.name)
+            if longest is not None and one.end <= longest.end:
+                doubled.append((one.name, longest.name))
             else:
-                reach = one.end
+                longest = one
     return doubled
