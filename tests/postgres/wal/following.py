@@ -40,7 +40,7 @@ class Running:
         self.statuses: list[FollowStatus] = []
         self.error: BaseException | None = None
         conninfo = (lambda: dsn) if isinstance(dsn, str) else dsn
-        settings = {"interval": 0.05, "heartbeat": 0.2, "retry": 0.5, "timeout": 10.0, **settings}
+        settings = {"interval": 0.05, "heartbeat": 0.2, "retry": 0.5, "timeout": 10.0, "lease_patience": 0.0, **settings}
         self.follower = Follower(name, conninfo, logs, FollowSettings(**settings), on_status=self.statuses.append)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

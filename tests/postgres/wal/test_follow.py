@@ -13,6 +13,7 @@ from holdfast.storage.wrappers.base import Wrapper
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.follow import Backlog, OtherSystem, ServerBehind, WalGap
 from holdfast.systems.postgres.wal.coverage import LogIndex
+from holdfast.systems.postgres.walserver.fetcher import chain_of
 from tests.postgres.wal.following import Running, assembled, logs_of, new_vault, running, spawn
 from tests.postgres.wal.restored import base_backup, recovered
 from tests.postgres.wal.wal_sample import make_wal
@@ -282,6 +283,43 @@ def test_a_second_follower_is_refused(servers, tmp_path) -> None:
         follow.wait(flushed(server))
         second = Running(server.dsn, logs_of(tmp_path))
         assert second.ended().code == "log-followed"
+
+
+def test_a_standby_is_followed_through_its_promotion(servers, tmp_path) -> None:
+    """The stream of the old timeline ends by itself; a standby's clock vouches for nothing, the primary's then does."""
+    primary = servers(18)
+    standby = servers.keep(primary.standby())
+    new_vault(tmp_path)
+    with running(standby.dsn, logs_of(tmp_path)) as follow:
+        primary.execute("create table t (x int); insert into t select generate_series(1, 1000)")
+        end = flushed(primary)
+        follow.wait(end)
+        assert follow.now.covered is None
+        standby.promote()
+        standby.execute("insert into t select generate_series(1, 1000)")
+        follow.wait_for(lambda: follow.timeline == 2)
+        follow.wait(flushed(standby))
+        follow.wait_for(lambda: follow.now.covered)
+    logs = logs_of(tmp_path)
+    one, two = sorted(logs.branches(), key=lambda name: name.split("-")[1])
+    (switch,) = [s for s in chain_of(logs, two) if s.timeline == 1]
+    assert switch.branch == one
+    assert stretch(logs, one)[1] == switch.end >= end
+
+
+def test_a_branch_in_other_hands_is_waited_for(servers, tmp_path) -> None:
+    server = servers(15)
+    new_vault(tmp_path)
+    with running(server.dsn, logs_of(tmp_path)) as follow:
+        server.execute("create table t (x int)")
+        follow.wait(flushed(server))
+    logs = logs_of(tmp_path)
+    writer = logs.writer(logs.branches()[0])
+    with running(server.dsn, logs_of(tmp_path), lease_patience=20) as follow:
+        server.execute("insert into t values (1)")
+        follow.wait_for(lambda: "holds this branch" in follow.now.trouble or "Another follower" in follow.now.trouble)
+        writer.close()
+        follow.wait(flushed(server))
 
 
 def test_an_old_primary_is_refused_after_a_promotion(servers, tmp_path) -> None:

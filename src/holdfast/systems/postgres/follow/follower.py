@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from holdfast.errors import Unreachable
+from holdfast.errors import Refused, Unreachable
 from holdfast.model import Clock, SystemClock
 from holdfast.systems.contract import LogStore
 from holdfast.systems.postgres import lsn
@@ -18,6 +18,9 @@ from holdfast.systems.postgres.follow.streaming import LegStream, Wake
 from holdfast.systems.postgres.replication import ReplicationClient, WalStream
 from holdfast.systems.postgres.replication_errors import SlotMissing, TimelineUnknown, WalAhead, WalRemoved
 from holdfast.systems.postgres.wal.timeline import Stretch, ancestry
+
+FOLLOWED = "log-followed"
+"""The vault's error code for a branch whose lease another process holds."""
 
 
 class Follower:
@@ -183,8 +186,7 @@ class Follower:
                     return
 
     def _follow(self, client: ReplicationClient, leg: Leg, fresh: int, storing: Storing) -> None:
-        # The lease comes first: whoever else follows this branch is refused before anything is received.
-        end = storing.open(leg.branch)
+        end = self._take(leg.branch, storing)
         first = {"history": leg.history.decode("utf-8", "surrogateescape")} if leg.timeline > 1 and end is None else {}
         buffer = bytearray()
         stream, gap = self._begin(client, leg, fresh, buffer)
@@ -205,6 +207,21 @@ class Follower:
         self._at, self._trouble, self._baseline = at, "", None
         self.say("streaming")
         at.run(self)
+
+    def _take(self, branch: str, storing: Storing) -> int | None:
+        """The branch's lease comes first: a second follower is refused before anything is received. A backup that ships its own WAL, or a
+        follower that died on another host, is waited for.
+        """
+        until = self._clock.monotonic() + self.settings.lease_patience
+        while True:
+            try:
+                return storing.open(branch)
+            except Refused as exc:
+                if exc.code != FOLLOWED or self._clock.monotonic() >= until or self.stopping:
+                    raise
+                self._trouble = exc.message
+            self.say("connecting")
+            self._stop.wait(1.0)
 
     def _end(self, branch: str) -> int | None:
         ranges = self._logs.reader(branch).coverage()

@@ -29,8 +29,10 @@ class Backlog:
 class FollowSettings:
     """``interval`` seconds at most between the first byte of an increment and its cut (0: as soon as the one before is stored, for
     synchronous commits); ``largest`` bytes of one increment (a power of two); ``buffer`` bytes held while the vault is away.
-    ``heartbeat`` seconds between questions to an idle server; ``timeout`` seconds without a sign of life end a connection.
-    ``after_gap``: go on behind missing WAL instead of raising WalGap, because a new base is being taken.
+
+    ``heartbeat`` seconds between questions to an idle server; ``timeout`` seconds without a sign of life end a connection; ``retry``
+    seconds at most between two tries. ``lease_patience``: seconds to wait for a branch that another process holds. ``after_gap``: go on
+    behind missing WAL instead of raising WalGap, because a new base is being taken.
     """
 
     slot: str = ""
@@ -40,5 +42,6 @@ class FollowSettings:
     heartbeat: float = 1.0
     timeout: float = 30.0
     retry: float = 10.0
+    lease_patience: float = 90.0
     after_gap: bool = False
     backlog: Backlog = field(default_factory=Backlog)
