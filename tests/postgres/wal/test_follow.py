@@ -63,6 +63,24 @@ def test_the_vault_holds_the_servers_bytes(servers, tmp_path, version) -> None:
     assert not any("unreadable" in m for m in metas)
 
 
+@pytest.mark.parametrize("megabytes", [1, 64])
+def test_other_segment_sizes(servers, tmp_path, megabytes) -> None:
+    server = servers(15, initdb=[f"--wal-segsize={megabytes}"], settings={"wal_keep_size": "1GB"})
+    new_vault(tmp_path)
+    base = base_backup(server)
+    with running(server.dsn, logs_of(tmp_path)) as follow:
+        server.pgbench("-i", "-s", "2", "-q")
+        expected = server.value("select sum(aid) from pgbench_accounts")
+        follow.wait(flushed(server))
+    logs = logs_of(tmp_path)
+    (branch,) = logs.branches()
+    index = LogIndex(logs.reader(branch))
+    assert index.segment_size == megabytes << 20
+    assert index.stretches[0][0] % index.segment_size == 0
+    with recovered(base, 15, tmp_path, branch) as again:
+        assert again.value("select sum(aid) from pgbench_accounts") == expected
+
+
 def stretch(logs, branch: str) -> tuple[int, int]:
     """The one stretch that the vault holds of a branch."""
     (found,) = logs.reader(branch).coverage()
@@ -152,6 +170,9 @@ def test_promotions_go_onto_new_branches_and_restore_from_the_vault_alone(server
         assert branches[number - 1] == lsn.branch(index.system_identifier, number, history)
         assert index.stretches[0][0] % lsn.SEGMENT == 0
         assert len(index.stretches) == 1
+        metas = [index.reader.meta(one) for one in index.increments]
+        assert [(e["timeline"], e["previous"]) for m in metas for e in m.get("end_of_recovery", ())] == [(number, number - 1)]
+        assert not any("unreadable" in m for m in metas)
     with recovered(base, 15, tmp_path, branches[-1]) as again:
         assert again.value("select md5(string_agg(t::text, '' order by member, n)) from t") == expected
         assert again.value("select count(*) from t") == 17000
