@@ -1,4 +1,4 @@
-"""A backup in a process of its own that kills itself (SIGKILL) at a given storage call: killed_writer.py FOLDER CACHE CALL before|after [BASE]."""
+"""A backup in a process of its own that kills itself at a storage call: killed_writer.py FOLDER CACHE CALL before|after [BASE]."""
 
 import os
 import random

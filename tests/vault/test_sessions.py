@@ -40,7 +40,7 @@ def test_leaving_without_commit_aborts_and_the_next_try_reuses_what_was_stored(t
     store = MemoryStorage()
     vault = create(tmp_path, store)
     files = {"big": noise(1, 40 * RUN)}
-    with pytest.raises(ZeroDivisionError), vault.begin(system="s", kind="files") as writer:
+    with pytest.raises(ZeroDivisionError), vault.begin(system="s", kind="files") as writer:  # noqa: PT012 - the block is the session
         add_all(writer, files)
         writer.flush()
         raise ZeroDivisionError
@@ -60,7 +60,7 @@ def test_the_first_error_stops_everything_and_nothing_is_committed(tmp_path: Pat
 
     vault = create(tmp_path)
     with vault.begin(system="s", kind="files") as writer:
-        with pytest.raises(OSError, match="disk on fire"):
+        with pytest.raises(OSError, match="disk on fire"):  # noqa: PT012 - whichever call meets it first
             for i in range(1000):
                 writer.add(Entry(f"f{i}", size=9 * RUN), Broken(noise(1, 9 * RUN)))
         with pytest.raises(OSError, match="disk on fire"):
@@ -86,7 +86,7 @@ def test_a_store_that_fills_up_commits_nothing(tmp_path: Path, prefix: str, brok
     stores = [Filling(), Filling()]
     vault = create(tmp_path, *stores)
     stores[broken].full = prefix
-    with pytest.raises(StorageFull), vault.begin(system="s", kind="files") as writer:
+    with pytest.raises(StorageFull), vault.begin(system="s", kind="files") as writer:  # noqa: PT012 - the block is the session
         add_all(writer, {"f": noise(1, 70 * RUN)})
         finish(writer)
     assert stores[broken].refused

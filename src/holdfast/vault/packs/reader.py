@@ -21,8 +21,8 @@ MOST = 8 << 20
 
 
 class PackReader:
-    """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. ``reads_content``: the key's role may read every pack, so one
-    without a box for it is damaged. Safe from many threads.
+    """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. ``reads_content``: the key's role may read every pack,
+    so one without a box for it is damaged. Safe from many threads.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PackReader:
         return next(iter(self.frames(pack, [(offset, whole)])))[1]
 
     def frames(self, pack: bytes, wanted: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
-        """(offset, plain) of each (offset, whole length), which must be sorted; neighbours are read at once. The caller bounds their sum."""
+        """(offset, plain) of each (offset, whole length), which must be sorted; neighbours are read at once."""
         key = self.key(pack)
         name = self.name(pack)
         start = 0
