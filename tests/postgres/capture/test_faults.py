@@ -7,7 +7,7 @@ import pytest
 from holdfast.errors import Unreachable, Usage
 from holdfast.model import Silent, SystemClock
 from holdfast.systems.postgres import connection, faults, members
-from holdfast.systems.postgres.probe import probe
+from holdfast.systems.postgres.probes.run import probe
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.system import PostgresSystem
 from tests.postgres.capture.recording import FolderWriter, MemoryLogs

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.systems.postgres.capture.summaries import Changes, Stretch, Summary, cover, route
 from holdfast.systems.postgres.layout import Relation
-from holdfast.systems.postgres.summaries import Changes, Stretch, Summary, cover, route
 
 PAGE, SEGMENT = 8192, 8
 MAIN = Relation(1663, 5, 100, "main", 0)

@@ -45,7 +45,7 @@ class PostgresSystem:
         self.environ = dict(os.environ) if environ is None else dict(environ)
 
     def probe(self) -> Sequence[Probe]:
-        from holdfast.systems.postgres.probe import probe
+        from holdfast.systems.postgres.probes.run import probe
 
         return probe(self.settings, self.clock)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.model import Clock, Entry, Progress, RecoveryPoint
 from holdfast.systems.contract import CaptureWriter
-from holdfast.systems.postgres import controlfile, layout, lsn, summaries
-from holdfast.systems.postgres.capture import config, facts, label, session
+from holdfast.systems.postgres import controlfile, layout, lsn
+from holdfast.systems.postgres.capture import config, facts, label, session, summaries
 from holdfast.systems.postgres.capture.closing import close_point
 from holdfast.systems.postgres.capture.source import FileSource
 from holdfast.systems.postgres.capture.wal import BackupWal
