@@ -23,7 +23,7 @@ def schema() -> dict[str, Any]:
     union: Any = spec_of(KINDS[0])
     for kind in KINDS[1:]:
         union |= spec_of(kind)
-    systems: Any = dict[str, Annotated[union, Field(discriminator="kind")]]  # type: ignore[valid-type]
+    systems: Any = dict[str, Annotated[union, Field(discriminator="kind")]]
     parts: dict[str, Any] = {"defaults": (defaults | None, None), "systems": (systems, Field(default_factory=dict))}
     whole = create_model("Plan", __base__=Document, __doc__="A continuity plan of Holdfast.", **parts)
     found = whole.model_json_schema(by_alias=True)

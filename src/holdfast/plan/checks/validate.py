@@ -143,5 +143,6 @@ def _said(detail: ErrorDetails, value: Any, what: str) -> tuple[str, str]:
 
 
 def _unique(problems: list[Problem]) -> list[Problem]:
-    """Without repeats: what stands in ``defaults`` is seen once for each system that takes it."""
-    return list({(problem.mark, problem.message.rsplit(": ", 1)[-1]): problem for problem in reversed(problems)}.values())
+    """Without repeats: what stands in ``defaults`` is told there, not again for each system that takes it."""
+    there = {problem.mark for problem in problems if problem.path.startswith("defaults.")}
+    return [problem for problem in dict.fromkeys(problems) if problem.path.startswith("defaults.") or problem.mark not in there]
