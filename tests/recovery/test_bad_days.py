@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.model import Silent, SystemClock
 from holdfast.recovery import plan, run
+from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.isolate import Sandboxes
 from holdfast.systems.postgres.restore import errors
 from holdfast.systems.postgres.restore.config import HANDOVER, hand_over
@@ -202,17 +203,15 @@ import sys; sys.path.insert(0, {str(ROOT)!r})
 from tests.recovery.killed import open_and_hang
 open_and_hang({str(one.folder)!r}, {str(boxes)!r}, {str(one.server.bin)!r})
 """
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("open "), line
-    pid = int(line.split()[1])
-    process.kill()
-    process.wait()
-    os.kill(pid, 0)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("open "), line
+        [data] = [path.parent for path in boxes.rglob("postmaster.pid")]
+        process.kill()
+    assert running_pid(data) == int(line.split()[1]), "the server outlives the process that made it"
     assert len(Sandboxes(boxes).sweep()) == 1
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert not Path(f"/proc/{line.split()[1]}/cwd").exists()
     assert list(boxes.iterdir()) == []
 
 
@@ -230,9 +229,22 @@ def test_a_full_disk_is_foreseen_or_told_and_leaves_nothing_startable(one):
             run(refused, one.recovery, one.history, Silent(), CLOCK)
         assert not (small / "data" / "global" / "pg_control").exists()
         assert (small / "data" / MARKER).exists()
+        held = _held(small)
+        assert held == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
         small.rmdir()
+
+
+def _held(folder):
+    """Files below ``folder`` that this process still holds open."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:
+            continue
+    return [path for path in found if path.startswith(str(folder))]
 
 
 def test_planning_writes_nothing(one):

@@ -24,7 +24,8 @@ class RecoveryPlan:
 
     def to_json(self) -> dict[str, Any]:
         """``{"system", "kind", "point": {"id", "label", "committed_at"}, "until", "place", "into", "mode", "bytes", "log_bytes", "logs",
-        "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}], "warnings"}``."""
+        "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}], "warnings"}``.
+        """
         one = self.restore
         return {
             "system": one.system,
@@ -58,7 +59,8 @@ class RecoveryResult:
 
     def to_json(self) -> dict[str, Any]:
         """The plan's document with ``result``: ``{"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
-        "started_at", "ended_at"}``."""
+        "started_at", "ended_at"}``.
+        """
         done = self.restored
         result = {
             "reached": dict(done.reached),

@@ -26,7 +26,8 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """``{"system", "verdict", "counts", "reached", "exact", "clocks", "torn_down", "results": [{"name", "kind", "state", "expected", "actual",
-        "detail", "seconds"}]}``."""
+        "detail", "seconds"}]}``.
+        """
         return {
             "system": self.system,
             "verdict": self.report.verdict,
@@ -73,7 +74,8 @@ def verify(
     options: Mapping[str, Any] | None = None,
 ) -> Verification:
     """``until`` None: the moment at which the source was asked, if it stood still, else the newest. ``patience``: seconds to wait until the vault
-    has the log up to that moment. ``content``: compare every table's content with the source's. Raises when nothing could be opened."""
+    has the log up to that moment. ``content``: compare every table's content with the source's. Raises when nothing could be opened.
+    """
     clocks: dict[str, float] = {}
     source = _Source(why="another moment than the source's present one was asked for")
     if until is None:

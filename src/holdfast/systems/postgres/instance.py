@@ -46,11 +46,21 @@ def running_pid(data: Path) -> int | None:
         return None
     except PermissionError:
         return pid
+    if _ended(pid):
+        return None
     try:
         # After a reboot the id may belong to another program; PostgreSQL's own keeps its working directory on the data.
         return pid if Path(f"/proc/{pid}/cwd").resolve() == data.resolve() else None
     except OSError:
         return pid
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process is a zombie: ended, and its parent has not asked yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
 
 
 def socket_folder(data: Path, who: Account) -> Path:

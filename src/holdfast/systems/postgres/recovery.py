@@ -41,7 +41,8 @@ class NoSource(Usage):
 @dataclass
 class PostgresRecovery:
     """``connect``: gives the connection string of the source, or of the member named ('standby', 'primary'). ``covered``: heartbeats of the
-    follower. ``owner``: the account that runs restored servers when we are root. ``bin``: where to look for server programs first."""
+    follower. ``owner``: the account that runs restored servers when we are root. ``bin``: where to look for server programs first.
+    """
 
     name: str
     connect: Callable[[str | None], str] | None = None
@@ -116,7 +117,7 @@ class PostgresRecovery:
         who = self._who(given)
         asked = {"start": True, "durable": False, "port": 0, "settings": SANDBOX_SETTINGS, **given}
         # Planned before the sandbox is made: a target that cannot be reached leaves no trace.
-        needed = self.plan_restore(history, RestoreRequest(Path("/"), until, {**asked, "tablespace_map": {}})).needed
+        needed = self.plan_restore(history, RestoreRequest(Path("/planned"), until, {**asked, "tablespace_map": {}})).needed
         with self.sandboxes(needed).open(str(options.get("purpose", "open")), who) as box:
             plan = self.plan_restore(history, RestoreRequest(box / "data", until, {**asked, "tablespace_map": {"*": str(box / "spaces")}}))
             binaries = self._binaries(plan.detail.major)

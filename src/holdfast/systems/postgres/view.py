@@ -127,7 +127,7 @@ class PostgresView:
         ).fetchall()
         for oid, name in indexes:
             try:
-                session.execute(f"select {schema}.bt_index_check(%s::oid::regclass, true)", (oid,))  # noqa: S608
+                session.execute(f"select {schema}.bt_index_check(%s::oid::regclass, true)", (oid,))
             except Exception as error:
                 if type(error).__module__.partition(".")[0] != "psycopg":
                     raise

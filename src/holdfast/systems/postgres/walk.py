@@ -11,6 +11,7 @@ from typing import Any
 
 from holdfast.model import Progress
 from holdfast.systems.contract import History, Isolated, Moment, Moments, RestoreRequest
+from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.binaries import Account, Binaries
 from holdfast.systems.postgres.restore import config
 from holdfast.systems.postgres.restore import plan as planning
@@ -24,7 +25,6 @@ from holdfast.systems.postgres.restore.target import Target
 from holdfast.systems.postgres.restore.wal import place, place_histories
 from holdfast.systems.postgres.view import PostgresView
 from holdfast.systems.postgres.wal.coverage import LogIndex, Mark
-from holdfast.systems.postgres import lsn as positions
 
 MOST = 4096
 REPLAYED_AGAIN = 256 << 20

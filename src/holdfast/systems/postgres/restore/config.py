@@ -99,7 +99,8 @@ def quote(value: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Role:
     """What the restored cluster is to be. ``standby``: it stays in recovery and follows on by ``restore_command`` and, where given,
-    ``primary_conninfo``. ``action`` at the target: promote or pause (read-only, still in recovery)."""
+    ``primary_conninfo``. ``action`` at the target: promote or pause (read-only, still in recovery).
+    """
 
     standby: bool = False
     action: str = "promote"

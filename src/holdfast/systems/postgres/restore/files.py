@@ -37,13 +37,23 @@ class FileTarget:
     def existing(self, offset: int, buffer: memoryview) -> int:
         return os.preadv(self._descriptor, [buffer], offset)
 
+    @property
+    def closed(self) -> bool:
+        return self._descriptor < 0
+
+    def abandon(self) -> None:
+        """Let go of the file as it is: the restore failed. Fine when it is closed."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def close(self) -> None:
         try:
             if os.fstat(self._descriptor).st_size != self._size:
                 os.ftruncate(self._descriptor, self._size)
             os.fchmod(self._descriptor, self._mode or 0o600)
         finally:
-            os.close(self._descriptor)
+            self.abandon()
 
 
 def write_file(path: Path, content: bytes | str, who: Account, mode: int = 0o600, *, sync: bool = True) -> None:

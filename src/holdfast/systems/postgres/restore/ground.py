@@ -69,7 +69,7 @@ def place_tablespaces(known: Sequence[Mapping[str, object]], into: Path, options
         kept = False
         if target is None and options.delta and link.is_symlink():
             target, kept = os.readlink(link), True
-        path = Path(target) if target is not None else into.with_name(into.name + ".tablespaces") / str(oid)
+        path = Path(target) if target is not None else _beside(into, options) / str(oid)
         placed.append(Tablespace(oid, name, source, path))
         if kept:
             continue
@@ -93,6 +93,16 @@ def place_tablespaces(known: Sequence[Mapping[str, object]], into: Path, options
         names = ", ".join(f"{one.get('name')} ({one.get('path')})" for one in known) or "none"
         refused.append(obstacle(errors.BadMapping, f"No tablespace of this point is {', '.join(sorted(left))}.", f"It has: {names}"))
     return placed, refused
+
+
+def _beside(into: Path, options: Options) -> Path:
+    folder = into.with_name(into.name + ".tablespaces")
+    number = 2
+    # The cluster that is moved aside keeps its tablespaces where its links lead.
+    while options.in_place and not is_empty(folder):
+        folder = into.with_name(f"{into.name}.tablespaces{number}")
+        number += 1
+    return folder
 
 
 def look(into: Path, system: str, options: Options, who: Account) -> list[Obstacle]:

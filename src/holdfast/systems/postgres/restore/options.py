@@ -17,8 +17,27 @@ class BadOption(Usage):
 
 
 _KNOWN = frozenset(
-    "timeline delta in_place as target_action tablespace_map start database table target_dsn owner port shared_buffers durable settings"
-    " bin superuser restore_command primary_conninfo".split()
+    [
+        "timeline",
+        "delta",
+        "in_place",
+        "as",
+        "target_action",
+        "tablespace_map",
+        "start",
+        "database",
+        "table",
+        "target_dsn",
+        "owner",
+        "port",
+        "shared_buffers",
+        "durable",
+        "settings",
+        "bin",
+        "superuser",
+        "restore_command",
+        "primary_conninfo",
+    ]
 )
 
 

@@ -185,7 +185,7 @@ def _try(holdings: Holdings, base: Base, path: Line, target: Target) -> Reach | 
     mark = _search(holdings, base, path, cover.end, target)
     if target.kind == "time":
         return _try_time(holdings, base, path, cover, target, mark, warnings)
-    if mark is None:
+    if mark is None or mark.end > cover.end:
         return Miss(base, path, f"no {target.show()} between {positions.show(base.start)} and {positions.show(cover.end)}", cover.gap)
     if mark.lsn < base.stop:
         return Miss(base, path, f"point {short} is consistent only behind it, from {positions.show(base.stop)} on")
@@ -203,6 +203,9 @@ def _try_time(
     short = base.id[:12]
     if target.time < base.started:
         return Miss(base, path, f"point {short} was begun only at {base.started.isoformat()}")
+    if mark is not None and mark.end > cover.end:
+        # Its record is cut off: it will not be replayed, and everything before it is there.
+        return Reach(base, path, "end-of-log", cover.end, cover.end, _last_commit(holdings, path, base.start, cover.end), warnings)
     if mark is not None:
         if mark.lsn < base.stop:
             return Miss(base, path, f"point {short} was finished only at {base.stopped.isoformat()}")

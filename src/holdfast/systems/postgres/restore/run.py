@@ -2,15 +2,17 @@
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from holdfast import errors as families
 from holdfast.errors import HoldfastError
-from holdfast.model import Clock, Extracted, Progress
+from holdfast.model import Clock, Entry, Extracted, Progress
 from holdfast.systems.contract import History, PointReader, Restored, RestorePlan, StoredEntry
 from holdfast.systems.contract import Target as FileSink
 from holdfast.systems.postgres import controlfile
@@ -173,6 +175,18 @@ def _files(work: Work) -> Extracted:
     known: set[Path] = set()
     made: set[Path] = set()
 
+    targets: set[FileTarget] = set()
+    lock = threading.Lock()
+
+    def opened(place: Path, entry: Entry) -> FileTarget:
+        target = FileTarget(place, entry, work.who, delta=delta)
+        # Strong references: one that is forgotten could no longer be closed. Those that are done weigh nothing.
+        with lock:
+            if len(targets) > 4096:
+                targets.difference_update([one for one in targets if one.closed])
+            targets.add(target)
+        return target
+
     def wanted() -> Iterator[tuple[StoredEntry, Callable[[], FileSink]]]:
         for stored in work.reader.entries():
             entry = stored.entry
@@ -190,10 +204,15 @@ def _files(work: Work) -> Extracted:
             else:
                 _folder(work, place.parent, made)
                 known.add(place)
-                yield stored, lambda place=place, entry=entry: FileTarget(place, entry, work.who, delta=delta)  # type: ignore[misc]
+                yield stored, functools.partial(opened, place, entry)
 
     work.progress.phase("files", work.plan.bytes)
-    extracted = work.reader.extract(wanted(), delta=delta, progress=work.progress)
+    try:
+        extracted = work.reader.extract(wanted(), delta=delta, progress=work.progress)
+    except BaseException:
+        for target in targets:
+            target.abandon()
+        raise
     if delta:
         _remove_others(work, known)
     return extracted

@@ -41,6 +41,7 @@ def choose_shared_buffers(source: str | None) -> int:
 
 def socket_rule(data: Path) -> tuple[str, str]:
     """(folder for the Unix socket, authentication through it). The data directory is private (0700), so whoever reaches a socket in it owns
-    the data anyway; where its path is too long for a socket there is none."""
+    the data anyway; where its path is too long for a socket there is none.
+    """
     fits = len(os.fsencode(data / ".s.PGSQL.65535.lock")) <= SOCKET_PATH_LIMIT
     return (str(data) if fits else "", "trust" if fits else "peer")

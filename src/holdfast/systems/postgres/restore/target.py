@@ -110,7 +110,7 @@ def _time(text: str, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
     if clock := _CLOCK.fullmatch(text):
         if (clock[1] or "").lower() == "yesterday":
             day -= dt.timedelta(days=1)
-        text = f"{day.isoformat()} {clock[2].rjust(5, '0') if len(clock[2].split(':')[0]) == 2 else '0' + clock[2]}"  # noqa: PLR2004
+        text = f"{day.isoformat()} {clock[2].rjust(5, '0') if len(clock[2].split(':')[0]) == 2 else '0' + clock[2]}"
     if not _ISO.match(text):
         return None
     try:

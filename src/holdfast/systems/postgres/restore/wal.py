@@ -32,7 +32,8 @@ class Span:
 
 def spans(reach: Reach, segment_size: int, start: int | None = None) -> list[Span]:
     """What to fetch, oldest first. The segment in which a timeline was left is needed under both names: the new timeline's copy begins with the
-    old one's bytes, as PostgreSQL itself copies them."""
+    old one's bytes, as PostgreSQL itself copies them.
+    """
     begin = reach.base.start if start is None else start
     begin -= begin % segment_size
     found: list[Span] = []
