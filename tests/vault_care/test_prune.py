@@ -1,14 +1,16 @@
 """Retention carried out."""
 
+import contextlib
 import datetime as dt
 
 import pytest
 
+from holdfast.model import Entry
 from holdfast.storage import StorageUnreachable
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.vault import holds, prune
-from holdfast.vault.errors import RoleLacking
+from holdfast.vault.errors import Condemned, RoleLacking, SessionAborted
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.retention import Keep
 from tests.vault_care.conftest import CHEAP, Depot, files
@@ -109,8 +111,6 @@ def test_young_unneeded_packs_wait(depot):
     depot.take(files(1))
     vault = depot.open()
     with vault.begin(system="orders", kind="postgres") as writer:
-        from holdfast.model import Entry
-
         writer.add(Entry("big", size=9_000_000), bytes(range(250)) * 36_000)
         writer.flush()
     before = len(depot.names("packs/"))
@@ -166,9 +166,6 @@ def test_an_expired_session_is_aborted_and_can_no_longer_commit(depot):
     depot.take(files(1))
     vault = depot.open()
     writer = vault.begin(system="orders", kind="postgres")
-    from holdfast.model import Entry
-    from holdfast.vault.errors import SessionAborted
-
     writer.add(Entry("late", size=4), b"late")
     depot.clock.added = dt.timedelta(hours=2)
     pruner = depot.open()
@@ -243,6 +240,47 @@ def test_points_that_only_one_location_has_protect_their_packs(depot):
     vault = depot.open()
     prune.run(vault, planned(vault, Keep(last=5)), most=1)
     assert len(depot.require_whole()) == 2
+
+
+def test_a_session_that_slept_while_its_packs_went_cannot_commit(depot):
+    base = depot.take(files(1))
+    sleeper = depot.open().begin(system="orders", kind="postgres", base=depot.open().point(base.id))
+    for path, data in files(1).items():
+        sleeper.add(Entry(path, size=len(data)), data)
+    sleeper.flush()
+    newest = depot.take(files(2))
+    depot.clock.added = dt.timedelta(hours=2)
+    vault = depot.open()
+    assert prune.run(vault, planned(vault), most=1).packs > 0
+    with pytest.raises(SessionAborted):
+        sleeper.commit(kind="postgres", start={}, stop={})
+    assert depot.require_whole() == [newest.id]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("call", "prefix"), [("put", "condemned/"), ("list", "points/"), ("delete", "packs/"), ("delete", "points/")])
+def test_a_backup_of_the_same_content_at_the_worst_moment(depot, call, prefix, late):
+    """It finds the chunks in the index, and the packs are about to go: it keeps them, stores anew, or is refused."""
+    depot.take(files(1))
+    depot.take(files(2))
+    outcomes = []
+
+    def back_up(_call, _name):
+        try:
+            outcomes.append(depot.take(files(1)).id)
+        except Condemned:
+            outcomes.append("refused")
+
+    for after in range(12):
+        fault = Fault(call, act=back_up, prefix=prefix, after=after, late=late)
+        vault = depot.open(lambda storage, fault=fault: Faulty(storage, fault) if storage is depot.storages[0] else storage)
+        with contextlib.suppress(prune.PruneBeside):
+            prune.run(vault, planned(vault), most=1)
+        depot.require_whole()
+        if not fault.fired:
+            break
+        depot.take(files(2))
+    assert outcomes
 
 
 class Crash(BaseException):
