@@ -43,7 +43,7 @@ def lay_down(vault, point, folder):
     return RecordedPoint(folder, entries, point), logs
 
 
-@pytest.mark.parametrize(("version", "in_place"), [(15, True), (15, False), (18, True), (18, False)])
+@pytest.mark.parametrize(("version", "in_place"), [(15, False), (18, True)])
 def test_full_and_incremental_come_back_from_the_vault(servers, vault, tmp_path, version, in_place):
     server = servers(version, settings={"summarize_wal": "on"} if version >= 17 else {})
     server.execute("create table t as select i, md5(i::text) as s from generate_series(1, 50000) i; create table gone as select 1 as a")

@@ -175,15 +175,29 @@ def _said(one: Member) -> str:
 
 
 def runs_here(session: "Connection", data_directory: Path) -> bool:
-    """Whether the server behind ``session`` runs on this host in ``data_directory``, by its postmaster.pid (port and start time)."""
+    """Whether the server behind ``session`` runs on this host in ``data_directory``.
+
+    Port and start time in postmaster.pid must be the server's, and the session's own process a child of the postmaster named there: two
+    members restarted together on one port must not be taken for one another. A server in another process namespace counts as elsewhere.
+    """
     try:
         lines = (data_directory / "postmaster.pid").read_text(errors="replace").splitlines()
     except OSError:
         return False
-    facts = connection.rows(
-        session,
-        "SELECT pg_catalog.current_setting('port') AS port, extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8 AS started",
-        what="Asking for the server's start time",
-    )[0]
+    query = """
+        SELECT pg_catalog.current_setting('port') AS port, pg_catalog.pg_backend_pid() AS pid,
+               extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8 AS started
+    """
+    facts = connection.rows(session, query, what="Asking for the server's start time")[0]
     # Line 3 is taken a moment before the server notes its own start time.
-    return len(lines) > 3 and lines[3].strip() == facts["port"] and abs(float(lines[2]) - float(facts["started"])) < 30
+    if len(lines) < 4 or lines[3].strip() != facts["port"] or abs(float(lines[2]) - float(facts["started"])) > 30:
+        return False
+    return not Path("/proc/self/stat").exists() or _parent(int(facts["pid"])) == abs(int(lines[0]))
+
+
+def _parent(pid: int) -> int | None:
+    """The parent of a process on this host, by Linux's /proc; None when it is not here or not to be seen."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None

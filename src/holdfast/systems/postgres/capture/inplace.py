@@ -66,6 +66,11 @@ class InPlace:
                 f"the server at {self.member.address} to {self.member.system_identifier}.",
                 hint="Correct data_directory or the connection in the plan.",
             )
+        if (control.state == "in production") != (self.member.role == "primary"):
+            raise DataDirectoryDiffers(
+                f"The server in {self.root} is {control.state}, the one at {self.member.address} a {self.member.role}.",
+                hint="Is data_directory that of another member? Or was it promoted just now: then take the backup again.",
+            )
         about = {**facts.collect(self.server, self.member.role or "primary"), **facts.from_control(control)}
         self.wal.prepare()
         self.progress.phase("checkpoint")

@@ -121,6 +121,10 @@ class BaseBackup:
         while True:
             try:
                 size, data = conn.get_copy_data(1)
+                if size == 0:
+                    # A busy server is ahead of us: look for more before waiting for it.
+                    conn.consume_input()
+                    size, data = conn.get_copy_data(1)
             except self._lost as error:
                 raise connection.statement_fault(error, "The base backup", self._where) from None
             if size > 0:
