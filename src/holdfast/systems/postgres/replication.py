@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from holdfast.errors import MissingExtra
 from holdfast.model import Clock, SystemClock
 from holdfast.systems.postgres import lsn
+from holdfast.systems.postgres.connection import login_fault
 from holdfast.systems.postgres.replication_errors import ReplicationLost, from_server, from_start
 
 if TYPE_CHECKING:
@@ -80,11 +81,14 @@ class ReplicationClient:
         given = psycopg.conninfo.conninfo_to_dict(conninfo)
         self._plain = psycopg.conninfo.make_conninfo("", **({k: v for k, v in given.items() if k != "replication"}))
         self.conn = pq.PGconn.connect(psycopg.conninfo.make_conninfo("", **{**settings, **given, "replication": "true"}).encode())
-        if self.conn.status != pq.ConnStatus.OK:
-            text = self.text(self.conn.error_message)
-            self.conn.finish()
-            raise from_server(text, None)
+        self._require_login(self.conn)
         self.conn.nonblocking = 1
+
+    def _require_login(self, conn: "pq.abc.PGconn") -> None:
+        if conn.status != self.pq.ConnStatus.OK:
+            fault = login_fault(_Failed(self.text(conn.error_message), conn), self._plain, replication=True)
+            conn.finish()
+            raise fault
 
     def __enter__(self) -> Self:
         return self
@@ -169,8 +173,7 @@ class ReplicationClient:
         given.setdefault("connect_timeout", str(max(2, int(self.timeout))))
         conn = self.pq.PGconn.connect(psycopg.conninfo.make_conninfo("", **given).encode())
         try:
-            if conn.status != self.pq.ConnStatus.OK:
-                raise from_server(self.text(conn.error_message), None)
+            self._require_login(conn)
             result = conn.exec_params(sql.encode(), [p.encode() for p in parameters])
             if result.status != self.pq.ExecStatus.TUPLES_OK:
                 raise from_server(self.text(result.error_message), self.state(result))
@@ -425,6 +428,14 @@ class WalStream:
             self._client.drain()
         segment = lsn.segment_name(self.timeline, self.position)
         return from_start(text.strip() or "The connection broke.", state, self.position, self.timeline, segment)
+
+
+class _Failed(Exception):
+    """A failed login as psycopg's own connections report it."""
+
+    def __init__(self, text: str, pgconn: "pq.abc.PGconn") -> None:
+        super().__init__(text)
+        self.pgconn = pgconn
 
 
 def quoted(name: str) -> str:

@@ -1,7 +1,7 @@
 """What can go wrong in streaming replication, told apart by the server's SQLSTATE."""
 
-from holdfast.errors import FoundWrong, HoldfastError, Refused, Unreachable, Usage
-from holdfast.systems.postgres import lsn
+from holdfast.errors import FoundWrong, HoldfastError, Refused, Unreachable
+from holdfast.systems.postgres import faults, lsn
 
 
 class ReplicationLost(Unreachable):
@@ -14,18 +14,6 @@ class ReplicationLost(Unreachable):
         self.sqlstate = sqlstate
 
 
-class ReplicationDenied(Usage):
-    """The server refuses replication: a password, a right, or a line of pg_hba.conf is missing."""
-
-    code = "pg-replication-denied"
-
-
-class SendersExhausted(ReplicationLost):
-    """All wal senders or slots are taken."""
-
-    code = "pg-senders-exhausted"
-
-
 class SlotBusy(ReplicationLost):
     """Another process streams from the slot."""
 
@@ -36,12 +24,6 @@ class SlotMissing(ReplicationLost):
     """The slot does not exist, or the server invalidated it."""
 
     code = "pg-slot-missing"
-
-
-class WalNotReplicated(Usage):
-    """wal_level is minimal: there is nothing to follow."""
-
-    code = "pg-wal-level"
 
 
 class TimelineUnknown(FoundWrong):
@@ -74,27 +56,20 @@ class WalRemoved(FoundWrong):
 
 
 def from_server(text: str, state: str | None) -> HoldfastError:
-    """The error that fits a server's message."""
-    if "max_wal_senders" in text or "all replication slots are in use" in text or state == "53400" or "too many clients" in text:
-        return SendersExhausted(
-            f"The server has no room for one more replication connection or slot: {text}",
-            hint="Raise max_wal_senders and max_replication_slots.",
-            sqlstate=state,
+    """The error that fits a server's answer to a command."""
+    if "replication slots are in use" in text:
+        return faults.NoSlotFree(
+            f"The server has no slot left: {text}", hint="Raise max_replication_slots, or drop a slot that nobody uses."
         )
+    if "max_wal_senders" in text or state in {"53300", "53400"}:
+        return faults.NoWalSender(f"The server takes no further connection: {text}", hint="Raise max_wal_senders.")
     if "wal_level" in text:
-        return WalNotReplicated(f"The server's WAL cannot be followed: {text}", hint="Set wal_level = replica and restart the server.")
-    denied = (
-        "pg_hba.conf",
-        "password authentication failed",
-        "no password supplied",
-        "must be superuser or replication role",
-        "REPLICATION attribute",
-        "permission denied",
-    )
-    if state in {"28000", "28P01", "42501"} or any(word in text for word in denied):
-        return ReplicationDenied(
-            f"The server refuses replication: {text}",
-            hint="The role needs REPLICATION, and pg_hba.conf a line for the database 'replication'.",
+        return faults.WalLevelMinimal(
+            f"The server's WAL cannot be followed: {text}", hint="Set wal_level = replica and restart the server."
+        )
+    if state == "42501":
+        return faults.NoReplicationRight(
+            f"The server refuses replication: {text}", hint="Give the role REPLICATION: alter role … replication."
         )
     if state == "55006" or "is active for PID" in text:
         return SlotBusy(
