@@ -69,7 +69,7 @@ def rows(restored, sql):
 def test_production_sees_nothing_of_a_restored_copy(one):
     server = one.server
     time.sleep(0.5)
-    before = sorted(os.listdir(one.archive))
+    before = sorted(_names(one.archive))
     slots = server.execute("select slot_name, active, restart_lsn from pg_replication_slots order by 1")
     restored = done(one, one.ground / "apart", start=True)
     settings = dict(rows(restored, "select name, setting from pg_settings"))
@@ -84,8 +84,8 @@ def test_production_sees_nothing_of_a_restored_copy(one):
     rows(restored, "select pg_switch_wal()")
     time.sleep(1)
     # Nothing but the source's own segments, on its own timeline, ever arrives in its archive.
-    assert {name for name in os.listdir(one.archive) if name.startswith("00000002")} == set()
-    assert set(before) <= set(os.listdir(one.archive))
+    assert {name for name in _names(one.archive) if name.startswith("00000002")} == set()
+    assert set(before) <= set(_names(one.archive))
     now = server.execute("select slot_name, active, restart_lsn from pg_replication_slots order by 1")
     assert [row[0] for row in now] == [row[0] for row in slots]
     assert server.value("show synchronous_standby_names") == "nobody"
@@ -103,7 +103,7 @@ def test_tablespaces_go_beside_or_where_they_are_mapped(one):
     restored = done(one, into, start=True)
     assert rows(restored, "select count(*), pg_relation_filepath('there') from there")[0][0] == 20000
     [link] = (into / "pg_tblspc").iterdir()
-    assert Path(os.readlink(link)) == into.with_name("spaces.tablespaces") / link.name
+    assert link.readlink() == into.with_name("spaces.tablespaces") / link.name
     stop(into)
     mapped = planned(one, one.ground / "mapped", tablespace_map=[f"wide={one.ground / 'elsewhere'}"])
     assert not mapped.refused
@@ -236,12 +236,16 @@ def test_a_full_disk_is_foreseen_or_told_and_leaves_nothing_startable(one):
         small.rmdir()
 
 
+def _names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 def _held(folder):
     """Files below ``folder`` that this process still holds open."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for name in _names(Path("/proc/self/fd")):
         try:
-            found.append(os.readlink(f"/proc/self/fd/{name}"))
+            found.append(str(Path(f"/proc/self/fd/{name}").readlink()))
         except FileNotFoundError:
             continue
     return [path for path in found if path.startswith(str(folder))]

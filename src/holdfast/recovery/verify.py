@@ -25,7 +25,8 @@ class Verification:
     torn_down: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """``{"system", "verdict", "counts", "reached", "exact", "clocks", "torn_down", "results": [{"name", "kind", "state", "expected", "actual",
+        """``{"system", "verdict", "counts", "reached", "exact", "clocks", "torn_down", "results": [{"name", "kind", "state",
+        "expected", "actual",
         "detail", "seconds"}]}``.
         """
         return {
@@ -73,7 +74,8 @@ def verify(
     patience: float = 30.0,
     options: Mapping[str, Any] | None = None,
 ) -> Verification:
-    """``until`` None: the moment at which the source was asked, if it stood still, else the newest. ``patience``: seconds to wait until the vault
+    """``until`` None: the moment at which the source was asked, if it stood still, else the newest. ``patience``: seconds to
+    wait until the vault
     has the log up to that moment. ``content``: compare every table's content with the source's. Raises when nothing could be opened.
     """
     clocks: dict[str, float] = {}

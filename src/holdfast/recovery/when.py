@@ -26,7 +26,9 @@ class Found:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """``{"state", "last_good": {"lsn", "time", "xid"} | null, "first_bad": …, "restore_to", "answers", "opened", "candidates", "seconds"}``."""
+        """``{"state", "last_good": {"lsn", "time", "xid"} | null, "first_bad": …, "restore_to", "answers", "opened",
+        "candidates", "seconds"}``.
+        """
         return {
             "state": self.state,
             "last_good": dict(self.good.shown) if self.good else None,

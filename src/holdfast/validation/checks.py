@@ -17,7 +17,8 @@ from holdfast.validation.results import Result, State
 class Check:
     """One question and how its answer is judged. ``compare``: with the source's answer; else with ``expect``. ``timeout`` in seconds.
 
-    ``command`` is run by the shell with ``HOLDFAST_CONNECTION`` and ``HOLDFAST_DATABASE`` set; it must exit with 0, and its output is the answer.
+    ``command`` is run by the shell with ``HOLDFAST_CONNECTION`` and ``HOLDFAST_DATABASE`` set; it must exit with 0, and its
+    output is the answer.
     """
 
     name: str

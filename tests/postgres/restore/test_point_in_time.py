@@ -41,7 +41,7 @@ def rows(restored):
 
 
 def test_to_a_time_between_commits(story, bench):
-    history, point, moments, _ = story
+    history, _, moments, _ = story
     restored = bench(history).restore(moments[3]["time"].isoformat())
     assert rows(restored) == [0, 1, 2, 3]
     assert query(restored, "select pg_is_in_recovery()") == [(False,)]
@@ -109,7 +109,7 @@ def test_before_the_first_point_is_refused_with_the_nearest(story, bench):
 def test_past_what_the_follower_covered_is_refused(story, bench):
     history, point, *_ = story
     time.sleep(0.01)
-    with pytest.raises(TargetUnreachable, match="known until only|known only until"):
+    with pytest.raises(TargetUnreachable, match="known only until"):
         bench(history).plan((history.covered[point.logs] + dt.timedelta(milliseconds=5)).isoformat())
 
 

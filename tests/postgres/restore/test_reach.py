@@ -1,6 +1,7 @@
 """Choosing the way to a target, on made-up histories: properties first, then the stories that went wrong elsewhere."""
 
 import datetime as dt
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -77,8 +78,7 @@ def test_a_chosen_way_to_a_time_gives_exactly_what_was_committed_by_then(made, s
     target = Target("time", time=at(seconds), inclusive=inclusive)
     try:
         way = choose(holdings, target, NOW)
-    except TargetUnreachable as refused:
-        assert refused.details.get("nearest") is not None
+    except TargetUnreachable:
         return
     log = holdings.logs[ONE]
     wanted = {one.xid for one in marks if one.time is not None and (one.time < target.time or (inclusive and one.time == target.time))}
@@ -121,7 +121,7 @@ def test_spans_cover_every_byte_once_and_name_the_switch_segment_twice(begin, le
     read = log_spans(way, SEG)
     assert read[0].start == one.start - one.start % SEG
     assert read[-1].end == way.end
-    assert all(a.end == b.start for a, b in zip(read, read[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(read))
     for span in spans(way, SEG):
         assert span.timeline in (1, 2)
         assert (span.branch == TWO) <= (span.timeline == 2)
@@ -151,7 +151,7 @@ def test_past_two_promotions_with_a_base_on_the_middle_one():
 def test_an_old_primary_that_went_on_makes_it_ambiguous():
     went_on = BranchLog(ONE, 1, b"", ((0x2000000, 0x6000000),), at(90), Marks((*LINE1.landmarks.marks, mark(0x5100000, 61))))
     holdings = story(went_on, LINE2, bases=(FIRST,))
-    with pytest.raises(TargetAmbiguous, match="--timeline|2 timelines") as caught:
+    with pytest.raises(TargetAmbiguous, match="2 timelines") as caught:
         choose(holdings, Target("time", time=at(65)), NOW)
     assert {one["timeline"] for one in caught.value.details["timelines"]} == {1, 2}
     assert choose(holdings, Target("time", time=at(65)), NOW, timeline=1).path.timeline == 1

@@ -68,7 +68,7 @@ class Account:
         self.own(top)
         for folder, folders, files in os.walk(top):
             for name in (*folders, *files):
-                os.chown(os.path.join(folder, name), self.uid, self.gid, follow_symlinks=False)
+                os.chown(Path(folder, name), self.uid, self.gid, follow_symlinks=False)
 
 
 def account(wanted: str | None = None) -> Account:
@@ -109,7 +109,9 @@ def _folders(configured: str | None, environ: Mapping[str, str]) -> Iterator[Pat
 
 
 def available(configured: str | None = None, environ: Mapping[str, str] = os.environ) -> Iterator[Binaries]:
-    """Every usable installation, best first: the plan's, HOLDFAST_PG_BIN (several joined by ':'), PATH, the usual folders, the embedded one."""
+    """Every usable installation, best first: the plan's, HOLDFAST_PG_BIN (several joined by ':'), PATH, the usual folders, the
+    embedded one.
+    """
     seen: set[Path] = set()
     for folder in _folders(configured, environ):
         program = folder / "postgres"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SESSION = (
-    "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set extra_float_digits = 1; set bytea_output = 'hex';"
+    "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set extra_float_digits "
+    "= 1; set bytea_output = 'hex';"
     " set lc_monetary = 'C'; set xmloption = 'content'; set search_path = ''; set row_security = off; set statement_timeout = 0"
 )
 """So that both sides write the same value the same way."""
@@ -20,13 +21,15 @@ SESSION = (
 _TABLES = """
     select c.oid::bigint, n.nspname, c.relname, c.relkind::text
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-     where c.relkind in ('r', 'm') and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_toast'
+     where c.relkind in ('r', 'm') and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') and
+     n.nspname !~ '^pg_toast'
        and (c.relkind = 'r' or c.relispopulated)
      order by 2, 3
 """
 
 _SCHEMA = """
-    select 'column ' || attrelid::regclass::text || '.' || attnum || ' ' || attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attnotnull
+    select 'column ' || attrelid::regclass::text || '.' || attnum || ' ' || attname || ' ' || format_type(atttypid, atttypmod) ||
+    ' ' || attnotnull
       from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
      where attnum > 0 and not attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f') and {own}
     union all
@@ -90,7 +93,8 @@ def matches(table: Table, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-_ROW = '(select t::text collate "C" as r from only {table} t{where} offset 0) s'
+# (t.*), not t: a table may have a column of that name, and then t is the column.
+_ROW = '(select (t.*)::text collate "C" as r from only {table} t{where} offset 0) s'
 _SUMS = "count(*), coalesce(sum(hashtextextended(r, 0)), 0)::text, coalesce(sum(hashtextextended(r, 7)), 0)::text"
 
 
@@ -113,8 +117,7 @@ def of_schema(connection: Any) -> dict[str, Any]:
 
 def of_large_objects(connection: Any) -> dict[str, Any]:
     """All large objects of the database."""
-    query = "select coalesce(sum(1), 0)::bigint, coalesce(sum(hashtextextended(r, 0)), 0)::text, coalesce(sum(hashtextextended(r, 7)), 0)::text from "
-    query += "(select loid::text || ' ' || pageno::text || ' ' || md5(data) as r from pg_catalog.pg_largeobject) s"
+    query = f"select {_SUMS} from (select loid::text || ' ' || pageno::text || ' ' || md5(data) as r from pg_catalog.pg_largeobject) s"  # noqa: S608
     count, first, second = connection.execute(query).fetchone()
     return {"rows": count, "hash": shown(count, first, second)}
 
@@ -150,13 +153,16 @@ _BATCH_ROWS = 200_000
 
 
 def key_columns(connection: Any, table: Table) -> list[str]:
-    """Columns of the primary key, or of a unique index over columns that are never NULL; [] when there is none (then the whole row is the key)."""
+    """Columns of the primary key, or of a unique index over columns that are never NULL; [] when there is none (then the whole
+    row is the key).
+    """
     query = """
         select array(select a.attname from unnest(i.indkey::int2[]) with ordinality k(n, o)
                        join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.n order by k.o)
           from pg_catalog.pg_index i
          where i.indrelid = %s and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-           and not exists (select 1 from pg_catalog.pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(i.indkey) and not a.attnotnull)
+           and not exists (select 1 from pg_catalog.pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(i.indkey) and
+           not a.attnotnull)
          order by i.indisprimary desc, i.indnatts, i.indexrelid limit 1
     """
     row = connection.execute(query, (table.oid,)).fetchone()
@@ -164,8 +170,8 @@ def key_columns(connection: Any, table: Table) -> list[str]:
 
 
 def _keyed(table: Table, key: Sequence[str]) -> str:
-    text = f"row({', '.join('t.' + quoted(column) for column in key)})::text" if key else "t::text"
-    return f'(select {text} collate "C" as k, t::text collate "C" as r from only {table.quoted} t offset 0) s'  # noqa: S608
+    text = f"row({', '.join('t.' + quoted(column) for column in key)})::text" if key else "(t.*)::text"
+    return f'(select {text} collate "C" as k, (t.*)::text collate "C" as r from only {table.quoted} t offset 0) s'  # noqa: S608
 
 
 def _buckets(connection: Any, table: Table, key: Sequence[str]) -> dict[int, tuple[Any, ...]]:
@@ -182,7 +188,8 @@ def _rows(connection: Any, table: Table, key: Sequence[str], buckets: Sequence[i
 
 
 def differences(here: Any, mine: Table, there: Any, theirs: Table, limit: int = 5) -> dict[str, Any]:
-    """Rows of ``mine`` against ``theirs``: ``{"missing", "extra", "changed"}`` counts, ``"key"`` columns and up to ``limit`` ``"examples"``.
+    """Rows of ``mine`` against ``theirs``: ``{"missing", "extra", "changed"}`` counts, ``"key"`` columns and up to ``limit``
+    ``"examples"``.
 
     Missing: theirs has it, mine does not. Narrowed down by buckets of the key's hash, so that only what differs is fetched.
     """

@@ -64,7 +64,9 @@ def _ended(pid: int) -> bool:
 
 
 def socket_folder(data: Path, who: Account) -> Path:
-    """A private folder for the Unix socket: the data directory itself (0700), or one under the temporary folder when the path is too long."""
+    """A private folder for the Unix socket: the data directory itself (0700), or one under the temporary folder when the path
+    is too long.
+    """
     if len(os.fsencode(data / f".s.PGSQL.{PORT}")) + 6 <= SOCKET_PATH_LIMIT:
         return data
     folder = Path(tempfile.mkdtemp(prefix="hf-sock-"))
@@ -304,7 +306,8 @@ def wait(
             last, since = state and state.lsn, instance.clock.monotonic()
         if timeout is not None and instance.clock.monotonic() - since > timeout:
             raise ServerStuck(
-                f"The server on {instance.data} made no progress for {timeout:.0f} s (replayed to {last or 'nothing yet'}).\n{instance.log_tail()}",
+                f"The server on {instance.data} made no progress for {timeout:.0f} s (replayed to "
+                f"{last or 'nothing yet'}).\n{instance.log_tail()}",
                 hint=f"The whole log: {instance.log}",
             )
     raise AssertionError("unreachable")

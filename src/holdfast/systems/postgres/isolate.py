@@ -28,7 +28,9 @@ class SandboxesTaken(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Sandboxes:
-    """Where isolated copies live. ``limit``: how many at once, None for any number. The folder is the registry: PREFIX…/ and PREFIX….lock."""
+    """Where isolated copies live. ``limit``: how many at once, None for any number. The folder is the registry: PREFIX…/ and
+    PREFIX….lock.
+    """
 
     folder: Path
     limit: int | None = None

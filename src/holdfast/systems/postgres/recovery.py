@@ -95,7 +95,7 @@ class PostgresRecovery:
         with self.isolate(history, until, {"purpose": "single", "target_action": "pause", **options}, progress) as view:
             assert isinstance(view, PostgresView)
             progress.phase("copy")
-            return single.run(one, view, planning.major_of(history.points()), self._who(options), bin_=self.bin)
+            return single.run(one, view, planning.major_of(history.points()), bin_=self.bin)
 
     # ------------------------------------------------------------ isolated copies
 
@@ -110,7 +110,9 @@ class PostgresRecovery:
 
     @contextlib.contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
-        """A running copy at a moment. ``options``: ``target_action`` 'pause' for a read-only one, ``timeline``, ``purpose``, ``clocks`` (a dict to fill)."""
+        """A running copy at a moment. ``options``: ``target_action`` 'pause' for a read-only one, ``timeline``, ``purpose``,
+        ``clocks`` (a dict to fill).
+        """
         clocks: dict[str, float] = options.get("clocks", {})
         began = self.clock.monotonic()
         given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}

@@ -106,7 +106,7 @@ def refuse(one: Wanted) -> None:
             )
 
 
-def run(one: Wanted, view: PostgresView, major: int, who: programs.Account, *, bin_: str | None = None) -> dict[str, Any]:
+def run(one: Wanted, view: PostgresView, major: int, *, bin_: str | None = None) -> dict[str, Any]:
     """Copy. ``{"what", "into", "rows", "tables", "reached", "files"}``. Raises NotInCopy, DumpMissing, DumpFailed, ContentDiffers."""
     if one.database not in view.databases():
         raise NotInCopy(f"There was no database {one.database} at that moment.", hint="There were: " + ", ".join(view.databases()))
@@ -166,7 +166,8 @@ def _of(view: PostgresView, database: str) -> Mapping[str, Any]:
 
 def _name(view: PostgresView, one: Wanted) -> str | None:
     """The table as a pattern that only it matches; None when it was not there."""
-    query = "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass(%s)"
+    query = "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+    query += " where c.oid = to_regclass(%s)"
     with view.connect(one.database) as session:
         row = session.execute(query, (one.table,)).fetchone()
     return glob.escape(f"{one.database}.{row[0]}.{row[1]}") if row else None

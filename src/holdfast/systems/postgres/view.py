@@ -112,7 +112,8 @@ class PostgresView:
 
     def _amcheck(self, session: Any, database: str) -> Iterator[Structural]:
         row = session.execute(
-            "select n.nspname from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace where extname = 'amcheck'"
+            "select n.nspname from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = "
+            "e.extnamespace where extname = 'amcheck'"
         ).fetchone()
         if row is None:
             yield Structural(
@@ -123,7 +124,8 @@ class PostgresView:
         wrong: list[str] = []
         indexes = session.execute(
             "select c.oid::bigint, c.oid::regclass::text from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid"
-            " join pg_catalog.pg_am a on a.oid = c.relam where a.amname = 'btree' and c.relpersistence = 'p' and i.indisvalid and c.relkind = 'i'"
+            " join pg_catalog.pg_am a on a.oid = c.relam where a.amname = 'btree' and c.relpersistence = 'p' "
+            "and i.indisvalid and c.relkind = 'i'"
         ).fetchall()
         for oid, name in indexes:
             try:
@@ -147,7 +149,7 @@ class PostgresView:
         for table in found:
             try:
                 # count(expression) must compute the row's text: every value is read, detoasted and written out.
-                rows += session.execute(f"select count(t::text) from only {table.quoted} t").fetchone()[0]  # noqa: S608
+                rows += session.execute(f"select count((t.*)::text) from only {table.quoted} t").fetchone()[0]  # noqa: S608
             except Exception as error:
                 if type(error).__module__.partition(".")[0] != "psycopg":
                     raise

@@ -1,6 +1,7 @@
 """``holdfast restore``.
 
-JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "until", "place", "into", "mode", "bytes", "log_bytes", "logs":
+JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "until", "place", "into", "mode", "bytes",
+"log_bytes", "logs":
 [{"branch", "start", "end"}], "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}],
 "warnings"}``, and after a restore ``"result": {"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
 "started_at", "ended_at"}``. Exit status 4 where the plan refuses.
@@ -117,7 +118,8 @@ def _show(session: Session, document: dict[str, Any]) -> None:
         out.say(f"  {number}. {step}")
     free = f", {document['free'] / 2**30:.1f} GiB free" if document["free"] is not None else ""
     out.say(
-        f"Needs about {document['needed'] / 2**30:.2f} GiB{free}; takes about {document['estimate']['seconds']:.0f} s ({document['estimate']['basis']})."
+        f"Needs about {document['needed'] / 2**30:.2f} GiB{free}; takes about "
+        f"{document['estimate']['seconds']:.0f} s ({document['estimate']['basis']})."
     )
     for warning in document["warnings"]:
         out.warn(warning)

@@ -1,7 +1,9 @@
 """``holdfast verify``.
 
-JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inconclusive" | "error", "counts", "reached", "exact", "clocks", "torn_down",
-"results": [{"name", "kind", "state", "expected", "actual", "detail", "seconds"}]} | {"system", "verdict": "error", "code", "message", "hint"}]}``. Exit
+JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inconclusive" | "error", "counts", "reached",
+"exact", "clocks", "torn_down",
+"results": [{"name", "kind", "state", "expected", "actual", "detail", "seconds"}]} | {"system", "verdict": "error", "code",
+"message", "hint"}]}``. Exit
 status 0 only when every system passed.
 """
 

@@ -1,6 +1,7 @@
 """``holdfast when``.
 
-JSON: ``{"system", "asked", "state": "found" | "never-bad" | "never-good" | "nothing", "last_good": {"lsn", "time", "xid"} | null, "first_bad": … | null,
+JSON: ``{"system", "asked", "state": "found" | "never-bad" | "never-good" | "nothing", "last_good": {"lsn", "time", "xid"} |
+null, "first_bad": … | null,
 "restore_to", "answers", "opened", "candidates", "seconds", "command"}``. Exit status 0 when found, else 1.
 """
 

@@ -190,7 +190,9 @@ def settings(control: ControlFile, source: Sources, *, port: int, shared_buffers
     return found | dict(overrides)
 
 
-HEADER = "# Written by Holdfast for a restored cluster. It keeps the copy away from production; the source's own files wait in holdfast.handover/.\n"
+HEADER = (
+    "# Written by Holdfast for a restored cluster. It keeps away from production;\n# the source's own files wait in holdfast.handover/.\n"
+)
 
 HBA = """# Written by Holdfast for a restored cluster: only this machine, until it is handed over.
 local all         all              {local}

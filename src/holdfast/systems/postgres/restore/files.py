@@ -94,7 +94,8 @@ def remove_file(path: Path) -> None:
 
 
 def sync_filesystems(paths: Iterable[Path]) -> None:
-    """Everything written to the file systems that hold ``paths`` is durable when this returns (Linux: syncfs(2), which reports write errors).
+    """Everything written to the file systems that hold ``paths`` is durable when this returns (Linux: syncfs(2), which reports
+    write errors).
 
     Where there is no syncfs, every file below is fsynced.
     """
@@ -132,7 +133,9 @@ def _sync_each(top: Path) -> None:
 
 
 def make_folder(path: Path, who: Account, mode: int = 0o700) -> None:
-    """Create a folder for the account; parents that are missing are made passable, so that the account reaches it. Fine when it is there."""
+    """Create a folder for the account; parents that are missing are made passable, so that the account reaches it. Fine when
+    it is there.
+    """
     if path.is_dir() and not path.is_symlink():
         path.chmod(mode)
         who.own(path)

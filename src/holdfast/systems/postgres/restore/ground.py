@@ -47,7 +47,7 @@ def system_identifier(data: Path) -> str | None:
 def is_empty(path: Path) -> bool:
     """No such folder, or nothing in it (``lost+found`` of a mounted disk does not count)."""
     try:
-        return all(name == "lost+found" for name in os.listdir(path))
+        return all(one.name == "lost+found" for one in path.iterdir())
     except FileNotFoundError:
         return True
 
@@ -68,7 +68,7 @@ def place_tablespaces(known: Sequence[Mapping[str, object]], into: Path, options
             target = str(Path(rest, str(oid)))
         kept = False
         if target is None and options.delta and link.is_symlink():
-            target, kept = os.readlink(link), True
+            target, kept = str(link.readlink()), True
         path = Path(target) if target is not None else _beside(into, options) / str(oid)
         placed.append(Tablespace(oid, name, source, path))
         if kept:
@@ -170,7 +170,8 @@ def _filled(into: Path, system: str, options: Options) -> list[Obstacle]:
         obstacle(
             errors.DirectoryNotEmpty,
             f"{into} is not empty.",
-            "Choose a new directory; --delta repairs a stopped cluster of the same system identifier; --in-place moves what is there aside first.",
+            "Choose a new directory; --delta repairs a stopped cluster of the same system identifier; "
+            "--in-place moves what is there aside first.",
         )
     ]
 
@@ -209,7 +210,7 @@ def used_bytes(path: Path) -> int:
     for folder, _, files in os.walk(path):
         for name in files:
             try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+                total += Path(folder, name).lstat().st_blocks * 512
             except OSError:
                 continue
     return total

@@ -13,7 +13,9 @@ __all__ = ["Base", "BranchLog", "Cover", "Holdings", "Landmarks", "Mark", "Marks
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base backup. Recovery begins at ``start`` on ``branch``; the data is consistent from ``stop`` on. Positions in bytes, times aware."""
+    """A base backup. Recovery begins at ``start`` on ``branch``; the data is consistent from ``stop`` on. Positions in bytes,
+    times aware.
+    """
 
     id: str
     branch: str

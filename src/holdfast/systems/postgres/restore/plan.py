@@ -94,7 +94,9 @@ def make(
     who: Account,
     system_points: Sequence[RecoveryPoint] | None = None,
 ) -> RestorePlan:
-    """Decide. Raises NoRecoveryPoint, TargetUnreachable, TargetAmbiguous, BadOption, BadMapping; everything else becomes an obstacle of the plan."""
+    """Decide. Raises NoRecoveryPoint, TargetUnreachable, TargetAmbiguous, BadOption, BadMapping; everything else becomes an
+    obstacle of the plan.
+    """
     asked = options.read(request.options)
     target = from_json(request.until)
     points = {point.id: point for point in (system_points if system_points is not None else history.points())}
@@ -177,7 +179,8 @@ def _steps(detail: Detail, point: RecoveryPoint, into: Path, log_bytes: int) -> 
     steps.append(f"{verb} {point.totals.bytes / 2**20:.1f} MiB of point {point.id[:12]} in {into}")
     steps += [f"put tablespace {one.name} into {one.into}" for one in detail.tablespaces]
     steps.append(
-        f"put {log_bytes / 2**20:.1f} MiB of WAL in place, from {positions.show(reach.base.start)} to {positions.show(reach.end)} on timeline {reach.path.timeline}"
+        f"put {log_bytes / 2**20:.1f} MiB of WAL in place, from {positions.show(reach.base.start)} to "
+        f"{positions.show(reach.end)} on timeline {reach.path.timeline}"
     )
     steps.append("configure it so that it reaches nothing of production; write global/pg_control last; sync everything")
     ends = (

@@ -93,7 +93,7 @@ def _of_point(holdings: Holdings, target: Target, timeline: str | int | None) ->
     if timeline is not None:
         bases = [one for one in bases if str(one.timeline) == str(timeline) or one.branch == str(timeline)]
     if target.point is not None:
-        wanted = [one for one in bases if one.id == target.point or one.label == target.point]
+        wanted = [one for one in bases if target.point in (one.id, one.label)]
         wanted = wanted or [one for one in bases if len(target.point) >= 4 and one.id.startswith(target.point)]
         if not wanted:
             raise NoRecoveryPoint(
@@ -166,7 +166,10 @@ def _try(holdings: Holdings, base: Base, path: Line, target: Target) -> Reach | 
     if target.kind == "latest":
         if cover.gap:
             warnings += (
-                f"WAL is missing from {positions.show(cover.gap[0])} to {positions.show(cover.gap[1])}: what was logged behind it cannot be reached.",
+                (
+                    f"WAL is missing from {positions.show(cover.gap[0])} to {positions.show(cover.gap[1])}: what "
+                    "was logged behind it cannot be reached."
+                ),
             )
         return Reach(base, path, "end-of-log", cover.end, cover.end, _last_commit(holdings, path, base.start, cover.end), warnings)
     if target.kind == "lsn":
@@ -230,15 +233,14 @@ def _newest_cluster(ways: Sequence[Reach]) -> list[Reach]:
     return [way for way in ways if way.base.system_identifier == newest]
 
 
-def _diverged(holdings: Holdings, older: Reach, newer: Reach, target: Target) -> Mark | None:
+def _diverged(holdings: Holdings, older: Reach, newer: Reach) -> Mark | None:
     """A commit on ``older``'s own history behind the fork, within the target, that ``newer`` lacks."""
     fork = newer.path.fork_from(older.path)
     if fork is None:
         return None
     log = holdings.logs.get(older.path.branch)
     end = older.position if older.stop in ("end-of-log", "lsn", "time") else older.end
-    last = log.landmarks.last(fork, end) if log and fork < end else None
-    return last
+    return log.landmarks.last(fork, end) if log and fork < end else None
 
 
 def _single(holdings: Holdings, ways: Sequence[Reach], target: Target) -> Reach:
@@ -250,7 +252,7 @@ def _single(holdings: Holdings, ways: Sequence[Reach], target: Target) -> Reach:
     kept = []
     for way in left:
         newer = [other for other in left if other is not way and other.path.extends(way.path)]
-        if any(target.kind == "latest" or _diverged(holdings, way, other, target) is None for other in newer):
+        if any(target.kind == "latest" or _diverged(holdings, way, other) is None for other in newer):
             continue
         kept.append(way)
     if len(kept) == 1:
@@ -261,10 +263,11 @@ def _single(holdings: Holdings, ways: Sequence[Reach], target: Target) -> Reach:
             if target.kind == "latest"
             and other is not way
             and way.path.extends(other.path)
-            and (mark := _diverged(holdings, other, way, target)) is not None
+            and (mark := _diverged(holdings, other, way)) is not None
         ]
         extra = tuple(
-            f"Timeline {other.path.timeline} went on to {positions.show(mark.end)} after it was left; that is not in this. To get it: --timeline {other.path.timeline}"
+            f"Timeline {other.path.timeline} went on to {positions.show(mark.end)} after it was left; that is "
+            f"not in this. To get it: --timeline {other.path.timeline}"
             for other, mark in lost
         )
         return Reach(way.base, way.path, way.stop, way.end, way.position, way.mark, way.warnings + extra)
@@ -342,7 +345,8 @@ def _unreachable(holdings: Holdings, target: Target, misses: Sequence[Miss]) -> 
     details: dict[str, object] = {"target": target.to_json(), "nearest": nearest}
     if best and best.missing:
         low, high = best.missing
-        missing = f" WAL is missing from {positions.show(low)} to {positions.show(high)} (timeline {best.path.at(low).timeline if best.path.pieces else best.base.timeline})."
+        line = best.path.at(low).timeline if best.path.pieces else best.base.timeline
+        missing = f" WAL is missing from {positions.show(low)} to {positions.show(high)} (timeline {line})."
         details["missing"] = {"from": positions.show(low), "to": positions.show(high), "bytes": high - low}
     places = "; ".join(f"{place['side']} it {place['time']} (lsn {place['lsn']}, timeline {place['timeline']})" for place in nearest)
     return TargetUnreachable(

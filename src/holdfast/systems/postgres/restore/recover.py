@@ -48,7 +48,9 @@ class Outcome:
 
 
 def recover(work: Recovery) -> Outcome:
-    """Start, wait for the target, tell where the data stands. The server is left running. Raises RecoveryFailed, ServerFailed, ServerStuck."""
+    """Start, wait for the target, tell where the data stands. The server is left running. Raises RecoveryFailed, ServerFailed,
+    ServerStuck.
+    """
     work.progress.phase("replay", max(0, work.reach.end - work.reach.base.start))
     notes: list[str] = []
     extra: dict[str, str] = {}
@@ -104,7 +106,7 @@ def _auto(work: Recovery, *, to_end: bool) -> None:
 
 def _raised(log: str, already: Mapping[str, str]) -> dict[str, str]:
     """Limits that the source raised later in the log than the base backup: recovery goes on only with at least as much."""
-    found = {name: value for name, value in _SMALLER.findall(log)}
+    found = dict(_SMALLER.findall(log))
     return {name: value for name, value in found.items() if int(already.get(name, 0)) < int(value)}
 
 

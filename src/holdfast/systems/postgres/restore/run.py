@@ -242,7 +242,7 @@ def _folders(work: Work, *, delta: bool) -> None:
         make_folder(one.into, work.who)
         link = work.data / "pg_tblspc" / str(one.oid)
         if link.is_symlink() or link.exists():
-            if link.is_symlink() and os.readlink(link) == str(one.into):
+            if link.is_symlink() and link.readlink() == one.into:
                 continue
             link.unlink()
         link.symlink_to(one.into)

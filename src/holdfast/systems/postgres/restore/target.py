@@ -125,7 +125,8 @@ def _time(text: str, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
 def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> Target:
     """Understand ``TIME | lsn:… | xid:… | name:… | latest | immediate | POINT``.
 
-    TIME is ISO 8601 (without a zone: the plan's), a clock time of today, or relative ('10m ago'). 'before TIME' and 'before xid:N' leave out
+    TIME is ISO 8601 (without a zone: the plan's), a clock time of today, or relative ('10m ago'). 'before TIME' and 'before
+    xid:N' leave out
     what committed exactly then. Raises BadTarget. Anything else is taken for the id or label of a recovery point.
     """
     text = (text or "latest").strip()

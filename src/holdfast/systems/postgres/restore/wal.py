@@ -31,7 +31,8 @@ class Span:
 
 
 def spans(reach: Reach, segment_size: int, start: int | None = None) -> list[Span]:
-    """What to fetch, oldest first. The segment in which a timeline was left is needed under both names: the new timeline's copy begins with the
+    """What to fetch, oldest first. The segment in which a timeline was left is needed under both names: the new timeline's copy
+    begins with the
     old one's bytes, as PostgreSQL itself copies them.
     """
     begin = reach.base.start if start is None else start
@@ -96,7 +97,8 @@ def _chunks(reader: LogReader, start: int, end: int) -> Iterator[tuple[int, byte
                 return
     if at < end:
         raise NotRestorable(
-            f"WAL of branch {reader.branch} from {positions.show(at)} to {positions.show(end)} is not in the vault (it was when the restore was planned).",
+            f"WAL of branch {reader.branch} from {positions.show(at)} to {positions.show(end)} is not in the "
+            "vault (it was when the restore was planned).",
             hint="Was the vault pruned meanwhile? Plan the restore again.",
         )
 
@@ -136,7 +138,9 @@ class Segments:
 
 
 def place(reach: Reach, logs: LogStore, folder: Path, segment_size: int, who: Account, progress: Progress, start: int | None = None) -> int:
-    """Write every needed segment into ``folder``; returns the bytes of WAL written. ``start``: from there on only (moving a copy forward)."""
+    """Write every needed segment into ``folder``; returns the bytes of WAL written. ``start``: from there on only (moving a
+    copy forward).
+    """
     written = 0
     segments = Segments(folder, segment_size, who)
     try:
