@@ -102,8 +102,9 @@ class Load:
                 if connection is None or era != self.era:
                     if connection is not None:
                         connection.close()
-                    era = self.era
                     connection = self._connect()
+                    # Read after connecting: an owner that moves the service raises the era first and gives the new address then.
+                    era = self.era
                     number = self._next(connection, writer)
                 began = self._clock.now()
                 xid, before = perform(connection, work(self.seed, era, number, self.writers), era)
