@@ -11,6 +11,7 @@ from holdfast.model import Entry, SystemClock
 from holdfast.storage.contract import StorageFull
 from holdfast.storage.memory import MemoryStorage
 from holdfast.vault import Vault
+from holdfast.vault.capture import session
 from holdfast.vault.capture.session import decide
 from holdfast.vault.errors import ClockSkew, Condemned, PointAmbiguous, PointUnknown, RoleLacking, SessionAborted
 from holdfast.vault.keys.keyring import Keyring
@@ -217,3 +218,27 @@ def test_no_secret_shows_in_an_error_or_repr(tmp_path: Path) -> None:
     with pytest.raises(HoldfastError) as caught:
         reopen(vault, tmp_path, "wrong horse")
     assert "wrong horse" not in f"{caught.value.message} {caught.value.hint} {caught.value.details}"
+
+
+def test_the_lease_is_renewed_while_nothing_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fast(SystemClock):
+        passed = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.passed
+
+    store, clock = MemoryStorage(), Fast()
+    create(tmp_path, store)
+    monkeypatch.setattr(session, "_LOOK", 0.01)
+    vault = Vault.open([store], "open sesame", clock=clock, cache=tmp_path)
+    with vault.begin(system="s", kind="files") as writer:
+        for n in (1, 2):
+            clock.passed += 700
+            deadline = CLOCK.monotonic() + 10
+            while f"sessions/{writer.session}.{n}" not in store.objects and CLOCK.monotonic() < deadline:
+                CLOCK.sleep(0.01)
+            assert f"sessions/{writer.session}.{n}" in store.objects
+        finish(writer)
+    clock.passed += 700
+    CLOCK.sleep(0.05)
+    assert f"sessions/{writer.session}.3" not in store.objects

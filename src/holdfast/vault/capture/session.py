@@ -1,7 +1,10 @@
 """The session object: it announces a writer to a prune, and names the one object by which the session can commit or be aborted."""
 
 import datetime as dt
+import threading
+from collections.abc import Callable
 
+from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import names
@@ -12,6 +15,7 @@ from holdfast.vault.notary import Notary
 MOST_SKEW = dt.timedelta(minutes=5)
 LEASE = dt.timedelta(hours=1)
 _RENEW = 600.0
+_LOOK = 5.0
 
 
 class Session:
@@ -25,6 +29,8 @@ class Session:
         check_skew(locations.first, clock)
         self.id = names.session_id(self.started_at, notary.random(10))
         self._renewals = 0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
         self._renewed = clock.monotonic()
         self._put(f"{names.SESSIONS}{self.id}")
 
@@ -32,12 +38,35 @@ class Session:
     def point_name(self) -> str:
         return f"{names.POINTS}{self.id}"
 
-    def renew(self) -> None:
-        """Extend the lease when a sixth of it has passed. Cheap otherwise; call it often."""
+    def keep_alive(self, failed: Callable[[BaseException], None]) -> None:
+        """Renew from a thread of its own until ``end``; ``failed`` hears when the lease could not be extended in time."""
+        self._thread = threading.Thread(target=self._keep, args=(failed,), name="holdfast-lease", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Renew no more."""
+        self._ended.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _keep(self, failed: Callable[[BaseException], None]) -> None:
+        while not self._ended.wait(_LOOK):
+            try:
+                self._renew()
+            except Unreachable as error:
+                if self._clock.monotonic() - self._renewed > LEASE.total_seconds() / 2:
+                    failed(error)
+                    return
+            except BaseException as error:  # noqa: BLE001 - raised to whoever captures
+                failed(error)
+                return
+
+    def _renew(self) -> None:
         if self._clock.monotonic() - self._renewed >= _RENEW:
+            now = self._clock.monotonic()
             self._renewals += 1
-            self._renewed = self._clock.monotonic()
             self._put(f"{names.SESSIONS}{self.id}.{self._renewals}")
+            self._renewed = now
 
     def commit(self, envelope: bytes) -> None:
         """The point, in every location. The first location decides: SessionAborted when an abort stands there."""

@@ -121,6 +121,7 @@ class Writer:
         self._batch_lock = threading.Lock()
         self._ended = False
         self._incremental = False
+        self._session.keep_alive(self._fail)
 
     # ------------------------------------------------------------ the contract
 
@@ -131,22 +132,22 @@ class Writer:
     def add(
         self,
         entry: Entry,
-        source: Source | Buffer | None = None,
+        content: Source | Buffer | None = None,
         *,
         inspect: Inspect | None = None,
         changed: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         self._engine.check()
-        if source is None or (entry.size == 0 and not isinstance(source, bytes | bytearray | memoryview)):
-            if source is not None:
-                source.close()
+        if content is None or (entry.size == 0 and not isinstance(content, bytes | bytearray | memoryview)):
+            if content is not None:
+                content.close()
             self._queue_done(FileWork(entry, 0 if entry.kind == "file" else entry.size, self.settings.chunk_size))
             return
         size = entry.size
-        if isinstance(source, bytes | bytearray | memoryview):
-            size = memoryview(source).nbytes
-            source = BufferSource(bytes(source))
-        work = FileWork(entry, size, self.settings.chunk_size, source, inspect, self._base_document(entry.path))
+        if isinstance(content, bytes | bytearray | memoryview):
+            size = memoryview(content).nbytes
+            content = BufferSource(bytes(content))
+        work = FileWork(entry, size, self.settings.chunk_size, content, inspect, self._base_document(entry.path))
         work.parts_left = max(1, -(-size // (PART_CHUNKS * work.chunk_size)))
         self._tree.queue(work)
         bases = self._base_parts(work)
@@ -384,7 +385,6 @@ class Writer:
 
     def _packed(self, pack: Finished) -> None:
         self._log.add(pack)
-        self._session.renew()
 
     def _fail(self, error: BaseException) -> None:
         self._engine.fail(error)
@@ -465,6 +465,7 @@ class Writer:
 
     def _end(self, error: BaseException | None) -> None:
         self._ended = True
+        self._session.end()
         if error is not None:
             self._engine.fail(error)
         self._engine.stop()

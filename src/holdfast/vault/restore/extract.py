@@ -8,12 +8,12 @@ from typing import Protocol
 import blake3
 
 from holdfast.errors import Damaged
-from holdfast.model import Progress
+from holdfast.model import Extracted, Progress
 from holdfast.vault.capture.engine import Engine
 from holdfast.vault.content import NO_PACK, ZERO_ID, Part
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.restore.frames import Frames
-from holdfast.vault.restore.tree import Stored, Tree
+from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, own
 
 JOB = 4 << 20
 _FILES = 64
@@ -28,16 +28,6 @@ class Target(Protocol):
     def existing(self, offset: int, buffer: memoryview) -> int: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Extracted:
-    """``written`` and ``kept`` bytes (kept: already right in a delta restore), ``fetched`` bytes from the location."""
-
-    files: int = 0
-    written: int = 0
-    kept: int = 0
-    fetched: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -204,7 +194,7 @@ def _named(error: Damaged, path: str) -> Damaged:
 
 
 def run(
-    wanted: Iterable[tuple[Stored, Callable[[], Target]]],
+    wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]],
     tree: Tree,
     identity: bytes,
     frames: Frames,
@@ -220,7 +210,7 @@ def run(
     try:
         job: _Job = []
         size = 0
-        for file, pieces in ((_File(stored.entry.path, opener), _pieces(stored, tree)) for stored, opener in wanted):
+        for file, pieces in ((_File(stored.entry.path, opener), _pieces(own(stored), tree)) for stored, opener in wanted):
             files += 1
             for part, first, count, offset, length in pieces:
                 with file.lock:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from holdfast.model import Progress, RecoveryPoint, Silent
+from holdfast.model import Extracted, Progress, RecoveryPoint, Silent
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import TooLarge
 from holdfast.vault.index.store import IndexStore
@@ -16,9 +16,9 @@ from holdfast.vault.notary import Notary
 from holdfast.vault.packs.present import PresentPacks
 from holdfast.vault.packs.reader import PackReader
 from holdfast.vault.restore import extract
-from holdfast.vault.restore.extract import Extracted, Target
+from holdfast.vault.restore.extract import Target
 from holdfast.vault.restore.frames import Frames
-from holdfast.vault.restore.tree import Stored, Tree, to_stored
+from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, to_stored
 
 MOST_WHOLE = 64 << 20
 
@@ -60,7 +60,7 @@ class Reader:
         document = self.tree.find(path)
         return None if document is None else to_stored(document)
 
-    def read(self, stored: Stored) -> bytes:
+    def read(self, stored: StoredEntry) -> bytes:
         """The whole content of a small file; TooLarge over 64 MiB."""
         if stored.entry.size > MOST_WHOLE:
             raise TooLarge(
@@ -72,7 +72,7 @@ class Reader:
 
     def extract(
         self,
-        wanted: Iterable[tuple[Stored, Callable[[], Target]]],
+        wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]],
         *,
         delta: bool = False,
         progress: Progress | None = None,

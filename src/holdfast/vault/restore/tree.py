@@ -1,13 +1,16 @@
 """The tree of a recovery point: entries in the order of capture, read segment by segment."""
 
+import itertools
 import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import blake3
+import numpy as np
+from numpy.typing import NDArray
 
 from holdfast.model import Entry
 from holdfast.vault import content
@@ -52,6 +55,20 @@ class Stored:
     document: Mapping[str, Any]
 
 
+class StoredEntry(Protocol):
+    """What callers hand back: a ``Stored`` that they got from ``entries`` or ``find``."""
+
+    @property
+    def entry(self) -> Entry: ...
+
+
+def own(stored: StoredEntry) -> Stored:
+    """The handle behind it; TypeError when it is not one of this room's."""
+    if not isinstance(stored, Stored):
+        raise TypeError(f"{stored!r} did not come from a recovery point of this vault")
+    return stored
+
+
 def to_stored(document: Mapping[str, Any]) -> Stored:
     """Raises KeyError, TypeError when it is no line of a tree."""
     entry = Entry(
@@ -86,6 +103,9 @@ class Tree:
             self._segments = [Segment(row["first"], row["last"], row["n"], ChunkRef.from_json(row["ref"])) for row in segments]
         except (KeyError, TypeError, ValueError) as error:
             raise ObjectDamaged(f"A recovery point's list of tree segments is damaged: {error}") from None
+        ordered = sorted((segment.first, segment.last) for segment in self._segments)
+        self._overlapping = any(after[0] <= before[1] for before, after in itertools.pairwise(ordered))
+        self._directory: tuple[NDArray[np.uint64], NDArray[np.uint32]] | None = None
         self._packs = packs
         self._identity = identity
         self._kept: OrderedDict[int, dict[str, dict[str, Any]]] = OrderedDict()
@@ -129,8 +149,9 @@ class Tree:
                         self._kept.move_to_end(number)
                 return table[path]
         known = {number for number, _ in kept}
-        for number, segment in enumerate(self._segments):
-            if number not in known and segment.first <= path <= segment.last:
+        for number in self._candidates(path):
+            segment = self._segments[number]
+            if number not in known:
                 table = {document["p"]: document for document in self._lines(segment)}
                 with self._lock:
                     self._kept[number] = table
@@ -139,6 +160,24 @@ class Tree:
                 if path in table:
                     return table[path]
         return None
+
+    def _candidates(self, path: str) -> list[int]:
+        """Segments that may hold a path: by their ranges, or by a hash of each path where the order of capture makes ranges overlap."""
+        if not self._overlapping:
+            return [number for number, segment in enumerate(self._segments) if segment.first <= path <= segment.last]
+        with self._lock:
+            if self._directory is None:
+                hashes = [np.array([_hash(line["p"]) for line in self._lines(segment)], dtype=np.uint64) for segment in self._segments]
+                joined = np.concatenate(hashes)
+                order = np.argsort(joined, kind="stable")
+                owners = np.repeat(np.arange(len(hashes), dtype=np.uint32), [len(part) for part in hashes])
+                self._directory = joined[order], owners[order]
+            sorted_hashes, numbers = self._directory
+        low, high = (
+            np.searchsorted(sorted_hashes, np.uint64(_hash(path)), "left"),
+            np.searchsorted(sorted_hashes, np.uint64(_hash(path)), "right"),
+        )
+        return sorted(set(numbers[low:high].tolist()))
 
     def parts(self, document: Mapping[str, Any]) -> Iterator[Part]:
         """The content lists of one file, in order, read as they are asked for."""
@@ -156,3 +195,7 @@ class Tree:
         if len(documents) != segment.count:
             raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {segment.count}.")
         return documents
+
+
+def _hash(path: str) -> int:
+    return int.from_bytes(blake3.blake3(path.encode("utf-8", "surrogatepass")).digest()[:8], "big")
