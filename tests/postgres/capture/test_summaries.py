@@ -1,5 +1,8 @@
 """Which blocks an incremental may skip: every rule of WAL summaries, as a function; the live server is in test_incremental."""
 
+import itertools
+import struct
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +19,16 @@ def ranges(changes, relation=MAIN, size=8, base=8):
 
 def note(*rows):
     changes = Changes()
-    for row in rows:
-        *key, limit = row
-        changes.note(*key, limit=limit)
+    for *fork, block, limit in rows:
+        put(changes, tuple(fork), block, limit)
     return changes
+
+
+def put(changes, fork, block, limit):
+    if limit:
+        changes.note_limit(fork, block)
+    else:
+        changes.note_blocks(fork, struct.pack(">q", block))
 
 
 def test_the_same_timeline_is_one_stretch():
@@ -89,7 +98,7 @@ def test_everything_from_the_limit_block_on_is_read():
     changes = note((1663, 5, 100, 0, 1, False), (1663, 5, 100, 0, 6, False), (1663, 5, 100, 0, 3, True))
     assert ranges(changes) == [(PAGE, 2 * PAGE), (3 * PAGE, 8 * PAGE)]
     # The lowest of several counts, and later segments are read whole.
-    changes.note(1663, 5, 100, 0, 5, limit=True)
+    put(changes, (1663, 5, 100, 0), 5, True)
     assert ranges(changes) == [(PAGE, 2 * PAGE), (3 * PAGE, 8 * PAGE)]
     assert ranges(changes, Relation(1663, 5, 100, "main", 1)) is None
     assert ranges(note((1663, 5, 100, 0, 0, True))) is None
@@ -115,3 +124,26 @@ def test_a_file_that_is_no_whole_number_of_pages_or_shrank_is_read_whole():
     assert Changes().ranges(MAIN, 8 * PAGE + 1, 8 * PAGE, PAGE, SEGMENT) is None
     assert Changes().ranges(MAIN, 8 * PAGE, 8 * PAGE + 1, PAGE, SEGMENT) is None
     assert ranges(Changes(), size=4, base=8) is None
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=4),
+    st.one_of(st.none(), st.integers(0, 40)),
+    st.integers(0, 3),
+    st.integers(0, SEGMENT),
+    st.integers(0, SEGMENT),
+)
+def test_ranges_are_right_block_by_block(summaries, limit, segment, size, base):
+    changes, fork = Changes(), (1663, 5, 100, 0)
+    for blocks in summaries:
+        if blocks:
+            changes.note_blocks(fork, b"".join(struct.pack(">q", block) for block in blocks))
+    if limit is not None:
+        changes.note_limit(fork, limit)
+    found = ranges(changes, Relation(1663, 5, 100, "main", segment), size, base)
+    named = {block for blocks in summaries for block in blocks}
+    must = {i for i in range(size) if i >= base or i + segment * SEGMENT in named or (limit is not None and i + segment * SEGMENT >= limit)}
+    if found is None:
+        return
+    assert {at // PAGE for start, end in found for at in range(start, end, PAGE)} == must
+    assert all(earlier[1] < later[0] for earlier, later in itertools.pairwise(found))

@@ -83,54 +83,67 @@ def cover(stretch: Stretch, summaries: Iterable[Summary]) -> list[Summary] | int
 
 @dataclass(slots=True)
 class Changes:
-    """What the WAL touched: blocks by fork, the lowest limit block by fork, and databases to read whole (tablespace, database)."""
+    """What the WAL touched: blocks by fork, the lowest limit block by fork, and databases to read whole (tablespace, database).
 
-    blocks: dict[Fork, set[int]] = field(default_factory=dict)
+    Blocks are kept as arrays, eight bytes each: millions of them are ordinary.
+    """
+
     limits: dict[Fork, int] = field(default_factory=dict)
     databases: set[tuple[int, int]] = field(default_factory=set)
+    _blocks: dict[Fork, list[Any]] = field(default_factory=dict)
 
-    def note(self, tablespace: int, database: int, node: int, fork: int, block: int, *, limit: bool) -> None:
-        if node == 0:
-            self.databases.add((tablespace, database))
-            return
-        key = (tablespace, database, node, fork)
-        if limit:
-            self.limits[key] = min(block, self.limits.get(key, block))
+    def note_limit(self, fork: Fork, block: int) -> None:
+        """The fork was truncated to ``block`` blocks, or made; relfilenode 0 speaks of its database."""
+        if fork[2] == 0:
+            self.databases.add(fork[:2])
         else:
-            self.blocks.setdefault(key, set()).add(block)
+            self.limits[fork] = min(block, self.limits.get(fork, block))
+
+    def note_blocks(self, fork: Fork, packed: bytes) -> None:
+        """Blocks that changed, as the server's int8send packs them: 8 bytes each, big-endian, in any order, repeated or not."""
+        import numpy as np
+
+        if fork[2] == 0:
+            self.databases.add(fork[:2])
+        else:
+            self._blocks.setdefault(fork, []).append(np.unique(np.frombuffer(packed, ">i8").astype(np.int64)))
+
+    def blocks(self, fork: Fork) -> Any:
+        """The changed blocks of a fork, sorted, as an array of int64."""
+        import numpy as np
+
+        found = self._blocks.get(fork, [])
+        if len(found) != 1:
+            found = self._blocks[fork] = [np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)]
+        return found[0]
 
     def ranges(self, relation: Relation, size: int, base_size: int, page: int, segment_pages: int) -> list[tuple[int, int]] | None:
         """Byte ranges of one file that may differ from the base's, sorted and apart; None: read it whole.
 
         ``size`` and ``base_size`` in bytes, now and in the base. What lies beyond the base's file is always among them.
         """
-        if (
-            relation.fork == "fsm"
-            or size < base_size
-            or size % page
-            or base_size % page
-            or (relation.tablespace, relation.database) in self.databases
-        ):
+        import numpy as np
+
+        whole_database = (relation.tablespace, relation.database) in self.databases
+        if relation.fork == "fsm" or size < base_size or size % page or base_size % page or whole_database:
             return None
-        key = (relation.tablespace, relation.database, relation.node, FORKS[relation.fork])
+        fork = (relation.tablespace, relation.database, relation.node, FORKS[relation.fork])
         first = relation.segment * segment_pages
         count = size // page
-        limit = min(self.limits.get(key, 1 << 62) - first, base_size // page)
+        limit = min(self.limits.get(fork, 1 << 62) - first, base_size // page)
         if limit <= 0 and size:
             return None
-        touched = sorted(block - first for block in self.blocks.get(key, ()) if first <= block < first + min(count, limit))
-        found: list[tuple[int, int]] = []
-        for block in touched:
-            if found and found[-1][1] == block * page:
-                found[-1] = (found[-1][0], (block + 1) * page)
-            else:
-                found.append((block * page, (block + 1) * page))
+        touched = self.blocks(fork)
+        low, high = np.searchsorted(touched, (first, first + min(count, limit)))
+        touched = touched[low:high] - first
         if limit < count:
-            if found and found[-1][1] == limit * page:
-                found[-1] = (found[-1][0], size)
-            else:
-                found.append((limit * page, size))
-        return found
+            touched = np.append(touched, np.arange(limit, count))
+        if not len(touched):
+            return []
+        breaks = np.flatnonzero(np.diff(touched) != 1)
+        starts = touched[np.concatenate(([0], breaks + 1))] * page
+        ends = (touched[np.concatenate((breaks, [len(touched) - 1]))] + 1) * page
+        return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def changes(
@@ -200,14 +213,21 @@ def _wait(session: "Connection", stretches: Sequence[Stretch], clock: Clock, pat
 
 
 def _read(session: "Connection", chosen: Sequence[Summary]) -> Changes:
+    """The server gathers each fork's blocks into one value: a row for each block would be large and slow."""
     found = Changes()
     query = """
         SELECT reltablespace::int8 AS tablespace, reldatabase::int8 AS database, relfilenode::int8 AS node, relforknumber::int4 AS fork,
-               relblocknumber AS block, is_limit_block AS is_limit
+               is_limit_block AS is_limit, min(relblocknumber) AS lowest,
+               CASE WHEN NOT is_limit_block THEN string_agg(int8send(relblocknumber), ''::bytea) END AS blocks
           FROM pg_catalog.pg_wal_summary_contents(%s, %s, %s)
+         GROUP BY 1, 2, 3, 4, 5
     """
     for one in chosen:
         parameters = (one.timeline, lsn.show(one.start), lsn.show(one.end))
         for row in connection.rows(session, query, parameters, what="Reading a WAL summary"):
-            found.note(row["tablespace"], row["database"], row["node"], row["fork"], row["block"], limit=row["is_limit"])
+            fork = (row["tablespace"], row["database"], row["node"], row["fork"])
+            if row["is_limit"]:
+                found.note_limit(fork, row["lowest"])
+            else:
+                found.note_blocks(fork, bytes(row["blocks"]))
     return found
