@@ -1,10 +1,14 @@
 """``holdfast init`` and the plan commands, run as a person runs them."""
 
+import contextlib
+import os
+import pty
 import stat
+import subprocess
 
 from holdfast.plan import load
 from holdfast.plan.template import Answers, PlaceAnswer, render
-from tests.cli.running import answer, holdfast, with_plan
+from tests.cli.running import PROGRAM, answer, environment, holdfast, with_plan
 from tests.plan.writing import SMALL, changed, write
 
 PASSPHRASE = "correct horse battery staple"
@@ -124,3 +128,22 @@ def test_warnings_count_as_errors_when_asked(tmp_path):
     assert holdfast(tmp_path, "plan", "lint").returncode == 0
     strict = holdfast(tmp_path, "plan", "lint", "--strict")
     assert (strict.returncode, "not fine" in strict.stdout) == (2, True)
+
+
+def test_at_a_terminal_it_asks_for_what_no_option_says(tmp_path):
+    answers = ["shop", f"file://{tmp_path}/v", "", "orders-db", "ORDERS_DSN"]
+    terminal, theirs = pty.openpty()
+    env = environment(tmp_path, HOLDFAST_KEY=PASSPHRASE)
+    process = subprocess.Popen([*PROGRAM, "init"], cwd=tmp_path, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    for line in answers:
+        os.write(terminal, f"{line}\n".encode())
+    shown = b""
+    with contextlib.suppress(OSError):  # how a closed terminal reads
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert process.wait(60) == 0, shown
+    plan = load(tmp_path / "holdfast.yaml")
+    assert (plan.platform, plan.systems) == ("shop", ("orders-db",))
+    assert b"Recovery key, shown this once" in shown

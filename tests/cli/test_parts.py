@@ -211,8 +211,15 @@ def test_a_signature_becomes_a_parser():
         "b",
     )
     assert got == {
-        "systems": ("a", "b"), "to": "10m ago", "workers": 2, "mode": "spread", "map": ("a=b", "c=d"), "into": Path("/x"), "dry_run": True, "wait": False,
-    }  # fmt: skip
+        "systems": ("a", "b"),
+        "to": "10m ago",
+        "workers": 2,
+        "mode": "spread",
+        "map": ("a=b", "c=d"),
+        "into": Path("/x"),
+        "dry_run": True,
+        "wait": False,
+    }
     for words, said in (
         (["--workers", "x"], "'x' is no whole number"),
         (["--mode", "fats"], "did you mean 'fast'?"),
