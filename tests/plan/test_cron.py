@@ -1,6 +1,6 @@
 """Fires against brute force: every minute of a span is asked by the rule as written, with no cleverness."""
 
-# ruff: noqa: E501, ISC004 - expected texts stand as they are printed
+# ruff: noqa: E501 - expected texts stand as they are printed
 
 import datetime as dt
 import functools
