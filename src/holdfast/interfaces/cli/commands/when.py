@@ -47,7 +47,7 @@ def command(
         recorded(session.platform.state, session.platform.journal, session.clock, "when", name, asked=asked) as work,
     ):
         found = search(recovery, session.platform.history(name), judge, options=options, progress=work.watch(progress), clock=session.clock)
-        work.add(**found.to_json())
+        work.add(**{name: value for name, value in found.to_json().items() if name != "seconds"})
     document: dict[str, Any] = {"system": name, "asked": asked, **found.to_json()}
     good = document["last_good"]
     document["command"] = (

@@ -1,0 +1,121 @@
+"""restore, open, when and verify as a person types them: one JSON document each, and exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from tests.postgres.restore.conftest import stop
+from tests.postgres.wal.following import SECRET
+from tests.recovery.whole import whole
+from tests.servers import PostgresServer, need, server_binaries, service_account
+
+pytestmark = pytest.mark.postgres
+
+PLAN = """
+platform: test
+timezone: UTC
+vault:
+  key: {{env: HOLDFAST_KEY}}
+  locations: [{{name: here, url: "file://{vault}"}}]
+tiers:
+  t: {{rpo: 2d, rto: 1h, backup: daily, keep: {{last: 3}}, locations: [here]}}
+sandbox: {{directory: "{boxes}"}}
+systems:
+  db:
+    kind: postgres
+    tier: t
+    dsn: {{env: DB_DSN}}
+    checks:
+      - {{name: enough rows, sql: "select count(*) >= 100 from goods", expect: true}}
+      - {{name: rows as there, sql: "select count(*) from goods", compare: source}}
+"""
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    with need():
+        server = PostgresServer.create(15)
+    folder = tmp_path_factory.mktemp("commands")
+    with server, whole(server, folder) as made:
+        server.execute("create table goods(id int primary key)")
+        server.execute("insert into goods select generate_series(1, 100)")
+        made.follow()
+        made.backup("base")
+        for n in range(5):
+            server.execute("insert into goods values (%s)", (1000 + n,))
+        made.good = made.now()
+        server.execute("delete from goods where id < 90")
+        server.execute("insert into goods values (2000)")
+        made.shipped()
+        (folder / "holdfast.yaml").write_text(PLAN.format(vault=folder / "vault", boxes=made.ground / "boxes"))
+        yield made
+
+
+def call(one, *words, expect=0):
+    environment = {
+        **os.environ,
+        "HOLDFAST_KEY": SECRET,
+        "DB_DSN": one.server.dsn,
+        "HOLDFAST_STATE": str(one.folder / "state"),
+        "HOLDFAST_CACHE": str(one.folder / "cache-cli"),
+        "HOLDFAST_PG_BIN": str(server_binaries(15)),
+        "XDG_STATE_HOME": str(one.folder / "xdg"),
+        "PYTHONWARNINGS": "default",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast.interfaces.cli.main", *words],
+        cwd=one.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
+
+
+def test_dry_run_then_restore(one):
+    into = one.ground / "by command"
+    planned = call(one, "restore", "db", "--into", str(into), "--to", one.good.isoformat(), "--dry-run", "--json")
+    assert planned["point"]["label"] == "base"
+    assert planned["refuses"] == []
+    assert not into.exists()
+    done = call(one, "restore", "db", "--into", str(into), "--to", one.good.isoformat(), "--start", "--json")
+    with psycopg.connect(done["result"]["connection"], autocommit=True) as connection:
+        assert connection.execute("select count(*) from goods").fetchone() == (105,)
+    assert into.owner() == service_account().name
+    refused = call(one, "restore", "db", "--into", str(into), "--dry-run", "--json", expect=4)
+    assert refused["refuses"][0]["code"] == "restore-directory-running"
+    stop(into)
+    call(one, "restore", "db", "--into", str(into), expect=4)
+    call(one, "restore", "db", "--into", str(one.ground / "x"), "--to", "2999-01-01", expect=4)
+    call(one, "restore", "db", "--into", str(one.ground / "x"), "--to", "lsn:zz", expect=2)
+
+
+def test_verify_when_and_open(one):
+    found = call(one, "verify", "db", "--json", expect=1)
+    results = {each["name"]: each for each in found["systems"][0]["results"]}
+    assert results["enough rows"]["state"] == "failed"
+    assert results["rows as there"]["state"] == "passed"
+    assert results["rows as there"]["expected"] == results["rows as there"]["actual"] == 17
+    assert results["postgres.public.goods"]["state"] == "passed"
+    when = call(one, "when", "db", "--check", "enough rows", "--json")
+    assert when["state"] == "found"
+    assert when["command"].endswith(f"--to lsn:{when['last_good']['lsn']}")
+    opened = call(one, "open", "db", "--to", f"lsn:{when['last_good']['lsn']}", "--for", "0.1", "--json")
+    assert opened["connection"]
+    assert not list((one.ground / "boxes").glob("hf-box-*"))
+    call(one, "when", "db", expect=2)
+
+
+def test_one_table_into_a_folder(one):
+    folder = one.folder / "dump"
+    done = call(one, "restore", "db", "--into", str(folder), "--table", "goods", "--to", one.good.isoformat(), "--json")
+    assert done["rows"] == 105
+    assert (folder / "goods.dump").read_bytes().startswith(b"PGDMP")
