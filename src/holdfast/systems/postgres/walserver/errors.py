@@ -28,7 +28,7 @@ class WalUnavailable(Unreachable):
 class WalDiffers(Refused):
     """An archived file holds other bytes than the log under the same name."""
 
-    code = "pg-wal-conflict"
+    code = "pg-wal-file-differs"
 
     def __init__(self, name: str, branch: str) -> None:
         super().__init__(
