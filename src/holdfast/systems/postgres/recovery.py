@@ -182,10 +182,14 @@ class PostgresRecovery:
     def presence(self, name: str) -> tuple[str, Callable[[Isolated], bool]]:
         """The name may be ``table``, ``schema.table`` or ``database.schema.table``, quoted as in SQL where it must be."""
 
+        parts = name.split(".")
+        only, table = (parts[0], ".".join(parts[1:])) if len(parts) == 3 else (None, name)
+
         def there(view: Isolated) -> bool:
             assert isinstance(view, PostgresView)
-            statement = f"select to_regclass({literal(name)}) is not null"
-            return any(bool(view.query(statement, database=database)[0][0]) for database in view.databases())
+            statement = f"select to_regclass({literal(table)}) is not null"
+            asked = [database for database in view.databases() if only in (None, database)]
+            return any(bool(view.query(statement, database=database)[0][0]) for database in asked)
 
         return f"table {name} is there", there
 
