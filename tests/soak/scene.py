@@ -159,6 +159,8 @@ class Scene:
 
         Asynchronous: some commits are lost, as promised.
         """
+        # A standby made while the vault lags would lack what the vault lacks: a gap, which following rightly refuses to pass over.
+        self.wait_durable(self.position())
         standby = self.primary.standby(name="standby", settings={"hot_standby": "on"})
         self.standby = standby
         self.pause(0.5)
