@@ -17,7 +17,9 @@ class Finding(BaseModel):
 
 
 class Totals(BaseModel):
-    """Counts of one capture. ``bytes`` is the size of what is protected; ``read``, ``new`` and ``stored`` are bytes read, new after deduplication, written."""
+    """Counts of one capture. ``bytes`` is the size of what is protected; ``read``, ``new`` and ``stored`` are bytes read, new after
+    deduplication, written.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,7 +35,8 @@ class Totals(BaseModel):
 class RecoveryPoint(BaseModel):
     """A restorable state of one system, as committed. ``id`` is the session's id (32 hex digits) and names the object in the vault.
 
-    ``start`` and ``stop`` are the system's coordinates (PostgreSQL: ``{"timeline": 1, "lsn": "0/3000028", "time": …}``): the data is consistent from ``stop`` on.
+    ``start`` and ``stop`` are the system's coordinates (PostgreSQL: ``{"timeline": 1, "lsn": "0/3000028", "time": …}``): the data is
+    consistent from ``stop`` on.
     ``logs`` names the log branch that continues it, or None. ``facts`` belong to the system (manifest of tablespaces, versions, …).
     ``committed_at`` is the signed commit time; retention counts by it.
     """

@@ -1,6 +1,7 @@
 """What a system asks of a vault's writer and reader, and what every system offers to the rooms above.
 
-The vault satisfies the ports structurally (``systems`` and ``vault`` do not import each other); ``assembly`` joins them and mypy checks the fit.
+The vault satisfies the ports structurally (``systems`` and ``vault`` do not import each other); ``assembly`` joins them and mypy checks
+the fit.
 """
 
 import datetime as dt
@@ -28,7 +29,8 @@ class Source(Protocol):
 
 
 Inspect = Callable[[Source, int, memoryview], None]
-"""Looks at bytes between reading and hashing, in a worker thread: (source, offset of the run in the file, the run). It may read again into the
+"""Looks at bytes between reading and hashing, in a worker thread: (source, offset of the run in the file, the run). It may read again
+into the
 view (a torn page) and records findings itself; it must be thread-safe and release the GIL for its heavy part."""
 
 
@@ -71,8 +73,10 @@ class CaptureWriter(Protocol):
     ) -> None:
         """Queue one entry. Returns soon; blocks only when the workers are behind.
 
-        ``content`` None for folders and links. ``changed``: byte ranges (start, end) that may differ from the base's file of the same path; what lies outside
-        is taken from the base without reading (only with a base that holds the path; the caller vouches for it). Without it everything is read, and
+        ``content`` None for folders and links. ``changed``: byte ranges (start, end) that may differ from the base's file of the same
+        path; what lies outside
+        is taken from the base without reading (only with a base that holds the path; the caller vouches for it). Without it everything is
+        read, and
         what equals the base is not stored again. ``inspect`` sees runs of at most 1 MiB that start at multiples of 1 MiB.
         """
         ...
@@ -141,7 +145,9 @@ class PointReader(Protocol):
     def extract(
         self, wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]], *, delta: bool = False, progress: Progress | None = None
     ) -> "Extracted":
-        """Write the content of many files at full speed, every chunk's identity checked. ``delta`` asks each target for what exists and fetches only what differs."""
+        """Write the content of many files at full speed, every chunk's identity checked. ``delta`` asks each target for what exists
+        and fetches only what differs.
+        """
         ...
 
 
@@ -157,7 +163,9 @@ class LogWriter(Protocol):
         ...
 
     def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
-        """Store ``data`` at ``start``; returns when durable in every location the tier demands. The same bytes again are fine; different ones raise LogConflict."""
+        """Store ``data`` at ``start``; returns when durable in every location the tier demands. The same bytes again are fine;
+        different ones raise LogConflict.
+        """
         ...
 
     def close(self) -> None: ...
@@ -169,7 +177,9 @@ class LogReader(Protocol):
     branch: str
 
     def increments(self, start: int = 0) -> Iterator[Increment]:
-        """In order of position, beginning with the one that holds ``start``; where several cover a position, the one that reaches furthest."""
+        """In order of position, beginning with the one that holds ``start``; where several cover a position, the one that reaches
+        furthest.
+        """
         ...
 
     def meta(self, increment: Increment) -> Mapping[str, Any]: ...
@@ -216,7 +226,9 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One thing that ``check`` found. ``state``: ok, warn (works, with a consequence that ``detail`` states), fail. ``hint`` says what to do."""
+    """One thing that ``check`` found. ``state``: ok, warn (works, with a consequence that ``detail`` states), fail. ``hint`` says what
+    to do.
+    """
 
     name: str
     state: str
@@ -393,7 +405,9 @@ class Recoverable(Protocol):
         ...
 
     def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
-        """Ask the source: (what ``ask`` returned, the moment it belongs to as ``RestoreRequest.until``; None when the source moved meanwhile)."""
+        """Ask the source: (what ``ask`` returned, the moment it belongs to as ``RestoreRequest.until``; None when the source moved
+        meanwhile).
+        """
         ...
 
     def sweep(self) -> Sequence[str]:
