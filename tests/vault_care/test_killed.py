@@ -65,7 +65,7 @@ def child(verb, cache, left, late, *folders):
 
 @pytest.mark.parametrize("late", ["early", "late"])
 def test_a_killed_prune_loses_nothing_and_the_next_one_finishes(origin, tmp_path, late):
-    for left in range(0, 100, 2 if late == "early" else 5):
+    for left in range(0, 100, 3 if late == "early" else 7):
         folders = [tmp_path / f"{left}-{name}" for name in ("a", "b")]
         for folder in folders:
             shutil.copytree(origin.place / folder.name[-1], folder)
