@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,8 @@ def one(tmp_path_factory):
         server.execute("delete from here where n > 10000")
         made.shipped()
         yield made
+    shutil.rmtree(archive, ignore_errors=True)
+    shutil.rmtree(space, ignore_errors=True)
 
 
 def planned(one, into, to=None, **options):

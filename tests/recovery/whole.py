@@ -2,16 +2,19 @@
 
 import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.model import RecoveryPoint, Silent, SystemClock
 from holdfast.storage.local import LocalStorage
 from holdfast.systems.postgres import lsn as positions
+from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.recovery import PostgresRecovery
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.system import PostgresSystem
 from holdfast.vault import Vault
+from tests.postgres.restore.conftest import stop
 from tests.postgres.wal.following import SECRET, Running, logs_of, new_vault
 from tests.servers import PostgresServer, server_binaries, service_account
 from tests.servers.account import server_folder
@@ -79,6 +82,10 @@ class Whole:
         if self.follower:
             self.follower.stop()
         self.vault.close()
+        for pidfile in self.ground.rglob("postmaster.pid"):
+            if running_pid(pidfile.parent):
+                stop(pidfile.parent)
+        shutil.rmtree(self.ground, ignore_errors=True)
 
 
 @contextlib.contextmanager

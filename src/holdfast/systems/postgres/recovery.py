@@ -181,7 +181,6 @@ class PostgresRecovery:
 
     def presence(self, name: str) -> tuple[str, Callable[[Isolated], bool]]:
         """The name may be ``table``, ``schema.table`` or ``database.schema.table``, quoted as in SQL where it must be."""
-
         parts = name.split(".")
         only, table = (parts[0], ".".join(parts[1:])) if len(parts) == 3 else (None, name)
 
