@@ -56,7 +56,7 @@ def test_runs_are_in_state_and_journal_whatever_their_end(state, tmp_path):
         work.add(point="p1")
     with pytest.raises(Unreachable), recorded(state, journal, clock, "backup", "db"):
         raise Unreachable("away")
-    with pytest.raises(Cancelled), recorded(state, journal, clock, "verify", "db") as work:
+    with pytest.raises(Cancelled), recorded(state, journal, clock, "verify", "db") as work:  # noqa: PT012 - the request needs the run
         assert state.runs.request_cancel(work.run, "test")
         work.watch().phase("files")
     assert sorted(str(run.outcome) for run in state.runs.recent()) == ["cancelled", "failed", "ok"]
