@@ -144,7 +144,7 @@ def run(one: Wanted, view: PostgresView, major: int, *, bin_: str | None = None)
     if one.table is None:
         name = _target_database(one)
         with connections.connect(_maintenance(one.into)) as session:
-            session.execute(f"create database {digests.quoted(name)} template template0")  # type: ignore[call-overload]
+            session.execute(f"create database {digests.quoted(name)} template template0")
         into = connections.merged(one.into, dbname=name)
     with tempfile.TemporaryDirectory(prefix="holdfast-dump-") as folder_name:
         path = Path(folder_name, "dump")
