@@ -3,25 +3,26 @@
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import config, crypto, names, points, selfdescription
-from holdfast.vault.capture.writer import Settings, Writer
-from holdfast.vault.content import MAX_CHUNK, MIN_CHUNK
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import PointUnknown, VaultExists, VaultMissing, VaultMixed
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.keyring import Keyring, certify, unlock
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import Locations
-from holdfast.vault.logs.store import SystemLogs
 from holdfast.vault.notary import Notary
 from holdfast.vault.points import PointCache, choose
-from holdfast.vault.restore.reader import Reader
 from holdfast.vault.text import to_b64
+
+if TYPE_CHECKING:  # what captures and restores is imported where it is used: a status must not wait for numpy
+    from holdfast.vault.capture.writer import Writer
+    from holdfast.vault.logs.store import SystemLogs
+    from holdfast.vault.restore.reader import Reader
 
 
 class Vault:
@@ -131,7 +132,7 @@ class Vault:
         *,
         system: str,
         kind: str,
-        base: Reader | None = None,
+        base: "Reader | None" = None,
         label: str | None = None,
         note: str | None = None,
         keep_until: dt.datetime | None = None,
@@ -141,13 +142,16 @@ class Vault:
         rate: float | None = None,
         progress: Progress | None = None,
         host: str = "",
-    ) -> Writer:
+    ) -> "Writer":
         """Open a session that can become one recovery point of ``system``.
 
         ``base``: the point whose content is reused; another writer's is not trusted for that and is left out (``writer.base`` is None).
         ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores.
         ``rate``: bytes read a second. Raises RoleLacking for a reader's key, ClockSkew, Unreachable.
         """
+        from holdfast.vault.capture.writer import Settings, Writer
+        from holdfast.vault.content import MAX_CHUNK, MIN_CHUNK
+
         if chunk_size & (chunk_size - 1) or not MIN_CHUNK <= chunk_size <= MAX_CHUNK:
             raise ValueError(f"a chunk size is a power of two from {MIN_CHUNK} to {MAX_CHUNK}, not {chunk_size}")
         watch = progress or Silent()
@@ -162,21 +166,25 @@ class Vault:
         found, self.damaged = self._points.update(self.locations, self.notary)
         return [point for point in found if system is None or point.system == system]
 
-    def point(self, wanted: str) -> Reader:
+    def point(self, wanted: str) -> "Reader":
         """By id, by an unambiguous prefix of it (4 digits or more), or by label (the newest of that label).
 
         Raises PointUnknown with the nearest ones, PointAmbiguous, ObjectDamaged.
         """
         return self.reader(choose(self.points(), wanted))
 
-    def reader(self, point: RecoveryPoint) -> Reader:
+    def reader(self, point: RecoveryPoint) -> "Reader":
+        from holdfast.vault.restore.reader import Reader
+
         envelope, found, tree = points.read(self.locations, self.notary, f"{names.POINTS}{point.id}")
         if found is None:
             raise PointUnknown(f"{point.id} was aborted.", hint="It never became a recovery point.")
         return Reader(found, tree, envelope, locations=self.locations, notary=self.notary, cache=self.cache)
 
-    def logs(self, system: str) -> SystemLogs:
+    def logs(self, system: str) -> "SystemLogs":
         """The logs of one system, branch by branch."""
+        from holdfast.vault.logs.store import SystemLogs
+
         return SystemLogs(self.locations, self.notary, self.clock, system)
 
     def now(self) -> dt.datetime:
