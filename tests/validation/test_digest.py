@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.systems.postgres.digest import compare
-from holdfast.systems.postgres.view import PostgresView, QuestionFailed
+from holdfast.systems.postgres.view import ContentUnreadable, PostgresView, QuestionFailed
 from tests.servers import PostgresServer, need
 
 pytestmark = pytest.mark.postgres
@@ -83,6 +83,29 @@ def test_any_change_shows_in_its_table_alone(pair, change, names):
         after |= {"postgres#large objects": large} if large["rows"] else {}
         session.rollback()
     assert {one["name"] for one in compare(before, after)} == names
+
+
+def test_a_role_that_may_not_read_everything_is_told_what_to_grant(pair):
+    left, _ = pair
+    left.execute("create role reader login; create role blind login; grant select on all tables in schema public to reader")
+    reader = PostgresView(left.dsn.replace("user=postgres", "user=reader"), {})
+    # Without large objects nobody needs the right to read them.
+    assert reader.digest() == view(left).digest()
+    with pytest.raises(ContentUnreadable, match="Role blind cannot read all of database postgres") as denied:
+        PostgresView(left.dsn.replace("user=postgres", "user=blind"), {}).digest()
+    assert 'grant pg_read_all_data to "blind"' in denied.value.hint
+    oid = left.value("select lo_from_bytea(0, 'large')")
+    try:
+        with pytest.raises(ContentUnreadable, match="pg_largeobject") as denied:
+            reader.digest()
+        assert "grant select on pg_largeobject" in denied.value.hint
+    finally:
+        left.execute(f"select lo_unlink({oid})")
+    left.execute("grant pg_read_all_data to reader; alter table keyless enable row level security")
+    with pytest.raises(ContentUnreadable, match="row-level security") as denied:
+        reader.digest()
+    assert "bypassrls" in denied.value.hint
+    left.execute("alter table keyless disable row level security")
 
 
 def test_where_rows_differ_is_told_with_examples(pair):

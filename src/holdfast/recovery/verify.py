@@ -123,7 +123,7 @@ def _ask_source(system: Recoverable, checks: Sequence[Check], *, content: bool) 
     try:
         (answers, digest), until = system.at_rest(everything, next(iter(places)) if len(places) == 1 else None)
     except HoldfastError as error:
-        return _Source(why=f"the source could not be asked: {error.message}")
+        return _Source(why=f"the source could not be asked: {error.message} {error.hint}".strip())
     if until is None:
         return _Source(why="the source was written to while it was asked: no moment that its answers belong to")
     return _Source(answers, digest, until)

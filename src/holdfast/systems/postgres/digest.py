@@ -116,7 +116,9 @@ def of_schema(connection: Any) -> dict[str, Any]:
 
 
 def of_large_objects(connection: Any) -> dict[str, Any]:
-    """All large objects of the database."""
+    """All large objects of the database. That there are none every role may see; their content only one that was granted it."""
+    if not connection.execute("select exists (select from pg_catalog.pg_largeobject_metadata)").fetchone()[0]:
+        return {"rows": 0, "hash": shown(0, "0", "0")}
     query = f"select {_SUMS} from (select loid::text || ' ' || pageno::text || ' ' || md5(data) as r from pg_catalog.pg_largeobject) s"  # noqa: S608
     count, first, second = connection.execute(query).fetchone()
     return {"rows": count, "hash": shown(count, first, second)}

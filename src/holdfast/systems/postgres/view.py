@@ -17,6 +17,34 @@ class QuestionFailed(FoundWrong):
     code = "check-failed-to-run"
 
 
+class ContentUnreadable(FoundWrong):
+    """The role may not read everything that is to be compared, or reading it broke off."""
+
+    code = "content-not-readable"
+
+
+@contextlib.contextmanager
+def _readable(session: Any, database: str) -> Iterator[None]:
+    """What the server says against reading a database's content becomes ContentUnreadable."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "psycopg":
+            raise
+        role = digests.quoted(session.info.user)
+        said = str(error).strip().partition("\n")[0]
+        denied = getattr(error, "sqlstate", None) == "42501"
+        hint = f"As a superuser: grant pg_read_all_data to {role}; and in database {database}: grant select on pg_largeobject to {role};"
+        if "row-level security" in said:
+            hint = f"Row-level security hides rows from it; as a superuser: alter role {role} bypassrls;"
+        raise ContentUnreadable(
+            f"Role {session.info.user} cannot read all of database {database}: {said}"
+            if denied
+            else f"Reading database {database} broke off: {said}",
+            hint=hint if denied else "Once more, or without comparing content: holdfast verify --no-content",
+        ) from error
+
+
 class PostgresView:
     """Satisfies ``systems.contract.Isolated``. ``reached``: where its data stands."""
 
@@ -66,7 +94,7 @@ class PostgresView:
     def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         for database in [self._database] if self._database else self.databases():
-            with self.connect(database) as session:
+            with self.connect(database) as session, _readable(session, database):
                 found |= dict(digests.of_database(session, database, selection))
         return found
 
@@ -75,6 +103,8 @@ class PostgresView:
         database = name.split(".", 1)[0]
         with contextlib.ExitStack() as stack:
             sessions = [stack.enter_context(view.connect(database)) for view in (self, other)]
+            for session in sessions:
+                stack.enter_context(_readable(session, database))
             found = []
             for session in sessions:
                 session.execute(digests.SESSION)
