@@ -168,6 +168,8 @@ class Platform:
     def postgres_settings(self, effective: EffectiveSystem) -> "PostgresSettings":
         """What the plan says about a postgres system, references resolved."""
         from holdfast.plan.shape.systems.postgres import PostgresSystem as Spec
+        from holdfast.systems.postgres.connection import secured
+        from holdfast.systems.postgres.follow.settings import slot_name
         from holdfast.systems.postgres.settings import PostgresSettings
 
         spec = effective.spec
@@ -182,12 +184,17 @@ class Platform:
             given["max_lag"] = spec.max_lag.total_seconds()
         if spec.wal_backlog is not None:
             given["wal_backlog_warn"] = spec.wal_backlog.warn
-        if spec.slot is not None:
-            given["follower_slot"] = spec.slot
         if spec.data_directory is not None:
             given["data_directory"] = self.plan.resolve(spec.data_directory)
+        if spec.binaries is not None and (dump := self.plan.resolve(spec.binaries) / "pg_dump").exists():
+            given["pg_dump"] = str(dump)
+        certificates = {name: self.plan.resolve(path) for name, path in (spec.tls.model_dump().items() if spec.tls else ()) if path}
         return PostgresSettings(
-            dsns=tuple(self._secret(address) for address in addresses),
+            dsns=tuple(secured(self._secret(address), certificates) for address in addresses),
+            tls_ca=certificates.get("ca"),
+            fast=spec.checkpoint != "spread",
+            synchronous=bool(spec.synchronous),
+            follower_slot=spec.slot or slot_name(effective.name),
             patroni=hosts.patroni if hosts else None,
             databases=tuple(spec.databases or ()),
             rate=limit.rate,
@@ -219,6 +226,8 @@ class Platform:
             policy: Any = on or ("primary" if len(settings.dsns) < 2 and settings.patroni is None else settings.policy)
             return members.choose(members.discover(settings), policy, settings.max_lag).dsn
 
+        programs: Any = getattr(effective.spec, "binaries", None)
+
         def covered(branch: str) -> dt.datetime | None:
             beats = [beat.server_time for beat in self.state.heartbeats.newest(name) if beat.branch == branch and beat.server_time]
             return max(beats, default=None)
@@ -230,6 +239,7 @@ class Platform:
             clock=self.clock,
             sandbox=self.plan.resolve(sandbox.directory) if sandbox else None,
             sandbox_limit=sandbox.max if sandbox else None,
+            bin=str(self.plan.resolve(programs)) if programs else None,
         )
 
     def follower(self, name: str, on_status: "Callable[[FollowStatus], None] | None" = None, *, after_gap: bool = False) -> "Follower":

@@ -74,6 +74,25 @@ def test_synchronous_settings_that_would_stop_production_are_told(servers):
     assert found["remote_apply"].state == "fail"
 
 
+def test_plan_and_server_agree_on_the_synchronous_follower(servers):
+    server = servers(15)
+
+    def told(**given) -> tuple[str, str] | None:
+        settings = PostgresSettings(dsns=(server.dsn,), follower_slot="holdfast_shop", **given)
+        found = {one.name: one for one in probe(settings, SystemClock())}.get("synchronous follower")
+        return found and (found.state, found.hint)
+
+    assert told() is None
+    state, hint = told(synchronous=True)
+    assert state == "fail"
+    assert "'holdfast_shop'" in hint
+    server.configure({"synchronous_standby_names": "ANY 1 (other, holdfast_shop)", "synchronous_commit": "local"})
+    server.reload()
+    server.wait_for("select current_setting('synchronous_standby_names') like '%holdfast_shop%'")
+    assert told(synchronous=True)[0] == "ok"
+    assert told()[0] == "warn"
+
+
 def test_a_role_without_rights_is_told_what_to_grant(servers):
     server = servers(15)
     server.execute("create role little login")

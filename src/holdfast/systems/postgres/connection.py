@@ -4,6 +4,7 @@ libpq gives no SQLSTATE for a failed login, and the server words it in its own l
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError, MissingExtra
@@ -53,6 +54,17 @@ def address(dsn: str) -> str:
 def merged(dsn: str, **changes: str) -> str:
     """``dsn`` with some settings replaced."""
     return str(_driver().conninfo.make_conninfo(**{**parse(dsn), **changes}))
+
+
+def secured(dsn: str, certificates: Mapping[str, Path]) -> str:
+    """``dsn`` with the PEM files of ``ca``, ``cert`` and ``key``. With ``ca`` the server must prove its name, where the string itself does
+    not choose a mode; what the string names wins.
+    """
+    words = {"ca": "sslrootcert", "cert": "sslcert", "key": "sslkey"}
+    wanted = {words[name]: str(path) for name, path in certificates.items()}
+    if "ca" in certificates:
+        wanted["sslmode"] = "verify-full"
+    return merged(dsn, **{**wanted, **parse(dsn)}) if wanted else dsn
 
 
 def connect(dsn: str, *, timeout: int = 10, application: str = "holdfast") -> "Connection":

@@ -16,7 +16,9 @@ class PostgresSettings:
     ``max_lag`` (seconds): a standby further behind is not used. ``fast``: an immediate checkpoint at the start, not a spread one.
     ``databases``: dumped logically into each point besides. ``rate`` (bytes/s): the server's own throttle of a remote backup; reading in
     place is throttled by the writer. ``wal_wait`` and ``summary_wait`` (seconds): how long to wait without any progress.
-    ``follower_slot``: the slot of the resident follower, for `check`; ``wal_backlog_warn`` in bytes.
+    ``follower_slot``: the slot of the resident follower; ``wal_backlog_warn`` in bytes, for `check`. ``continuous``: the plan promises that
+    the log goes on without a gap: a backup ships what an absent follower lacks.
+    ``synchronous``: every commit is meant to wait for the follower.
     """
 
     dsns: tuple[str, ...] = ()
@@ -32,8 +34,10 @@ class PostgresSettings:
     wal_wait: float = 60.0
     summary_wait: float = 60.0
     follower_slot: str | None = None
+    continuous: bool = False
     wal_backlog_warn: int | None = None
     tls_ca: Path | None = None
+    synchronous: bool = False
 
     def __repr__(self) -> str:
         members = self.patroni or len(self.dsns)
