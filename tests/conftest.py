@@ -1,10 +1,16 @@
 """Fixtures of real servers. Session-wide ones are shared by the tests of one worker: leave them as you found them."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers import VERSIONS, MinioServer, PostgresServer, need
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that: programs under test could then
+# not be stopped as a person stops them.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _session_server(version: int) -> Iterator[PostgresServer]:
