@@ -20,6 +20,7 @@ from holdfast.systems.postgres.binaries import Account, Binaries
 from holdfast.systems.postgres.controlfile import ControlFile
 from holdfast.systems.postgres.faults import ControlFileBad
 from holdfast.systems.postgres.restore import config, errors, ground
+from holdfast.systems.postgres.restore.behind import record_begins
 from holdfast.systems.postgres.restore.files import (
     MARKER,
     FileTarget,
@@ -328,7 +329,14 @@ def configure(work: Work, control: ControlFile) -> None:
     about = {"point": work.plan.point.id, "until": work.plan.until, "place": dict(work.plan.place)}
     write_file(kept / "changed.json", config.record(values, source, about), work.who, sync=False)
     write_file(work.data / "postgresql.conf", config.render(values), work.who, sync=False)
-    recovery = config.recovery(work.detail.reach, work.detail.target, options.role)
+    reach, target = work.detail.reach, work.detail.target
+    # Whoever starts the server later: a position that no record begins behind is the end of the log, and no target to PostgreSQL.
+    last = (
+        reach.stop == "lsn"
+        and target.lsn is not None
+        and not record_begins(work.data / "pg_wal", reach, target.lsn, work.detail.segment_size)
+    )
+    recovery = config.recovery(reach, target, options.role, to_end_of_log=last)
     write_file(
         work.data / "postgresql.auto.conf", "".join(f"{name} = {config.quote(value)}\n" for name, value in recovery.items()), work.who
     )
