@@ -65,10 +65,11 @@ class Whole:
     def follow(self) -> None:
         self.follower = Running(lambda: self.server.dsn, logs_of(self.folder))
 
-    def backup(self, label: str | None = None, *, in_place: bool = True) -> RecoveryPoint:
+    def backup(self, label: str | None = None, *, in_place: bool = True, base: RecoveryPoint | None = None, progress=None) -> RecoveryPoint:
         settings = PostgresSettings(dsns=(self.server.dsn,), data_directory=self.server.data if in_place else None)
-        with self.vault.begin(system="db", kind="postgres", label=label) as writer:
-            return PostgresSystem("db", settings).capture(writer, Silent(), logs=self.vault.logs("db"))
+        reader = self.vault.reader(base) if base else None
+        with self.vault.begin(system="db", kind="postgres", base=reader, label=label) as writer:
+            return PostgresSystem("db", settings).capture(writer, progress or Silent(), logs=self.vault.logs("db"))
 
     def shipped(self) -> None:
         """Until everything that is on the server is in the vault."""
