@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Finding(BaseModel):
     """Something wrong that was seen while capturing and did not stop it: a page with a bad checksum, say."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     code: str
     message: str
@@ -21,7 +21,7 @@ class Totals(BaseModel):
     deduplication, written.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     files: int = 0
     bytes: int = 0
@@ -41,7 +41,7 @@ class RecoveryPoint(BaseModel):
     ``committed_at`` is the signed commit time; retention counts by it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     system: str

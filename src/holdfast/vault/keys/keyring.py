@@ -8,7 +8,7 @@ from holdfast.vault import crypto, names
 from holdfast.vault.errors import LastSlot, ObjectDamaged, RoleLacking, SlotUnknown, WrongKey
 from holdfast.vault.keys import secret_text, slots
 from holdfast.vault.keys.bundle import Bundle, Role, WriterKeys
-from holdfast.vault.keys.slots import PassphraseCost, Slot
+from holdfast.vault.keys.slots import DEFAULT_COST, PassphraseCost, Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.text import to_b64, to_json
@@ -67,7 +67,7 @@ class Keyring:
     def __init__(self, locations: Locations, notary: Notary, cost: PassphraseCost | None = None) -> None:
         self._locations = locations
         self._notary = notary
-        self._cost = cost or PassphraseCost()
+        self._cost = cost or DEFAULT_COST
 
     def list(self) -> list[Slot]:
         """Sound slots, oldest first."""
