@@ -1,6 +1,6 @@
 """What can go wrong with a vault, each with its own stable code."""
 
-from holdfast.errors import Damaged, Refused, Usage
+from holdfast.errors import Damaged, Refused, Unreachable, Usage
 
 
 class VaultMissing(Usage):
@@ -91,6 +91,12 @@ class SessionAborted(Refused):
     """The session was aborted (its lease ran out, or somebody cancelled it) and can no longer become a recovery point."""
 
     code = "session-aborted"
+
+
+class PointPartly(Unreachable):
+    """The recovery point is committed and whole in the first location, but another one did not take its last object."""
+
+    code = "point-not-everywhere"
 
 
 class ClockSkew(Refused):

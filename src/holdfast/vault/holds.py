@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast.errors import Usage
+from holdfast.errors import Refused, Usage
 from holdfast.model import Clock
 from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged
@@ -13,6 +13,12 @@ from holdfast.vault.notary import Notary
 from holdfast.vault.text import from_json, from_time, to_json
 
 RELEASED = ".released"
+
+
+class HoldTooLate(Refused):
+    """The point that is to be held is being removed, or is gone."""
+
+    code = "hold-too-late"
 
 
 class HoldUnknown(Usage):
@@ -32,11 +38,19 @@ class Hold:
 
 
 def place(locations: Locations, notary: Notary, clock: Clock, point: str, reason: str) -> Hold:
-    """Durable in every location when it returns."""
+    """Durable in every location when it returns. Raises HoldTooLate when a prune has begun to remove the point."""
     identity = notary.random(16).hex()
     name = f"{names.HOLDS}{identity}"
     now = clock.now()
     locations.put(name, [notary.make(name, "hold", now, {"point": point}, plain=to_json({"reason": reason}))])
+    # After the hold stands: a prune records its drop first and reads the holds then, so one of the two sees the other.
+    found = {info.name for info in locations.list(names.point(point))}
+    if names.point(point) not in found or names.dropped(point) in found:
+        raise HoldTooLate(
+            f"The recovery point {point} is being removed by a prune, or is gone: it cannot be held any more.",
+            hint="See 'holdfast points' for what is left.",
+            point=point,
+        )
     return Hold(identity, point, reason, now)
 
 

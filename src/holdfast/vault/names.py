@@ -16,7 +16,12 @@ POINTS = "points/"
 LOGS = "logs/"
 CONDEMNED = "condemned/"
 HOLDS = "holds/"
+JOURNAL = "journal/"
+PLAN = "plan/"
+DROPPED = ".dropped"
+"""Behind a point's name: that point is going, whether or not its object is still there."""
 
+_POINT = re.compile(r"points/([0-9a-f]{32})(\.dropped)?\Z")
 _PACK = re.compile(r"packs/([0-9a-f]{2})/([0-9a-f]{32})-([0-9a-f]{64})\Z")
 
 
@@ -43,6 +48,21 @@ def parse_pack(name: str) -> tuple[bytes, bytes] | None:
     if match is None or match[1] != match[2][:2]:
         return None
     return bytes.fromhex(match[2]), bytes.fromhex(match[3])
+
+
+def point(session: str) -> str:
+    return f"{POINTS}{session}"
+
+
+def dropped(session: str) -> str:
+    """The record, made before a point's object goes, that the point is no longer one."""
+    return f"{POINTS}{session}{DROPPED}"
+
+
+def parse_point(name: str) -> tuple[str, bool] | None:
+    """(session id, whether it is the record of a drop) out of a name below ``points/``, None for any other name."""
+    match = _POINT.match(name)
+    return None if match is None else (match[1], match[2] is not None)
 
 
 def session_id(now: dt.datetime, random: bytes) -> str:

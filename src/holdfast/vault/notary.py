@@ -15,7 +15,8 @@ SHARED_KINDS = frozenset({"index", "writer"})
 """Sealed to all who hold the identity key (mode 2)."""
 BOXED_KINDS = frozenset({"point", "log", "journal", "plan", "hold"})
 """Sealed to the epoch and to the writer itself (mode 1)."""
-ROOT_KINDS = frozenset({"config", "writer", "epoch"})
+ROOT_KINDS = frozenset({"config", "writer", "epoch", "drop"})
+"""Signed by the root: who holds only a writer's key makes none of them, so it cannot make a point vanish."""
 
 Fetch = Callable[[str, Callable[[bytes], bytes]], bytes]
 """Reads an object by name from the first location whose copy the second argument accepts (it raises Damaged for others)."""

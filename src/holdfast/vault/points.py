@@ -3,17 +3,18 @@
 import contextlib
 import difflib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, Unreachable
 from holdfast.model import RecoveryPoint
+from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import crypto, names
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import ObjectDamaged, PointAmbiguous, PointUnknown
+from holdfast.vault.errors import NotBelieved, ObjectDamaged, PointAmbiguous, PointUnknown
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
@@ -42,13 +43,63 @@ def read(locations: Locations, notary: Notary, name: str) -> tuple[Envelope, Rec
 
     def accept(data: bytes) -> tuple[Envelope, RecoveryPoint | None, list[dict[str, Any]]]:
         checked = notary.check(name, data)
-        if checked.kind == "abort":
-            return checked, None, []
-        if checked.kind != "point":
-            raise ObjectDamaged(f"{name} holds a {checked.kind!r}.", object=name)
-        return checked, *decode(name, notary.open(checked))
+        return checked, *_body(notary, name, checked)
 
     return locations.read(name, accept)
+
+
+def _body(notary: Notary, name: str, checked: Envelope) -> tuple[RecoveryPoint | None, list[dict[str, Any]]]:
+    """What an envelope under a point's name says; a sealed part that tells another story than the signed name around it is not believed."""
+    if checked.kind == "abort":
+        return None, []
+    if checked.kind != "point":
+        raise ObjectDamaged(f"{name} holds a {checked.kind!r}.", object=name)
+    point, tree = decode(name, notary.open(checked))
+    if names.point(point.id) != name or point.writer != checked.writer or notary.tag("system", point.system) != checked.clear.get("system"):
+        raise NotBelieved(
+            f"{name} is signed by the writer {checked.writer}, but says that it is the point {point.id} of {point.system!r} by"
+            f" {point.writer}.",
+            hint="Its writer's key was misused, or is broken: take that key out of service.",
+            object=name,
+        )
+    return point, tree
+
+
+def dropped(locations: Locations, notary: Notary, found: Iterable[str]) -> tuple[set[str], list[Damaged]]:
+    """(ids of points that a prune is removing, records of it that are not believed) among the names ``found`` below ``points/``."""
+    ids: set[str] = set()
+    wrong: list[Damaged] = []
+    for name in found:
+        parsed = names.parse_point(name)
+        if parsed is None or not parsed[1]:
+            continue
+        try:
+            locations.read(name, lambda data, name=name: notary.check(name, data, "drop"))  # type: ignore[misc]
+        except ObjectMissing:
+            continue  # the prune came to its end: an abort has taken the point's name
+        except Damaged as error:
+            wrong.append(error)
+        else:
+            ids.add(parsed[0])
+    return ids, wrong
+
+
+def places(locations: Locations) -> tuple[dict[str, set[str]], list[Unreachable]]:
+    """(by point's id, the addresses of the locations that hold its object, and with it all of its packs; locations that did not answer).
+
+    Aborted sessions are among them: look up only ids of points.
+    """
+    held: dict[str, set[str]] = {}
+    silent: list[Unreachable] = []
+    for storage in locations.storages:
+        try:
+            for info in storage.list(names.POINTS):
+                parsed = names.parse_point(info.name)
+                if parsed is not None and not parsed[1]:
+                    held.setdefault(parsed[0], set()).add(storage.url)
+        except Unreachable as error:
+            silent.append(error)
+    return held, silent
 
 
 class PointCache:
@@ -69,8 +120,13 @@ class PointCache:
         """(all points that this key can read, newest last; what is damaged). Reads only points that were not read before."""
         rows = self._load()
         # By name and size: a prune puts an abort where it removed a point.
-        present = {f"{info.name} {info.size}": info.name for info in locations.list(names.POINTS)}
-        damaged: list[Damaged] = []
+        listed = list(locations.list(names.POINTS))
+        going, damaged = dropped(locations, notary, (info.name for info in listed))
+        present = {
+            f"{info.name} {info.size}": info.name
+            for info in listed
+            if (parsed := names.parse_point(info.name)) is not None and not parsed[1] and parsed[0] not in going
+        }
         changed = False
         for key, name in present.items():
             if key in rows:
@@ -120,7 +176,7 @@ def read_if_ours(locations: Locations, notary: Notary, name: str) -> tuple[Envel
         checked = notary.check(name, data)
         if checked.kind == "point" and not notary.can_open(checked):
             return None, None, []
-        return checked, *(decode(name, notary.open(checked)) if checked.kind == "point" else (None, []))
+        return checked, *_body(notary, name, checked)
 
     return locations.read(name, accept)
 

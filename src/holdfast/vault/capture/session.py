@@ -3,12 +3,13 @@
 import datetime as dt
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
-from holdfast.errors import Unreachable
+from holdfast.errors import HoldfastError, Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import names
-from holdfast.vault.errors import ClockSkew, SessionAborted
+from holdfast.vault.errors import ClockSkew, PointPartly, SessionAborted
 from holdfast.vault.locations import Locations, put_same
 from holdfast.vault.notary import Notary
 
@@ -68,18 +69,44 @@ class Session:
             self._put(f"{names.SESSIONS}{self.id}.{self._renewals}")
             self._renewed = now
 
+    def require_open(self) -> None:
+        """Raises SessionAborted when an abort stands where the point would go. Only ``commit`` is certain; this one is early."""
+        if self._locations.first.head(self.point_name) is not None:
+            self._aborted()
+
     def commit(self, envelope: bytes) -> None:
-        """The point, in every location. The first location decides: SessionAborted when an abort stands there."""
-        if not decide(self._locations, self.point_name, envelope):
-            raise SessionAborted(
-                f"The session {self.id} was aborted meanwhile; nothing was committed.",
-                hint="Run the backup again: what was uploaded is reused. Was this host asleep for longer than an hour?",
-                session=self.id,
-            )
+        """The point, in every location. The first location decides: SessionAborted when an abort stands there.
+
+        PointPartly when another location does not take it: its packs lie there already, so only this object is missing.
+        """
+        if not decide(Locations([self._locations.first]), self.point_name, envelope):
+            self._aborted()
+        lacking: dict[str, HoldfastError] = {}
+        for storage in self._locations.storages[1:]:
+            try:
+                put_same(storage, self.point_name, [envelope])
+            except HoldfastError as error:
+                lacking[storage.url] = error
+        if lacking:
+            urls = ", ".join(lacking)
+            raise PointPartly(
+                f"The recovery point {self.id} is committed in {self._locations.first.url}, but not in {urls}:"
+                f" {next(iter(lacking.values())).message}",
+                hint="It is listed and can be restored. 'holdfast vault copy' completes it there; the next backup does not need that.",
+                point=self.id,
+                lacking=list(lacking),
+            ) from next(iter(lacking.values()))
 
     def abort(self) -> None:
         """Give up the name, so that the session can never commit. What was uploaded stays."""
         decide(self._locations, self.point_name, self._notary.make(self.point_name, "abort", self._clock.now(), {"session": self.id}))
+
+    def _aborted(self) -> NoReturn:
+        raise SessionAborted(
+            f"The session {self.id} was aborted meanwhile; nothing was committed.",
+            hint="Run the backup again: what was uploaded is reused. Was this host asleep for longer than an hour?",
+            session=self.id,
+        )
 
     def _put(self, name: str) -> None:
         fields = {"session": self.id, "lease": int(LEASE.total_seconds())}

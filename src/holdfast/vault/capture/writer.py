@@ -13,7 +13,7 @@ from holdfast import __version__
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Finding, Progress, RecoveryPoint, Totals
 from holdfast.vault import content, crypto, points
-from holdfast.vault.capture.commit import check_not_condemned
+from holdfast.vault.capture.commit import check_not_condemned, check_stored, reusable
 from holdfast.vault.capture.engine import Engine
 from holdfast.vault.capture.index_log import IndexLog
 from holdfast.vault.capture.pace import Pace
@@ -29,7 +29,6 @@ from holdfast.vault.index.store import IndexStore
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
-from holdfast.vault.packs.present import PresentPacks
 from holdfast.vault.packs.sink import Finished, PackSink, Sealing
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.reader import Reader
@@ -81,7 +80,7 @@ class Writer:
         self._identity = notary.bundle.identity[SCOPE]
         self._session = Session(locations, notary, clock)
         self.session = self._session.id
-        self._present = PresentPacks.list(locations.storages) if base is not None else None
+        self._present = reusable(locations, notary) if base is not None else None
         self._store: IndexStore | None = None
         self._cache = cache
         self._lazy = threading.Lock()
@@ -325,7 +324,7 @@ class Writer:
                 store = IndexStore(self._cache / "index", self._locations, self._notary)
                 store.refresh()
                 if self._present is None:
-                    self._present = PresentPacks.list(self._locations.storages)
+                    self._present = reusable(self._locations, self._notary)
                 self._store = store
         found: dict[int, Row] = {}
         assert self._present is not None
@@ -415,7 +414,9 @@ class Writer:
                 f"{len(missing)} packs that the point needs were never stored: {', '.join(missing[:3])}.", hint="This is a bug."
             )
         packs = b"".join(pack + digest for pack, digest in used if digest is not None)
+        self._session.require_open()
         check_not_condemned(self._locations, self._notary, [pack for pack, _ in used])
+        check_stored(self._locations, self._table.reused())
         check_skew(self._locations.first, self._clock)
         now = self._clock.now()
         counts = [worker.counts for worker in self._workers]

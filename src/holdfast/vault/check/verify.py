@@ -19,7 +19,7 @@ KINDS = {
     names.EPOCHS: ("epoch",),
     names.INDEX: ("index",),
     names.SESSIONS: ("session",),
-    names.POINTS: ("point", "abort"),
+    names.POINTS: ("point", "abort", "drop"),
     names.CONDEMNED: ("condemned",),
     names.HOLDS: ("hold",),
     "journal/": ("journal",),

@@ -3,7 +3,8 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from holdfast.errors import Damaged, Usage
+from holdfast.errors import Damaged, HoldfastError, Usage
+from holdfast.storage.contract import Storage
 from holdfast.vault import crypto, names
 from holdfast.vault.errors import LastSlot, ObjectDamaged, RoleLacking, SlotUnknown, WrongKey
 from holdfast.vault.keys import secret_text, slots
@@ -95,7 +96,11 @@ class Keyring:
         return NewRecoveryKey(self.add(text, role=role, label=label or kind, now=now).id, text)
 
     def remove(self, id_or_label: str) -> Slot:
-        """Remove one slot from every location. Refuses the last one, and the last one of an owner. Returns what was removed."""
+        """Remove one slot from every location and return it. Refuses the last one of an owner, counted in each location by itself.
+
+        Every location must answer before anything is removed. When one fails in between, the error names those that still hold the slot:
+        the key opens the vault there until the removal is repeated.
+        """
         if self._notary.bundle.role != "owner":
             raise RoleLacking("Only an owner's key may remove key slots.", hint="Use an owner's passphrase or the recovery key.")
         present = self.list()
@@ -104,13 +109,43 @@ class Keyring:
             listed = ", ".join(f"{slot.id} ({slot.label or slot.kind})" for slot in present)
             what = "No key slot" if not chosen else f"{len(chosen)} key slots"
             raise SlotUnknown(f"{what} named {id_or_label!r}.", hint=f"Slots: {listed}.")
-        if not any(slot.role == "owner" for slot in present if slot is not chosen[0]):
-            raise LastSlot(
-                f"Slot {chosen[0].id} is the last one with an owner's key: without it nobody could read or manage the vault.",
-                hint="Add another owner's slot first ('holdfast vault key add').",
-            )
-        self._locations.delete(names.slot(chosen[0].id))
+        for storage in self._locations.storages:
+            if not any(slot.role == "owner" for slot in _sound(storage) if slot.id != chosen[0].id):
+                raise LastSlot(
+                    f"Slot {chosen[0].id} is the last one with an owner's key in {storage.url}: without it nobody could read or manage the"
+                    " vault there.",
+                    hint="Add another owner's slot first ('holdfast vault key add'), or heal that location: 'holdfast vault check --heal'.",
+                    url=storage.url,
+                )
+        self._delete_everywhere(names.slot(chosen[0].id))
         return chosen[0]
+
+    def _delete_everywhere(self, name: str) -> None:
+        """The last location first: while the first one holds the slot, it is listed, so that a removal that failed can be repeated."""
+        left: dict[str, HoldfastError] = {}
+        for storage in reversed(self._locations.storages):
+            try:
+                storage.delete(name)
+            except HoldfastError as error:
+                left[storage.url] = error
+        if left:
+            first = next(iter(left.values()))
+            raise type(first)(
+                f"The key slot is still in {', '.join(left)}, where its key opens the vault: {first.message}",
+                hint="Remove it again when the location answers.",
+                **{**first.details, "left": list(left)},
+            ) from first
+
+
+def _sound(storage: Storage) -> list[Slot]:
+    """The sound slots of one location."""
+    found = []
+    for info in list(storage.list(names.SLOTS)):
+        try:
+            found.append(slots.parse(info.name.removeprefix(names.SLOTS), storage.get(info.name)))
+        except Damaged:
+            continue
+    return found
 
 
 def certify(locations: Locations, notary: Notary, writer: WriterKeys, label: str, now: dt.datetime) -> None:

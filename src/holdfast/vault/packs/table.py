@@ -17,6 +17,7 @@ class PackTable:
         self._digests: list[bytes | None] = []
         self._numbers: dict[bytes, int] = {}
         self._used: set[int] = {NO_PACK}
+        self._own: set[int] = set()
         self._lock = threading.Lock()
 
     def number(self, pack: bytes, digest: bytes | None = None) -> int:
@@ -34,6 +35,7 @@ class PackTable:
 
     def finished(self, number: int, digest: bytes) -> None:
         self._digests[number] = digest
+        self._own.add(number)
 
     def translation(self, packs: Sequence[bytes]) -> NDArray[np.uint32]:
         """Local numbers of a content list to numbers of this table."""
@@ -46,3 +48,7 @@ class PackTable:
     def used(self) -> list[tuple[bytes, bytes | None]]:
         """(id, digest) of all packs in use, sorted by id."""
         return sorted((self.ids[number], self._digests[number]) for number in self._used if number != NO_PACK)
+
+    def reused(self) -> list[tuple[bytes, bytes]]:
+        """(id, digest) of the packs in use that earlier sessions stored, sorted by id."""
+        return sorted((self.ids[n], self._digests[n] or b"") for n in self._used if n != NO_PACK and n not in self._own)

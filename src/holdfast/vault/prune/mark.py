@@ -16,14 +16,16 @@ _THREADS = 8
 
 @dataclass(slots=True)
 class Marked:
-    """``points`` and ``aborted`` hold session ids; ``packs`` the 48-byte entries that points of any location need.
+    """``points``, ``aborted`` and ``dropped`` hold session ids; ``packs`` the 48-byte entries that points of any location need.
 
-    ``leftovers``: ids that the first location has aborted and another still shows as points (a prune that was interrupted).
+    ``dropped``: ids that some location records as going (a prune that is at work, or was interrupted); nothing they name is needed.
+    ``uneven``: aborted ids that not every location records as aborted, though none holds their point.
     """
 
     points: set[str] = field(default_factory=set)
     aborted: set[str] = field(default_factory=set)
-    leftovers: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
+    uneven: set[str] = field(default_factory=set)
     packs: set[bytes] = field(default_factory=set)
 
 
@@ -41,28 +43,33 @@ def everywhere(storages: Sequence[Storage], prefix: str) -> dict[str, ObjectInfo
 def mark(storages: Sequence[Storage], notary: Notary, without: Iterable[str] = ()) -> Marked:
     """Read every copy of every point. ``without``: ids whose packs do not count (points about to go).
 
-    Raises PruneUnsure when a copy is damaged or not believed: what it needs cannot be known.
+    A point counts as long as any location holds it, whatever another one says under its name: only the record of a drop, which the root
+    signs, makes a point's needs void. Raises PruneUnsure when a copy is damaged or not believed: what it needs cannot be known.
     """
     marked = Marked()
     left_out = set(without)
-    for number, storage in enumerate(storages):
-        for name, envelope in _read_all(storage, notary, [info.name for info in storage.list(names.POINTS)]):
+    listed = [[info.name for info in storage.list(names.POINTS)] for storage in storages]
+    for storage, found in zip(storages, listed, strict=True):
+        drops = [name for name in found if (parsed := names.parse_point(name)) is not None and parsed[1]]
+        marked.dropped.update(name[len(names.POINTS) : -len(names.DROPPED)] for name, _ in _read_all(storage, notary, drops, {"drop"}))
+    times: dict[str, int] = {}
+    for storage, found in zip(storages, listed, strict=True):
+        bodies = [name for name in found if (parsed := names.parse_point(name)) is not None and not parsed[1]]
+        for name, envelope in _read_all(storage, notary, bodies, {"point", "abort"}):
             session = name[len(names.POINTS) :]
             if envelope.kind == "abort":
-                if number == 0:
-                    marked.aborted.add(session)
-                continue
-            if session in marked.aborted:
-                marked.leftovers.add(session)
-                continue
-            marked.points.add(session)
-            if session not in left_out:
-                marked.packs.update(entries(envelope))
+                times[session] = times.get(session, 0) + 1
+            elif session not in marked.dropped:
+                marked.points.add(session)
+                if session not in left_out:
+                    marked.packs.update(entries(envelope))
+    marked.aborted = times.keys() - marked.points
+    marked.uneven = {session for session in marked.aborted - marked.dropped if times[session] < len(storages)}
     return marked
 
 
 def entries(envelope: Envelope) -> Iterable[bytes]:
-    """The pack entries of a point, 48 bytes each."""
+    """The pack entries of a list, 48 bytes each."""
     return (envelope.packs[at : at + PACK_ENTRY] for at in range(0, len(envelope.packs), PACK_ENTRY))
 
 
@@ -76,11 +83,11 @@ def stored_packs(storages: Sequence[Storage]) -> Mapping[bytes, ObjectInfo]:
     return found
 
 
-def _read_all(storage: Storage, notary: Notary, wanted: Sequence[str]) -> Iterable[tuple[str, Envelope]]:
+def _read_all(storage: Storage, notary: Notary, wanted: Sequence[str], kinds: set[str]) -> Iterable[tuple[str, Envelope]]:
     def read(name: str) -> tuple[str, Envelope] | None:
         try:
             checked = notary.check(name, storage.get(name))
-            if checked.kind not in {"point", "abort"}:
+            if checked.kind not in kinds:
                 raise PruneUnsure(f"{name} in {storage.url} holds a {checked.kind!r}.", hint="Run 'holdfast vault check'.", object=name)
             return name, checked
         except ObjectMissing:

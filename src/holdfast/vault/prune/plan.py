@@ -1,7 +1,7 @@
 """What a prune would do, as data. Nothing is changed here."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ GRACE = dt.timedelta(days=1)
 LOG_MARGIN = dt.timedelta(minutes=10)
 """Clocks of hosts and stores may differ by five minutes."""
 MOST = 0.5
+Begins = Callable[[RecoveryPoint], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,12 @@ def make(
     zone: dt.tzinfo,
     proved: Collection[str] = (),
     grace: dt.timedelta = GRACE,
+    begins: Begins | None = None,
 ) -> PrunePlan:
     """``policies`` by system's name; ``proved``: ids of points that a verification restored and found right.
+
+    ``begins`` tells from which position of its log (``RecoveryPoint.logs``) a point must be replayed, None where it does not know: taken
+    on a replica, that lies before the time when the point was begun.
 
     Needs an owner's key. Raises PruneUnsure when a point or hold cannot be read in some location, PolicyEmpty, NothingProvedLeft,
     Unreachable.
@@ -107,7 +112,11 @@ def make(
     for session in sorted(marked.points):
         _, point, _ = points.read(vault.locations, vault.notary, f"{names.POINTS}{session}")
         if point is None:
-            raise PruneUnsure(f"points/{session} changed while it was read.", hint="Run it again.")
+            raise PruneUnsure(
+                f"points/{session} is a recovery point in one location and aborted in another.",
+                hint="Run it again. If it stays so, remove one of the two objects by hand: see 'holdfast vault check'.",
+                object=names.point(session),
+            )
         by_system.setdefault(point.system, []).append(point)
     held = {hold.point for hold in holds.current(vault.locations, vault.notary)}
     decisions = {
@@ -127,7 +136,7 @@ def make(
     young = {entry for entry, info in present.items() if entry not in needed and now - info.modified < grace}
     unneeded = [info for entry, info in present.items() if entry not in needed and entry not in young]
     kept = {system: [one for one in found if one.id not in drop] for system, found in by_system.items()}
-    logs = _logs(vault, policies, kept)
+    logs = _logs(vault, policies, kept, begins or (lambda _: None))
     every_log = everywhere(storages, names.LOGS)
     known = sessions.seen(storages, vault.notary)
     return PrunePlan(
@@ -145,11 +154,12 @@ def make(
     )
 
 
-def _logs(vault: Vault, policies: Mapping[str, Keep], kept: Mapping[str, Sequence[RecoveryPoint]]) -> list[ObjectInfo]:
+def _logs(vault: Vault, policies: Mapping[str, Keep], kept: Mapping[str, Sequence[RecoveryPoint]], begins: Begins) -> list[ObjectInfo]:
     """Increments that no kept point can need, oldest first.
 
-    An increment that was stored before the oldest kept point was begun holds only log from before it. (A copied or compacted one
-    bears a later time and stays longer: the safe side.) And one that lies wholly inside a longer one, in every location, is doubled.
+    An increment that was stored before the oldest kept point was begun holds only log from before it, unless a point's replay begins
+    further back. (A copied or compacted one bears a later time and stays longer: the safe side.) And one that lies wholly inside a longer
+    one, in every location, is doubled.
     """
     gone: dict[str, ObjectInfo] = {}
     storages = vault.locations.storages
@@ -159,7 +169,13 @@ def _logs(vault: Vault, policies: Mapping[str, Keep], kept: Mapping[str, Sequenc
         found = everywhere(storages, prefix)
         if kept.get(system):
             floor = min(point.started_at for point in kept[system]) - LOG_MARGIN
-            gone |= {name: info for name, info in found.items() if info.modified < floor}
+            first = _first_needed(vault, kept[system], begins)
+            ends = {one.name: one.end for one in increments(found.values())}
+            gone |= {
+                name: info
+                for name, info in found.items()
+                if info.modified < floor and ends.get(name, 0) <= first.get(name.rsplit("/", 1)[0], 1 << 64)
+            }
         common = set.intersection(*({info.name for info in storage.list(prefix)} for storage in storages))
         sound: dict[str, bool] = {}
         for name, by in _doubled([found[name] for name in sorted(common & found.keys())]):
@@ -168,6 +184,17 @@ def _logs(vault: Vault, policies: Mapping[str, Keep], kept: Mapping[str, Sequenc
             if sound[by]:
                 gone[name] = found[name]
     return [gone[name] for name in sorted(gone)]
+
+
+def _first_needed(vault: Vault, kept: Sequence[RecoveryPoint], begins: Begins) -> dict[str, int]:
+    """By the folder of a branch: the smallest position at which the replay of a kept point begins."""
+    first: dict[str, int] = {}
+    for point in kept:
+        position = begins(point)
+        if point.logs is not None and position is not None:
+            folder = f"{names.LOGS}{vault.notary.tag('system', point.system)}/{vault.notary.tag('branch', point.logs)}"
+            first[folder] = min(position, first.get(folder, position))
+    return first
 
 
 def _sound(vault: Vault, name: str) -> bool:

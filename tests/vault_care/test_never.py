@@ -1,0 +1,390 @@
+"""What must never happen, each with the order of events that once made it happen."""
+
+import contextlib
+import datetime as dt
+import os
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.model import Entry
+from holdfast.storage.contract import StorageFull, StorageUnreachable
+from holdfast.storage.local import LocalStorage
+from holdfast.storage.memory import MemoryStorage
+from holdfast.storage.wrappers.faults import Fault, Faulty
+from holdfast.vault import copy, envelope, holds, names, points, prune
+from holdfast.vault.errors import Condemned, NotBelieved, PackMissing, PointPartly, SessionAborted
+from holdfast.vault.keys.keyring import Keyring
+from holdfast.vault.retention import Keep
+from tests.vault_care.conftest import CHEAP, SECRET, Depot, files
+
+NONE = dt.timedelta(0)
+HOURS = dt.timedelta(hours=2)
+CONTENT = files(1, 1, 5000)
+OTHER = files(2, 1, 5000)
+
+
+def planned(vault, keep=1, grace=NONE, **options):
+    return prune.make(vault, {"orders": Keep(last=keep)}, zone=dt.UTC, grace=grace, **options)
+
+
+def pruned(depot, **options):
+    vault = depot.open()
+    return prune.run(vault, planned(vault, **options), most=1)
+
+
+def at(depot, call, prefix, act, *, number=0, late=False, times=1):
+    """An open vault in which ``act()`` happens ``times`` times, before (or ``late`` behind) the first such call on one location."""
+    fault = Fault(call, act=lambda *_: act(), prefix=prefix, late=late, times=times)
+    vault = depot.open(lambda storage: Faulty(storage, fault) if storage is depot.storages[number] else storage)
+    return vault, fault
+
+
+def begin(depot, content=CONTENT, base=None):
+    vault = depot.open()
+    writer = vault.begin(system="orders", kind="postgres", base=vault.point(base) if base else None)
+    for path, data in content.items():
+        writer.add(Entry(path, size=len(data)), data)
+    writer.flush()
+    return writer
+
+
+def finish(depot, writer, content=CONTENT):
+    """True when it committed."""
+    try:
+        point = writer.commit(kind="postgres", start={}, stop={})
+    except (Condemned, PackMissing, SessionAborted):
+        return False
+    depot.points[point.id] = content
+    return True
+
+
+def require_whole_in_each(depot):
+    """Every location by itself lists only what it can restore."""
+    for storage in depot.storages:
+        alone = Depot.__new__(Depot)
+        alone.__dict__ |= depot.__dict__ | {"storages": [storage], "cache": depot.cache / storage.url[-4:]}
+        alone.require_whole()
+    return depot.require_whole()
+
+
+class Crash(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_session_that_begins_during_the_deletions_commits_nothing_that_they_took(depot, late):
+    depot.take(CONTENT)
+    depot.take(OTHER)
+    begun = []
+    vault, fault = at(depot, "delete", "packs/", lambda: begun.append(begin(depot)), late=late)
+    prune.run(vault, planned(vault), most=1)
+    assert fault.fired
+    finish(depot, begun[0])
+    require_whole_in_each(depot)
+
+
+def test_a_session_that_chose_before_the_list_and_whose_lease_ends_behind_the_first_look_is_aborted(depot):
+    base = depot.take(CONTENT)
+    depot.take(OTHER)
+    sleeper = begin(depot, base=base.id)
+
+    def time_passes():
+        depot.clock.added += HOURS
+
+    vault, fault = at(depot, "put", "condemned/", time_passes)
+    plan = planned(vault)
+    plan = prune.PrunePlan(**{name: getattr(plan, name) for name in plan.__slots__} | {"live": ()})  # it began behind the plan
+    outcome = []
+
+    def commit():
+        outcome.append(finish(depot, sleeper))
+
+    vault.locations.storages[0].faults.append(Fault("delete", act=lambda *_: commit(), prefix="packs/"))
+    prune.run(vault, plan, most=1)
+    assert fault.fired
+    assert outcome == [False]
+    require_whole_in_each(depot)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_dropped_point_does_not_come_back_whenever_the_prune_dies_and_the_commit_is_repeated(tmp_path, count, late):
+    """The commit is repeated in each location, right after the prune died or after the next one finished."""
+    for after in range(200):
+        depot = Depot(tmp_path / f"{after}", lambda clock: [MemoryStorage(clock, f"far{number}") for number in range(count)])
+        old = depot.take(CONTENT)
+        body = depot.storages[0].get(f"points/{old.id}")
+        new = depot.take(OTHER)
+        left = [after]
+
+        def crash(call, name, left=left):
+            if call in {"put", "delete"}:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Crash
+
+        vault = depot.open(lambda storage, crash=crash: Faulty(storage, Fault("*", act=crash, times=10**9, late=late)))
+        try:
+            prune.run(vault, planned(depot.open()), most=1)
+        except Crash:
+            over = False
+        else:
+            over = True
+        for moment in range(2):
+            for storage in depot.storages:
+                if storage.head(f"points/{old.id}") is None:
+                    storage.put_if_absent(f"points/{old.id}", [body])
+            require_whole_in_each(depot)
+            if not moment:
+                pruned(depot)
+        assert require_whole_in_each(depot) == [new.id]
+        for number in range(count):
+            assert [name for name in depot.names("points/", number) if name.endswith(names.DROPPED)] == []
+        if over:
+            assert after > 8
+            return
+    raise AssertionError("the prune never came to its end")
+
+
+def test_a_commit_repeated_while_its_point_is_dropped_is_taken_away_again(depot):
+    old = depot.take(CONTENT)
+    body = depot.storages[0].get(f"points/{old.id}")
+    new = depot.take(OTHER)
+    vault, fault = at(depot, "delete", f"points/{old.id}", lambda: depot.storages[0].put_if_absent(f"points/{old.id}", [body]), late=True)
+    prune.run(vault, planned(vault), most=1)
+    assert fault.fired
+    assert require_whole_in_each(depot) == [new.id]
+
+
+@pytest.mark.parametrize("grace", [NONE, dt.timedelta(days=1)])
+@pytest.mark.parametrize(("call", "prefix"), [("delete", "packs/"), ("list", "points/"), ("head", "condemned/")])
+def test_two_prunes_one_of_which_sleeps(depot, call, prefix, grace):
+    """The other one finishes meanwhile, a backup reuses what still lies there, then the first one wakes up."""
+    depot.take(CONTENT)
+    depot.take(OTHER)
+    begun = []
+
+    def meanwhile():
+        pruned(depot, grace=grace)
+        begun.append(begin(depot))
+
+    for after in range(12):
+        fault = Fault(call, act=lambda *_: meanwhile(), prefix=prefix, after=after)
+        vault = depot.open(lambda storage, fault=fault: Faulty(storage, fault) if storage is depot.storages[0] else storage)
+        with contextlib.suppress(prune.PruneBeside, prune.PruneUnsure):
+            prune.run(vault, planned(depot.open()), most=1)
+        if not fault.fired:
+            break
+        while begun:
+            finish(depot, begun.pop())
+        require_whole_in_each(depot)
+        depot.take(OTHER)
+    pruned(depot)
+    for number in (0, 1):
+        assert depot.names("condemned/", number) == []
+    require_whole_in_each(depot)
+
+
+def test_a_list_that_a_dead_prune_left_is_finished_whatever_the_age_of_its_packs(depot):
+    depot.take(CONTENT)
+    depot.take(OTHER)
+    vault, _ = at(depot, "delete", "packs/", lambda: (_ for _ in ()).throw(Crash()))
+    with pytest.raises(Crash):
+        prune.run(vault, planned(vault), most=1)
+    packs = depot.names("packs/")
+    assert depot.names("condemned/")
+    pruned(depot, grace=dt.timedelta(days=30))
+    assert depot.names("condemned/") == depot.names("condemned/", 1) == []
+    assert len(depot.names("packs/")) < len(packs)
+    require_whole_in_each(depot)
+
+
+def test_a_session_in_the_second_location_only_counts_as_alive_and_can_be_aborted(depot):
+    """A system whose tier names only one of the vault's locations."""
+    first = depot.take(CONTENT)
+    depot.take(OTHER)
+    far = Depot.__new__(Depot)
+    far.__dict__ |= depot.__dict__ | {"storages": depot.storages[1:], "cache": depot.cache / "far"}
+    writer = begin(far, base=first.id)
+    vault = depot.open()
+    assert planned(vault).live == (writer.session,)
+    depot.clock.added += HOURS
+    assert pruned(depot).aborted == 1
+    with pytest.raises(SessionAborted):
+        writer.commit(kind="postgres", start={}, stop={})
+    require_whole_in_each(depot)
+
+
+def test_a_reused_pack_that_one_location_lost_stops_the_commit(depot):
+    base = depot.take(CONTENT)
+    writer = begin(depot, base=base.id)
+    for pack in depot.names("packs/", 1):
+        depot.storages[1].delete(pack)
+    with pytest.raises(PackMissing) as caught:
+        writer.commit(kind="postgres", start={}, stop={})
+    assert caught.value.details["url"] == depot.storages[1].url
+    assert [one.id for one in depot.open().points()] == [base.id]
+
+
+def test_the_logs_of_a_point_that_was_held_behind_the_plan_stay(depot):
+    depot.log(0, b"a" * 100)
+    old = depot.take(CONTENT)
+    depot.clock.added = dt.timedelta(hours=1)
+    depot.take(OTHER)
+    vault = depot.open()
+    plan = planned(vault)
+    assert len(plan.logs) == 1
+    holds.place(vault.locations, vault.notary, vault.clock, old.id, "")
+    assert prune.run(vault, plan, most=1).logs == 0
+    assert len(depot.names("logs/")) == 1
+
+
+def test_logs_stay_as_far_back_as_a_points_replay_begins(depot):
+    """Taken on a replica, it begins at the last restart point: before the backup, sometimes by hours."""
+    depot.log(0, b"a" * 100)
+    depot.log(100, b"b" * 100)
+    depot.clock.added = dt.timedelta(hours=3)
+    depot.take(CONTENT)
+    assert len(planned(depot.open()).logs) == 2
+    plan = planned(depot.open(), begins=lambda point: 100)
+    assert [name.rpartition("/")[2] for name in plan.logs] == [f"{0:016x}-{100:016x}"]
+
+
+def test_a_hold_comes_too_late_when_the_point_is_going(depot):
+    old = depot.take(CONTENT)
+    depot.take(OTHER)
+    caught = []
+
+    def hold():
+        vault = depot.open()
+        with pytest.raises(holds.HoldTooLate):
+            holds.place(vault.locations, vault.notary, vault.clock, old.id, "")
+        caught.append(1)
+
+    vault, _ = at(depot, "delete", f"points/{old.id}", hold)
+    prune.run(vault, planned(vault), most=1)
+    assert caught
+    assert len(require_whole_in_each(depot)) == 1
+
+
+def test_a_hold_placed_just_before_the_record_of_the_drop_keeps_the_point(depot):
+    old = depot.take(CONTENT)
+    depot.take(OTHER)
+
+    def hold():
+        vault = depot.open()
+        holds.place(vault.locations, vault.notary, vault.clock, old.id, "")
+
+    vault, fault = at(depot, "put", names.dropped(old.id), hold)
+    assert prune.run(vault, planned(vault), most=1).points == 0
+    assert fault.fired
+    assert old.id in require_whole_in_each(depot)
+    assert depot.names(names.dropped(old.id)) == []
+
+
+def test_a_writers_key_makes_no_point_vanish(depot):
+    point = depot.take(CONTENT)
+    vault = depot.open()
+    name = names.dropped(point.id)
+    vault.notary.bundle = vault.notary.bundle.for_role("owner", None)
+    writer = vault.notary.bundle.writer
+    clear = {"kind": "drop", "vault": vault.id, "writer": writer.id, "at": vault.now().isoformat(), "session": point.id}
+    depot.storages[0].put_if_absent(name, [envelope.build(name, clear, vault=vault.notary.vault, sign_private=writer.sign)])
+    fresh = depot.open()
+    assert [one.id for one in fresh.points()] == [point.id]
+    assert [type(error) for error in fresh.damaged] == [NotBelieved]
+    with pytest.raises(prune.PruneUnsure):
+        planned(depot.open())
+
+
+@pytest.mark.parametrize("lie", ["id", "system", "writer"])
+def test_a_point_whose_sealed_part_tells_of_another_one_is_not_believed(depot, lie):
+    point = depot.take(CONTENT)
+    vault = depot.open()
+    session = "0" * 31 + "1"
+    name = names.point(session)
+    true = {"id": session, "system": "orders", "writer": vault.notary.writer}
+    told = point.model_copy(update=true | {lie: {"id": point.id, "system": "events", "writer": "f" * 16}[lie]})
+    fields = {"session": session, "system": vault.notary.tag("system", "orders"), "clock": "", "scope": "vault", "epoch": 1}
+    vault.locations.put(name, [vault.notary.make(name, "point", vault.now(), fields, plain=points.encode(told, []))])
+    fresh = depot.open()
+    assert [one.id for one in fresh.points()] == [point.id]
+    assert [type(error) for error in fresh.damaged] == [NotBelieved]
+
+
+def test_a_point_that_the_second_location_refuses_is_told_and_a_copy_completes_it(depot):
+    def full(*_):
+        raise StorageFull("no room", hint="")
+
+    vault, _ = at(depot, "put", "points/", full, number=1)
+    with pytest.raises(PointPartly) as caught:
+        depot.take(CONTENT, vault=vault)
+    point = caught.value.details["point"]
+    depot.points[point] = CONTENT
+    held, silent = points.places(depot.open().locations)
+    assert (held[point], silent) == ({depot.storages[0].url}, [])
+    assert depot.require_whole() == [point]
+    assert copy.copy(*depot.storages).refused == []
+    assert points.places(depot.open().locations)[0][point] == {storage.url for storage in depot.storages}
+    assert require_whole_in_each(depot) == [point]
+
+
+def test_an_abort_of_one_location_is_brought_to_the_others(depot):
+    depot.take(CONTENT)
+    writer = begin(depot)
+    name = names.point(writer.session)
+    writer.abort()
+    depot.storages[1].delete(name)
+    pruned(depot)
+    assert depot.storages[1].get(name) == depot.storages[0].get(name)
+
+
+def test_a_key_is_removed_everywhere_or_said_to_be_left(depot):
+    def down():
+        raise StorageUnreachable("down", hint="")
+
+    vault = depot.open()
+    slot = Keyring(vault.locations, vault.notary, CHEAP).add("second", label="second", now=depot.clock.now())
+    silent, _ = at(depot, "list", names.SLOTS, down, number=1, times=100)
+    with pytest.raises(StorageUnreachable):
+        silent.keys.remove("second")
+    assert all(storage.head(names.slot(slot.id)) for storage in depot.storages)
+    failing, _ = at(depot, "delete", names.SLOTS, down, number=1)
+    with pytest.raises(StorageUnreachable) as caught:
+        failing.keys.remove("second")
+    assert depot.storages[1].url in f"{caught.value.message} {caught.value.hint}"
+    assert depot.open(secret="second")
+    depot.open().keys.remove("second")
+    with pytest.raises(Exception, match="opens none"):
+        depot.open(secret="second")
+
+
+def test_a_slot_that_is_sound_in_one_location_only_does_not_count_as_the_last_one(depot):
+    vault = depot.open()
+    Keyring(vault.locations, vault.notary, CHEAP).add("second", label="second", now=depot.clock.now())
+    first = next(slot for slot in vault.slots() if slot.kind == "passphrase")
+    for slot in vault.slots():
+        if slot.id != first.id:
+            depot.storages[1].delete(names.slot(slot.id))
+    with pytest.raises(Exception, match="last"):
+        depot.open().keys.remove(first.id)
+    assert depot.open(secret=SECRET)
+
+
+def test_the_decoder_hides_what_a_prune_is_removing(tmp_path):
+
+    depot = Depot(tmp_path / "cache", lambda _clock: [LocalStorage(str(tmp_path / "v"), create=True)])
+    old, new = depot.take(CONTENT), depot.take(OTHER)
+    vault = depot.open()
+    vault.locations.put(names.dropped(old.id), [vault.notary.make(names.dropped(old.id), "drop", vault.now(), {"session": old.id})])
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "v" / "decoder.py"), str(tmp_path / "v"), "--list"],
+        env=os.environ | {"HOLDFAST_KEY": SECRET},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [new.id]
+    assert [one.id for one in depot.open().points()] == [new.id]
