@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from holdfast.systems.contract import LogStore, PointReader
     from holdfast.systems.postgres.follow import Follower, FollowStatus
     from holdfast.systems.postgres.recovery import PostgresRecovery
+    from holdfast.systems.postgres.restore.handover import HandOver
     from holdfast.systems.postgres.settings import PostgresSettings
     from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.systems.postgres.walserver import WalFetcher, WalServer
@@ -241,6 +242,33 @@ class Platform:
             sandbox_limit=sandbox.max if sandbox else None,
             bin=str(self.plan.resolve(programs)) if programs else None,
         )
+
+    def streaming_from(self, name: str) -> tuple[str, bool]:
+        """(what a standby of the system's primary would follow, whether a password was left out of it). The primary that answers now,
+        else the first server of the plan. Raises what resolving the plan's references raises, and the faults of asking where none is named.
+        """
+        from holdfast.errors import HoldfastError
+        from holdfast.systems.postgres import connection, members
+
+        settings = self.postgres_settings(self.plan.effective(name))
+        try:
+            dsn = members.choose(members.discover(settings), "primary", settings.max_lag).dsn
+        except HoldfastError:
+            if not settings.dsns:
+                raise
+            dsn = settings.dsns[0]
+        return connection.streaming(dsn), "password" in connection.parse(dsn)
+
+    def plan_hand_over(self, directory: Path) -> "HandOver":
+        """What it means that a restored directory takes its source's place; nothing is written. Raises NotHandedOver, DirectoryRunning."""
+        from holdfast.systems.postgres.restore import handover
+
+        return handover.plan(directory)
+
+    def hand_over(self, made: "HandOver") -> None:
+        from holdfast.systems.postgres.restore import handover
+
+        handover.run(made)
 
     def follower(self, name: str, on_status: "Callable[[FollowStatus], None] | None" = None, *, after_gap: bool = False) -> "Follower":
         """What keeps the system's log flowing into the vault; follows the primary, found anew at each connection."""

@@ -16,8 +16,8 @@ from holdfast.model import Silent, SystemClock
 from holdfast.recovery import plan, run
 from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.isolate import Sandboxes
-from holdfast.systems.postgres.restore import errors
-from holdfast.systems.postgres.restore.config import HANDOVER, hand_over
+from holdfast.systems.postgres.restore import errors, handover
+from holdfast.systems.postgres.restore.config import HANDOVER
 from holdfast.systems.postgres.restore.files import MARKER
 from tests.postgres.restore.conftest import stop, who
 from tests.recovery.whole import whole
@@ -97,8 +97,28 @@ def test_production_sees_nothing_of_a_restored_copy(one):
     kept = restored.restored.into / HANDOVER
     assert "archive_mode" not in (restored.restored.into / "postgresql.conf").read_text() or "off" in settings["archive_mode"]
     assert "nobody" in (kept / "postgresql.conf").read_text()
-    assert "postgresql.conf" in hand_over(restored.restored.into)
-    assert "synchronous_standby_names = 'nobody'" in (restored.restored.into / "postgresql.conf").read_text()
+    _taken_over(restored.restored.into)
+
+
+def _taken_over(data):
+    apart = (data / "postgresql.conf").read_bytes()
+    seen = handover.plan(data)
+    assert "postgresql.conf" in seen.files
+    assert any("synchronous_standby_names = 'nobody'" in line for line in seen.reaches)
+    assert (data / "postgresql.conf").read_bytes() == apart
+    (data / "recovery.signal").touch()
+    with pytest.raises(handover.NotHandedOver, match="recovery has not ended"):
+        handover.plan(data)
+    (data / "recovery.signal").unlink()
+    for _ in range(2):
+        handover.run(handover.plan(data))
+        assert "synchronous_standby_names = 'nobody'" in (data / "postgresql.conf").read_text()
+        assert (data / handover.ISOLATED / "postgresql.conf").read_bytes() == apart
+    assert (data / "postgresql.conf").stat().st_uid == data.stat().st_uid
+    lines = (data / "postgresql.auto.conf").read_text().splitlines()
+    assert not [line for line in lines if line.startswith(("recovery_", "restore_command"))]
+    with pytest.raises(handover.NotHandedOver, match="no directory that Holdfast restored"):
+        handover.plan(data.parent)
 
 
 def test_tablespaces_go_beside_or_where_they_are_mapped(one):

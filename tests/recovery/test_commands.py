@@ -119,3 +119,40 @@ def test_one_table_into_a_folder(one):
     done = call(one, "restore", "db", "--into", str(folder), "--table", "goods", "--to", one.good.isoformat(), "--json")
     assert done["rows"] == 105
     assert (folder / "goods.dump").read_bytes().startswith(b"PGDMP")
+
+
+def test_a_standby_follows_the_plans_server_without_its_password(one):
+    into = one.ground / "second"
+    call(one, "restore", "db", "--into", str(into), "--primary-conninfo", "host=x", expect=2)
+    done = call(one, "restore", "db", "--into", str(into), "--as", "standby", "--start", "--json")
+    conninfo = [line for line in (into / "postgresql.auto.conf").read_text().splitlines() if line.startswith("primary_conninfo")]
+    assert str(one.server.folder) in conninfo[0]
+    assert "password" not in conninfo[0]
+    one.server.execute("create table later()")
+    one.server.wait_for("select count(*) > 0 from pg_stat_replication where application_name = 'restored by holdfast'")
+    with psycopg.connect(done["result"]["connection"], autocommit=True) as connection:
+        assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,)
+    refused = call(one, "handover", str(into), "--yes", "--json", expect=4)
+    assert refused["error"]["code"] == "restore-directory-running"
+    stop(into)
+    refused = call(one, "handover", str(into), "--yes", "--json", expect=4)
+    assert "standby" in refused["error"]["message"]
+
+
+def test_handed_over_it_has_its_sources_configuration(one):
+    into = one.ground / "heir"
+    done = call(one, "restore", "db", "--into", str(into), "--to", one.good.isoformat(), "--start", "--json")
+    assert done["result"]["connection"]
+    planned = call(one, "restore", "db", "--into", str(one.ground / "never"), "--dry-run", "--json")
+    assert "earlier restore" in planned["estimate"]["basis"]
+    stop(into)
+    before = (into / "postgresql.conf").read_text()
+    seen = call(one, "handover", str(into), "--dry-run", "--json")
+    assert (seen["done"], (into / "postgresql.conf").read_text()) == (False, before)
+    call(one, "handover", str(into), expect=4)
+    done = call(one, "handover", str(into), "--yes", "--json")
+    assert done["done"]
+    assert "postgresql.conf" in done["files"]
+    assert "restored by holdfast" not in (into / "postgresql.conf").read_text()
+    with PostgresServer.attach(15, into) as heir:
+        assert heir.value("select count(*) from goods") == 105

@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
         "get": Entry("get", "files out of a recovery point"),
         "export": Entry("export", "a recovery point in portable formats"),
         "restore": Entry("restore", "restore a system into a new target"),
+        "handover": Entry("handover", "let a restored cluster take its source's place: its own configuration comes back"),
         "open": Entry("open", "a temporary, isolated, running copy at any moment"),
         "when": Entry("when", "search history: the last good moment, the first bad one"),
     },

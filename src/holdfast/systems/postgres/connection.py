@@ -67,6 +67,12 @@ def secured(dsn: str, certificates: Mapping[str, Path]) -> str:
     return merged(dsn, **{**wanted, **parse(dsn)}) if wanted else dsn
 
 
+def streaming(dsn: str) -> str:
+    """What a standby is given to follow the server of ``dsn``: no password, and nothing that belongs to one SQL session."""
+    kept = {key: value for key, value in parse(dsn).items() if key not in ("password", "dbname", "options", "application_name")}
+    return str(_driver().conninfo.make_conninfo(**kept))
+
+
 def connect(dsn: str, *, timeout: int = 10, application: str = "holdfast") -> "Connection":
     """An autocommit SQL session whose time-outs are switched off, in UTF-8. Raises the faults of this room, or MissingExtra."""
     psycopg = _driver()

@@ -132,7 +132,8 @@ class PostgresRecovery:
             outcome = recover(Recovery(work.data, binaries, who, detail.reach, detail.target, detail.options, self.clock, progress))
             clocks["replay"] = self.clock.monotonic() - began
             try:
-                yield PostgresView(outcome.instance.dsn(), {**outcome.reached, "point": plan.point.id, "place": dict(plan.place)})
+                sizes = {"bytes": plan.bytes, "log_bytes": plan.log_bytes}
+                yield PostgresView(outcome.instance.dsn(), {**outcome.reached, "point": plan.point.id, "place": dict(plan.place), **sizes})
             finally:
                 outcome.instance.stop(fast=False)
 

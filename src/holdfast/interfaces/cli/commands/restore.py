@@ -7,12 +7,14 @@ JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "u
 "started_at", "ended_at"}``. Exit status 4 where the plan refuses.
 """
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import DryRun, Option, System
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.times import understood
 
 
 class RestoreUsage(Usage):
@@ -39,6 +41,12 @@ def command(
     delta: Annotated[bool, Option("repair a stopped directory of the same cluster: only what differs is written")] = False,
     in_place: Annotated[bool, Option("move what is in the directory aside first")] = False,
     as_: Annotated[Literal["primary", "standby"] | None, Option("what the restored cluster is to be", "--as")] = None,
+    primary_conninfo: Annotated[
+        str | None, Option("with --as standby: whom it follows; by default the plan's server", metavar="DSN")
+    ] = None,
+    restore_command: Annotated[
+        str | None, Option("with --as standby: where it gets WAL that the primary has no more", metavar="COMMAND")
+    ] = None,
     target_action: Annotated[Literal["promote", "pause"] | None, Option("what happens at the target")] = None,
     port: Annotated[int | None, Option("the port of the restored server")] = None,
     owner: Annotated[str | None, Option("the account that owns and runs it, when run as root")] = None,
@@ -48,8 +56,9 @@ def command(
 
     Nothing is written before it is sure that the target can be reached. The restored cluster cannot touch production.
     """
+    from holdfast.protection.measured import restores
     from holdfast.protection.recorded import recorded
-    from holdfast.recovery import plan, run
+    from holdfast.recovery import Past, plan, run
 
     [name] = _one(session, system)
     if into is None:
@@ -57,7 +66,8 @@ def command(
     recovery, history = session.platform.recovery(name), session.platform.history(name)
     until = recovery.target(to, session.clock.now(), session.plan.zone)
     if to and until.get("time"):
-        session.out.note(f"{to} is understood as {until['time']}")
+        moment = dt.datetime.fromisoformat(until["time"])
+        session.out.note(f"{to} is understood as {understood(moment, now=session.clock.now(), zone=session.plan.zone)}")
     options: dict[str, Any] = {
         "timeline": timeline,
         "delta": delta,
@@ -68,11 +78,13 @@ def command(
         "start": start,
         "port": port,
         "owner": owner,
+        **_standby(session, name, as_, primary_conninfo, restore_command),
     }
     given = {key: value for key, value in options.items() if value not in (None, False, [])}
     if database or table:
         return _single(session, name, into, until, given, database, table, dry_run=dry_run)
-    made = plan(recovery, history, Path(into), until, given)
+    past = [Past(one.bytes, one.log_bytes, one.restore, one.replay) for one in restores(session.platform.state.runs, name)]
+    made = plan(recovery, history, Path(into), until, given, past)
     if dry_run:
         session.out.result(made.to_json(), lambda: _show(session, made.to_json()))
         return 4 if made.refused else 0
@@ -96,11 +108,27 @@ def command(
             session.out.say(f'It runs: psql "{result["connection"]}"')
         else:
             session.out.say("It recovers to there when it is started. It archives nowhere and listens on this machine only.")
+        if as_ != "standby":
+            session.out.say(f"When it is to take its source's place: stop it, then holdfast handover {into}")
         for note in (*made.restore.warnings, *result["notes"]):
             session.out.warn(note)
 
     session.out.result(document, human)
     return 0
+
+
+def _standby(session: Session, name: str, as_: str | None, conninfo: str | None, command: str | None) -> dict[str, str | None]:
+    """Whom a standby follows. What is not given is taken from the plan."""
+    if as_ != "standby":
+        if conninfo or command:
+            raise RestoreUsage("--primary-conninfo and --restore-command go with --as standby.", hint="Add --as standby.")
+        return {}
+    if conninfo is None and command is None:
+        conninfo, secret = session.platform.streaming_from(name)
+        session.out.note(f"the standby will follow {conninfo}")
+        if secret:
+            session.out.warn("The plan's password is not written into the directory: put it into ~/.pgpass of the account that runs it.")
+    return {"primary_conninfo": conninfo, "restore_command": command}
 
 
 def _one(session: Session, system: str) -> tuple[str, ...]:

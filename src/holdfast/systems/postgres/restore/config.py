@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from holdfast.systems.postgres import lsn as positions
@@ -211,31 +210,3 @@ def record(values: Mapping[str, str], source: Sources, plan: Mapping[str, Any]) 
     """What was changed, as JSON: for people and for the handover."""
     changed = {name: {"source": source.value(name), "here": value} for name, value in values.items() if source.value(name) != value}
     return json.dumps({"plan": plan, "changed": changed, "files": sorted(source.files)}, indent=1, sort_keys=True)
-
-
-def hand_over(data: Path) -> list[str]:
-    """Put the source's configuration back into a restored, stopped directory; returns the names of the files put back.
-
-    Recovery settings stay out: what the source had as a standby or primary was true for the source. Archiving and replication are what the
-    files say, so this is for the moment when the restored cluster takes the source's place.
-    """
-    kept = data / HANDOVER
-    back = []
-    for name in FILES:
-        if not (kept / name).is_file():
-            continue
-        text = (kept / name).read_text()
-        if name.endswith(".conf") and name.startswith("postgresql"):
-            text = (
-                "\n".join(
-                    line
-                    for line in text.splitlines()
-                    if not re.match(
-                        r"\s*(recovery_|restore_command|primary_|standby_mode|promote_trigger|data_directory|hba_file|ident_file)", line
-                    )
-                )
-                + "\n"
-            )
-        (data / name).write_text(text)
-        back.append(name)
-    return back

@@ -1,0 +1,61 @@
+"""What earlier work on this host measured of a system: the ground for estimates and for `plan assess`."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.plan.assess import Measured
+from holdfast.state import Run, State
+from holdfast.state.runs import Runs
+
+SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """One restore, or the restore within a verification: bytes and seconds of each phase. ``replay`` None: no server was started."""
+
+    bytes: int
+    log_bytes: int
+    restore: float
+    replay: float | None
+
+
+def restores(runs: Runs, system: str) -> list[Restore]:
+    """The newest 20 restores and verifications that went well, newest first."""
+    done = [run for verb in ("restore", "verify") for run in runs.recent(active=False, system=system, verb=verb, limit=SAMPLE)]
+    done.sort(key=lambda run: run.started, reverse=True)
+    return [one for run in done if (one := _restore(run)) is not None][:SAMPLE]
+
+
+def _restore(run: Run) -> Restore | None:
+    clocks: dict[str, Any] = run.facts.get("clocks") or {}
+    sizes = run.facts if "bytes" in run.facts else run.facts.get("reached") or {}
+    seconds = clocks.get("restore")
+    if run.outcome != "ok" or not seconds or not sizes.get("bytes"):
+        return None
+    replay = clocks.get("replay")
+    return Restore(int(sizes["bytes"]), int(sizes.get("log_bytes") or 0), float(seconds), None if replay is None else float(replay))
+
+
+def measured(system: str, state: State, now: dt.datetime) -> Measured:
+    """For `plan assess`, from this host's state alone. ``exposure``: the age of what the follower last knew to be in its worst location;
+    ``restore``: the last proof's.
+    """
+    proofs = [proof for proof in state.proofs.recent(system) if proof.ok]
+    newest = max(proofs, key=lambda proof: proof.at, default=None)
+    timed = max((proof for proof in proofs if proof.detail.get("seconds")), key=lambda proof: proof.at, default=None)
+    beats: dict[str, dt.datetime] = {}
+    for beat in state.heartbeats.newest(system):
+        if beat.server_time is not None:
+            beats[beat.location] = max(beats.get(beat.location, beat.server_time), beat.server_time)
+    return Measured(
+        exposure=_span((now - min(beats.values())).total_seconds()) if beats else None,
+        restore=_span(float(timed.detail["seconds"])) if timed is not None else None,
+        proved_at=newest.at if newest is not None else None,
+    )
+
+
+def _span(seconds: float) -> dt.timedelta:
+    """As exact as it is worth reading."""
+    return dt.timedelta(seconds=round(seconds, 1 if seconds < 10 else 0))
