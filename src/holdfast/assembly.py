@@ -196,6 +196,7 @@ class Platform:
             fast=spec.checkpoint != "spread",
             synchronous=bool(spec.synchronous),
             follower_slot=spec.slot or slot_name(effective.name),
+            continuous=effective.continuous,
             patroni=hosts.patroni if hosts else None,
             databases=tuple(spec.databases or ()),
             rate=limit.rate,

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 def new_vault(folder: Path) -> None:
     """A vault under ``folder``, empty."""
     storage = LocalStorage(str(folder / "vault"), create=True)
-    Vault.create([storage], SECRET, clock=SystemClock(), cache=folder / "cache", cost=PassphraseCost(memory_kib=8, passes=1))[0].close()
+    Vault.create([storage], SECRET, clock=SystemClock(), cache=folder / "cache", cost=PassphraseCost(memory_kib=32, passes=1))[0].close()
 
 
 def logs_of(folder: Path, name: str = "db", wrap: Callable[[Storage], Storage] = lambda storage: storage) -> SystemLogs:

@@ -97,7 +97,7 @@ def test_killed_follower_leaves_nothing_out(servers, tmp_path) -> None:
     load.start()
     for _ in range(3):
         process = spawn(tmp_path, server.dsn)
-        server.wait_for("select count(*) > 0 from pg_stat_replication where application_name = 'holdfast'")
+        server.wait_for("select count(*) > 0 from pg_stat_replication where application_name = 'holdfast_db'")
         server.wait_for(f"select flush_lsn > '{lsn.show(start)}' from pg_stat_replication")
         acknowledged = lsn.parse(server.value("select restart_lsn::text from pg_replication_slots"))
         process.kill()
@@ -182,7 +182,7 @@ def test_promotions_go_onto_new_branches_and_restore_from_the_vault_alone(server
 
 def test_synchronous_mode_loses_nothing_acknowledged(servers, tmp_path) -> None:
     """Commits wait for the vault; after kill -9 of follower and server the vault alone gives back every acknowledged row."""
-    server = servers(18, settings={**BUSY, "synchronous_standby_names": "holdfast", "synchronous_commit": "local"})
+    server = servers(18, settings={**BUSY, "synchronous_standby_names": "holdfast_db", "synchronous_commit": "local"})
     new_vault(tmp_path)
     server.execute("create table t (n int)")
     base = base_backup(server)

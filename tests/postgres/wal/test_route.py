@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.follow import OtherSystem, ServerBehind, slot_name
-from holdfast.systems.postgres.follow.route import legs
+from holdfast.systems.postgres.follow.route import legs, stretches_of
 from holdfast.systems.postgres.replication import Identity
 from holdfast.systems.postgres.wal.timeline import ancestry, branch_parts, holder, parent_history, parse_history
 
@@ -30,9 +30,16 @@ TWO = lsn.branch(SYSTEM, 2, TO_TWO)
 THREE = lsn.branch(SYSTEM, 3, TO_THREE)
 
 
-def route(timeline: int, position: int, content: bytes, ends: dict[str, int | None], fresh: int = 55 * MIB):
-    found = legs("db", Identity(SYSTEM, timeline, position), content, ends, segment_size=SEGMENT, fresh=fresh)
-    return [(one.branch, one.start, one.until, one.stored) for one in found]
+def legs_of(timeline: int, position: int, content: bytes, held, fresh: int = 55 * MIB, since: int | None = None):
+    stretches = stretches_of("db", Identity(SYSTEM, timeline, position), content, held)
+    return legs(stretches, held, segment_size=SEGMENT, fresh=fresh, since=since)
+
+
+def route(timeline: int, position: int, content: bytes, ends: dict[str, int], fresh: int = 55 * MIB):
+    """With branches that are held without a gap from long before."""
+    begins = {TWO: 96 * MIB, THREE: 192 * MIB}
+    held = {branch: ((begins.get(branch, 0), end),) for branch, end in ends.items()}
+    return [(one.branch, one.start, one.until, one.stored) for one in legs_of(timeline, position, content, held, fresh)]
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 1 << 40)), max_size=6))
@@ -92,6 +99,18 @@ def test_what_an_old_primary_had_beyond_the_switch_stays_on_its_branch() -> None
 def test_two_promoted_apart_have_branches_of_their_own() -> None:
     other = history((1, 99 * MIB))
     assert route(2, 130 * MIB, other, {ONE: 100 * MIB, TWO: 120 * MIB}) == [(lsn.branch(SYSTEM, 2, other), 96 * MIB, None, None)]
+
+
+def test_gaps_are_filled_on_the_way_from_where_the_server_has_wal() -> None:
+    held = {ONE: ((16 * MIB, 32 * MIB), (48 * MIB, 64 * MIB), (80 * MIB, 90 * MIB)), TWO: ((112 * MIB, 120 * MIB),)}
+    found = [(one.branch, one.start, one.until, one.stored, one.fill) for one in legs_of(2, 130 * MIB, TO_TWO, held, since=64 * MIB)]
+    assert found == [
+        (ONE, 64 * MIB, 80 * MIB, 64 * MIB, True),
+        (ONE, 90 * MIB, 100 * MIB, 90 * MIB, False),
+        (TWO, 96 * MIB, 112 * MIB, None, True),
+        (TWO, 120 * MIB, None, 120 * MIB, False),
+    ]
+    assert [(one.branch, one.start, one.fill) for one in legs_of(2, 130 * MIB, TO_TWO, held)] == [(TWO, 120 * MIB, False)]
 
 
 def test_refusals() -> None:

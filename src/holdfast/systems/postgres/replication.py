@@ -301,6 +301,19 @@ class WalStream:
             taken = self._take(buffer, limit)
         return taken
 
+    def first_word(self, buffer: bytearray, timeout: float, wake: int | None = None) -> Self:
+        """Wait at most ``timeout`` seconds, less when ``wake`` becomes readable, until the server has said something: that it lacks the WAL
+        asked for it says only after the copy began, by WalRemoved. What came is in ``buffer``.
+        """
+        until = self._client.clock.monotonic() + timeout
+        if self.ended is None:
+            self.confirm(0, reply=True)
+        while not self.server_time and self.ended is None and (left := until - self._client.clock.monotonic()) > 0:
+            self.receive(buffer, 1, min(left, 0.5), wake)
+            if wake is not None and select.select([wake], [], [], 0)[0]:
+                break
+        return self
+
     def _take(self, buffer: bytearray, limit: int) -> int:
         from psycopg import OperationalError
 

@@ -16,6 +16,7 @@ from holdfast.systems.postgres.capture.remote import Remote
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.coordinate import coordinate
 from holdfast.systems.postgres.faults import BackupWalMissing
+from holdfast.systems.postgres.follow.settings import slot_name
 from holdfast.systems.postgres.settings import PostgresSettings
 
 
@@ -80,6 +81,8 @@ class PostgresSystem:
                 progress=progress,
                 patience=self.settings.wal_wait,
                 before_slot=partial(slot_free, server, chosen.address),
+                follower_slot=self.settings.follower_slot or slot_name(self.name),
+                continuous=self.settings.continuous,
             )
             stack.callback(wal.close)
             extra = partial(extra_of, writer, chosen.dsn, self.settings, self.environ, progress)

@@ -1,7 +1,8 @@
 """The WAL of the backup itself, from the segment that holds its start until past its stop: without it no point is committed.
 
 When a resident follower already ships the branch, the backup waits for it. Otherwise a temporary physical slot, made before the start,
-keeps the WAL on the server, and a thread receives it and appends it to the branch in the vault while the data is read.
+keeps the WAL on the server, and a thread receives it and appends it to the branch in the vault while the data is read. Where following was
+promised and the follower is away, the WAL from the branch's end on is shipped as well, so that the branch goes on without a gap.
 """
 
 import contextlib
@@ -17,13 +18,18 @@ from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.capture.session import same_timeline
 from holdfast.systems.postgres.faults import BackupWalMissing
 from holdfast.systems.postgres.follow.meta import describe
+from holdfast.systems.postgres.follow.promise import ISLAND
 from holdfast.systems.postgres.replication import ReplicationClient, WalStream
+from holdfast.systems.postgres.replication_errors import WalRemoved
 from holdfast.systems.postgres.wal.records import RecordScanner, scanner
+from holdfast.systems.postgres.wal.timeline import ancestry
 
 BATCH = 8 << 20
 """Bytes of WAL appended at once when it comes fast."""
 FLUSH_SECONDS = 1.0
 """How long received WAL waits for company before it is appended."""
+MOST_BEHIND = 1 << 30
+"""Bytes of WAL before its own that a backup ships for a follower that is away; more is left to the follower and its slot."""
 SEGMENT_PATIENCE = 5.0
 """Seconds to wait, past the stop, for the rest of the segment that the stop closed."""
 
@@ -34,7 +40,9 @@ FOLLOWED = "log-followed"
 class Describe:
     """What is recorded beside each increment: the same that a follower records, so that moments are found in this WAL too."""
 
-    def __init__(self, branch: str, timeline: int, segment_size: int, history: bytes) -> None:
+    def __init__(self, branch: str, timeline: int, segment_size: int, history: bytes, *, island: bool = True) -> None:
+        """``island``: nobody promised that the log goes on behind this WAL."""
+        self._island = island
         self._about = (branch, timeline, segment_size)
         self._history = history
         self._scan: RecordScanner | None = None
@@ -49,6 +57,8 @@ class Describe:
             found["record_end"] = lsn.show(self._scan.record_end)
         if self._history:
             found["history"] = self._history.decode("utf-8", "replace")
+        if self._island:
+            found[ISLAND] = True
         return found
 
 
@@ -67,8 +77,15 @@ class BackupWal:
         progress: Progress,
         patience: float = 60.0,
         before_slot: Callable[[], None] | None = None,
+        follower_slot: str | None = None,
+        continuous: bool = False,
     ) -> None:
-        """``patience``: seconds without any progress before the WAL counts as missing. ``before_slot``: asked before a slot is made."""
+        """``patience``: seconds without any progress before the WAL counts as missing. ``before_slot``: asked before a slot is made.
+
+        The branch is to go on without a gap when ``continuous`` says so, or when the server has the slot of a follower.
+        """
+        self._follower_slot, self._continuous = follower_slot, continuous
+        self._dsn = dsn
         self._client = ReplicationClient(dsn, application_name="holdfast backup", clock=clock)
         self._logs = logs
         self._clock = clock
@@ -105,6 +122,8 @@ class BackupWal:
             self._progress.note(f"WAL comes from the follower: {error.message}")
             self._client.close()
             return
+        if not self._continuous and self._follower_slot:
+            self._continuous = self._client.read_slot(self._follower_slot) is not None
         if self._before_slot is not None:
             self._before_slot()
         self._client.create_slot(self._slot, temporary=True)
@@ -119,11 +138,45 @@ class BackupWal:
         position = self._first
         while self._known and self._known[0][0] <= position:
             position = max(position, self._known.pop(0)[1])
+        end = self._end_before() if self._continuous else None
+        joins = end is not None and (end >= self._first or self._reaches(end, timeline))
+        meta = Describe(self.branch, timeline, self.segment_size, self.history, island=not joins)
+        if joins and end is not None and end < self._first:
+            position, self._known = end, _coverage(self._logs, self.branch, end)
         self._durable = position
-        meta = Describe(self.branch, timeline, self.segment_size, self.history)
         stream = self._client.start(position, timeline, self._slot)
+        # The slot keeps from now on also what lies before the backup's own WAL.
+        stream.confirm(position)
         self._thread = threading.Thread(target=self._work, args=(stream, meta), name="holdfast-backup-wal", daemon=True)
         self._thread.start()
+
+    def _reaches(self, end: int, timeline: int) -> bool:
+        """Whether this backup ships the WAL from ``end`` up to its own as well."""
+        gap = f"the WAL from {lsn.show(end)} to {lsn.show(self._first)}, which nobody followed"
+        if self._first - end > MOST_BEHIND:
+            self._progress.note(f"Left to the follower: {gap}, is {(self._first - end) >> 20} MiB.")
+            return False
+        try:
+            # Asked over another connection: an error would take the temporary slot with it.
+            with ReplicationClient(self._dsn, application_name="holdfast backup", clock=self._clock) as other:
+                other.start(end, timeline).first_word(bytearray(), self._patience)
+        except WalRemoved:
+            self._progress.note(f"No longer on the server: {gap}.")
+            return False
+        self._progress.note(f"Shipped as well: {gap}.")
+        return True
+
+    def _end_before(self) -> int | None:
+        """The end of the branch's log before the backup's own WAL. A new timeline's begins with the segment in which it left the old one,
+        where that was followed.
+        """
+        ends = [end for start, end in self._logs.reader(self.branch).coverage() if start <= self._first]
+        if ends or self._timeline == 1:
+            return max(ends, default=None)
+        stretches = ancestry(self.system_identifier, self._timeline, self.history)
+        begin = stretches[-1].start
+        followed = {one.branch for one in stretches} & set(self._logs.branches())
+        return begin - begin % self.segment_size if followed else None
 
     def check(self) -> None:
         """Raise early what the shipping thread met, so that no hours are spent on a backup that cannot be committed."""

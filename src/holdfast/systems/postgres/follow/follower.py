@@ -2,7 +2,8 @@
 
 import datetime as dt
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from holdfast.errors import Refused, Unreachable
@@ -10,14 +11,15 @@ from holdfast.model import Clock, SystemClock
 from holdfast.systems.contract import LogStore
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.follow.errors import ServerBehind, WalGap
-from holdfast.systems.postgres.follow.route import Leg, legs
+from holdfast.systems.postgres.follow.promise import promised
+from holdfast.systems.postgres.follow.route import Leg, Ranges, held_on, legs, stretches_of
 from holdfast.systems.postgres.follow.settings import FollowSettings, slot_name
 from holdfast.systems.postgres.follow.status import FollowStatus, State
 from holdfast.systems.postgres.follow.storing import Storing
 from holdfast.systems.postgres.follow.streaming import LegStream, Wake
 from holdfast.systems.postgres.replication import ReplicationClient, WalStream
 from holdfast.systems.postgres.replication_errors import SlotMissing, TimelineUnknown, WalAhead, WalRemoved
-from holdfast.systems.postgres.wal.timeline import Stretch, ancestry
+from holdfast.systems.postgres.wal.timeline import Stretch, holder
 
 FOLLOWED = "log-followed"
 """The vault's error code for a branch whose lease another process holds."""
@@ -56,6 +58,7 @@ class Follower:
         self._backlog = 0
         self._backlog_asked = 0.0
         self._baseline: int | None = None
+        self._lost_from: int | None = None
         self._warning = self._trouble = ""
         self._state: State = "connecting"
 
@@ -77,6 +80,8 @@ class Follower:
                         self._session(storing)
                     except _SlotGivenUp:
                         self._give_up_slot()
+                    except _LookAgain:
+                        pass
                     continue
                 except Unreachable as exc:
                     self._trouble = f"{exc.message} {exc.hint}".strip()
@@ -170,26 +175,40 @@ class Follower:
             if self.stopping:
                 return
             self.say("vault-away")
-        with ReplicationClient(self._conninfo(), timeout=self.settings.timeout, clock=self._clock) as client:
+        # The slot's name is the one that synchronous_standby_names takes: different followers of one server are told apart.
+        client = ReplicationClient(self._conninfo(), timeout=self.settings.timeout, application_name=self.slot, clock=self._clock)
+        with client:
             server = client.identify()
             self.segment_size = client.segment_size()
             history = client.timeline_history(server.timeline)
             fresh = self._reserve(client, server.position)
-            ends = {branch: self._end(branch) for branch in self._logs.branches()}
-            for branch, end in ends.items():
-                storing.note(branch, end)
-            found = legs(self.name, server, history, ends, segment_size=self.segment_size, fresh=fresh)
-            self.stretches = ancestry(server.system_identifier, server.timeline, history)
+            held = {branch: tuple(self._logs.reader(branch).coverage()) for branch in self._logs.branches()}
+            self.stretches = stretches_of(self.name, server, history, held)
+            since = self._since(client, held, fresh)
+            found = legs(self.stretches, held, segment_size=self.segment_size, fresh=fresh, since=since)
+            for branch, ranges in held.items():
+                storing.note(branch, ranges[-1][1] if ranges else None)
+            for leg in reversed(found):
+                storing.note(leg.branch, leg.stored)
+            self._lost_from, taken = None, ""
             for leg in found:
-                self._follow(client, leg, fresh, storing)
+                self._take(leg.branch, storing)
+                # Until the lease was ours a backup may have shipped its own WAL.
+                if leg.branch != taken and tuple(self._logs.reader(leg.branch).coverage()) != held.get(leg.branch, ()):
+                    raise _LookAgain
+                taken = leg.branch
+                self._follow(client, leg, fresh, storing, held)
                 if self.stopping:
                     return
 
-    def _follow(self, client: ReplicationClient, leg: Leg, fresh: int, storing: Storing) -> None:
-        end = self._take(leg.branch, storing)
-        first = {"history": leg.history.decode("utf-8", "surrogateescape")} if leg.timeline > 1 and end is None else {}
+    def _follow(self, client: ReplicationClient, leg: Leg, fresh: int, storing: Storing, held: Mapping[str, Ranges]) -> None:
+        storing.note(leg.branch, leg.stored)
+        first = {"history": leg.history.decode("utf-8", "surrogateescape")} if leg.timeline > 1 and leg.stored is None else {}
         buffer = bytearray()
-        stream, gap = self._begin(client, leg, fresh, buffer)
+        begun = self._begin(client, leg, fresh, buffer, held)
+        if begun is None:
+            return
+        stream, gap = begun
         at = LegStream(
             leg=leg,
             stream=stream,
@@ -198,24 +217,30 @@ class Follower:
             clock=self._clock,
             wake=self._wake,
             segment_size=self.segment_size,
-            known=stream.start if end is None else end,
-            vouches=not client.in_recovery,
+            known=stream.start if leg.stored is None else leg.stored,
+            vouches=not client.in_recovery and not leg.fill,
             safe_at=self._at.safe_at if self._at is not None else self._safe_at,
             first={**first, **gap},
             buffer=buffer,
         )
         self._at, self._trouble, self._baseline = at, "", None
         self.say("streaming")
-        at.run(self)
+        try:
+            at.run(self)
+        except WalRemoved as exc:
+            if leg.fill:
+                raise _LookAgain from exc
+            raise
 
-    def _take(self, branch: str, storing: Storing) -> int | None:
+    def _take(self, branch: str, storing: Storing) -> None:
         """The branch's lease comes first: a second follower is refused before anything is received. A backup that ships its own WAL, or a
         follower that died on another host, is waited for.
         """
         until = self._clock.monotonic() + self.settings.lease_patience
         while True:
             try:
-                return storing.open(branch)
+                storing.open(branch)
+                return
             except Refused as exc:
                 if exc.code != FOLLOWED or self._clock.monotonic() >= until or self.stopping:
                     raise
@@ -223,9 +248,35 @@ class Follower:
             self.say("connecting")
             self._stop.wait(1.0)
 
-    def _end(self, branch: str) -> int | None:
-        ranges = self._logs.reader(branch).coverage()
-        return ranges[-1][1] if ranges else None
+    def _since(self, client: ReplicationClient, held: Mapping[str, Ranges], fresh: int) -> int | None:
+        """Where filling begins: the oldest of the gaps whose WAL the server still has, None when there is none.
+
+        Backups leave gaps that ship their own WAL while nobody follows. Raises WalGap for one that is lost although following had promised
+        to go on.
+        """
+        known = held_on(self.stretches, held)
+        since = None
+        for before, behind in reversed(list(pairwise(known))):
+            low, high = before[1], behind[0]
+            if low < fresh - fresh % self.segment_size and not self._has(client, low):
+                newest = promised(self._logs, self.stretches, known)
+                if newest is not None and newest <= low:
+                    branch = holder(self.stretches, low).branch
+                    if not self.settings.after_gap:
+                        raise WalGap(branch, low, high, "the server no longer has it")
+                    self._warning = f"WAL from {lsn.show(low)} to {lsn.show(high)} is missing in {branch}."
+                break
+            since = low
+        return since
+
+    def _has(self, client: ReplicationClient, position: int) -> bool:
+        """Whether the server still has WAL from ``position`` on."""
+        leg = holder(self.stretches, position)
+        try:
+            client.start(position, leg.timeline).first_word(bytearray(), self.settings.timeout).stop()
+        except WalRemoved:
+            return False
+        return True
 
     def _reserve(self, client: ReplicationClient, position: int) -> int:
         """Make sure of the slot; the position from which it keeps WAL."""
@@ -236,10 +287,14 @@ class Follower:
                 return position if state.restart is None else state.restart
         raise SlotMissing(f"The slot {self.slot} cannot be made.", hint="Is there a logical slot of that name?")
 
-    def _begin(self, client: ReplicationClient, leg: Leg, fresh: int, buffer: bytearray) -> tuple[WalStream, dict[str, Any]]:
-        """Start a little early where WAL allows: the vault's last increments are compared, and the scan sees whole records."""
+    def _begin(
+        self, client: ReplicationClient, leg: Leg, fresh: int, buffer: bytearray, held: Mapping[str, Ranges]
+    ) -> tuple[WalStream, dict[str, Any]] | None:
+        """Start a little early where WAL allows: the vault's last increments are compared, and the scan sees whole records. None: all WAL
+        of the leg is gone, and that may be.
+        """
         if leg.stored is not None:
-            early = self._last(leg.branch)
+            early = self._last(leg.branch, leg.stored)
             try:
                 return self._start(client, leg, early - early % self.segment_size, buffer), {}
             except WalRemoved:
@@ -247,31 +302,39 @@ class Follower:
         try:
             return self._start(client, leg, leg.start, buffer), {}
         except WalRemoved as exc:
+            buffer.clear()
+            if leg.fill:
+                raise _LookAgain from exc
             start = fresh - fresh % self.segment_size
-            known = start > leg.start and (leg.until is None or start < leg.until)
-            if not known or not self.settings.after_gap:
-                raise WalGap(leg.branch, leg.start, start if known else leg.until, exc.message) from exc
-        self._warning = f"WAL from {lsn.show(leg.start)} to {lsn.show(start)} is missing in {leg.branch}."
-        return self._start(client, leg, start, buffer), {"gap_before": [lsn.show(leg.start), lsn.show(start)]}
+            known = held_on(self.stretches, held)
+            newest = promised(self._logs, self.stretches, known)
+            if start <= leg.start or (newest is not None and not self.settings.after_gap):
+                raise WalGap(leg.branch, leg.start, start if start > leg.start else leg.until, exc.message) from exc
+        low = self._lost_from = leg.start if self._lost_from is None else self._lost_from
+        if leg.until is not None and start >= leg.until:
+            return None
+        self._warning = f"WAL from {lsn.show(low)} to {lsn.show(start)} is missing in {leg.branch}."
+        if newest is None:
+            self._warning = (
+                f"Following begins at {lsn.show(start)}. Before that it was never followed: WAL behind {lsn.show(low)}, where the newest "
+                "backup's own ends, is no longer on the server."
+            )
+        return self._start(client, leg, start, buffer), {"gap_before": [lsn.show(low), lsn.show(start)]}
 
     def _start(self, client: ReplicationClient, leg: Leg, position: int, buffer: bytearray) -> WalStream:
-        """Wait for the server's first word as well: that it lacks the WAL it says only after the copy began."""
         try:
             stream = client.start(position, leg.timeline, self.slot)
-            if stream.ended is None:
-                stream.confirm(0, reply=True)
             until = self._clock.monotonic() + self.settings.timeout
             while not stream.server_time and stream.ended is None and self._clock.monotonic() < until and not self.stopping:
-                stream.receive(buffer, 1, 0.5, self._wake.fd)
+                stream.first_word(buffer, until - self._clock.monotonic(), self._wake.fd)
                 self._wake.clear()
         except (WalAhead, TimelineUnknown) as exc:
             raise ServerBehind(exc.message, hint=exc.hint, timeline=leg.timeline) from exc
         return stream
 
-    def _last(self, branch: str) -> int:
-        """Start of the vault's last increment of a branch."""
-        reader = self._logs.reader(branch)
-        return max(found.start for found in reader.increments(max(0, reader.coverage()[-1][1] - 1)))
+    def _last(self, branch: str, end: int) -> int:
+        """Start of the increment of a branch before ``end``."""
+        return max(found.start for found in self._logs.reader(branch).increments(max(0, end - 1)) if found.start < end)
 
     # ------------------------------------------------------------ the slot's backlog
 
@@ -309,3 +372,7 @@ class Follower:
 
 class _SlotGivenUp(Exception):
     """The backlog passed its limit, and the plan says to free the server."""
+
+
+class _LookAgain(Exception):
+    """What the vault holds, or the server still has, changed since it was looked at."""

@@ -103,25 +103,23 @@ class Storing:
         self._thread = threading.Thread(target=self._run, name="wal-storing", daemon=True)
         self._thread.start()
 
-    def open(self, branch: str) -> int | None:
-        """Take the branch's lease now, and tell where its log ends: whoever else follows it is refused before anything is received."""
+    def open(self, branch: str) -> None:
+        """Take the branch's lease now: whoever else follows it is refused before anything is received."""
         with self._condition:
             if self._pieces:
                 raise AssertionError("a branch is opened before its pieces")
             self._select(branch)
-            assert self._writer is not None
-            end = self._writer.end
             self.branch = branch
-            self.note(branch, end)
-            return end
 
     def note(self, branch: str, end: int | None) -> None:
-        """The vault was seen to hold ``branch`` up to ``end``."""
-        if end is not None:
+        """The vault was seen to hold ``branch`` up to ``end``, or up to where its next gap is filled from now on."""
+        if end is None:
+            self._ends.pop(branch, None)
+        else:
             self._ends[branch] = end
 
     def stored(self, branch: str) -> int | None:
-        """The end of what the vault is known to hold of a branch."""
+        """Up to where the vault is known to hold a branch; what lies behind a gap does not count before the gap is filled."""
         return self._ends.get(branch)
 
     def digest(self, branch: str, start: int) -> bytes | None:

@@ -83,6 +83,7 @@ class LegStream:
         self._asked = 0.0
         self._sent = -1
         self._told = 0.0
+        self._trim()
 
     def run(self, host: Host) -> None:
         """Until the follower stops or the timeline ends; then everything received is durable (unless the vault stays away)."""
@@ -94,7 +95,7 @@ class LegStream:
                 self._hand_over(size, now)
             self._confirm(now)
             self._judge(host, now)
-            if host.stopping or self.stream.ended is not None:
+            if host.stopping or self.stream.ended is not None or self._filled:
                 break
             if self.storing.held + len(self.buffer) >= self.settings.buffer:
                 # The slot keeps what is not read; status updates go on, so that the server does not take this side for dead.
@@ -110,14 +111,25 @@ class LegStream:
         durable = self.storing.stored(self.leg.branch)
         return durable if durable is not None and durable >= self.stream.start else 0
 
+    @property
+    def _filled(self) -> bool:
+        until = self.leg.until
+        return self.leg.fill and until is not None and self.position + len(self.buffer) >= until
+
     def _receive(self, now: float) -> None:
         before = self.stream.server_time
         room = max(self.settings.largest - len(self.buffer), 1)
         if self.stream.receive(self.buffer, room, self._patience(now), self.wake.fd) and self.arrived is None:
             self.arrived = self.clock.monotonic()
+        self._trim()
         if self.stream.server_time != before:
             self._heard = self.clock.monotonic()
         self.wake.clear()
+
+    def _trim(self) -> None:
+        """What lies behind the gap that is filled is in the vault."""
+        if self._filled and self.leg.until is not None:
+            del self.buffer[self.leg.until - self.position :]
 
     # ------------------------------------------------------------ cutting
 
@@ -197,7 +209,7 @@ class LegStream:
             oldest = self.arrived
         if oldest is not None:
             self.safe_at = max(self.safe_at, oldest)
-        elif self.stream.position >= self.stream.server_end:
+        elif not self.leg.fill and self.stream.position >= self.stream.server_end:
             self.safe_at = max(self.safe_at, self._heard)
             if self._proved() is not None:
                 self.storing.covered = self.covered

@@ -1,0 +1,235 @@
+"""Gaps that backups leave which ship their own WAL while nobody follows: filled while the server has the WAL, told when not."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.model import Silent, SystemClock
+from holdfast.systems.postgres import lsn
+from holdfast.systems.postgres.capture import wal as capture_wal
+from holdfast.systems.postgres.capture.wal import BackupWal
+from holdfast.systems.postgres.follow import WalGap, slot_name
+from holdfast.systems.postgres.wal.coverage import LogIndex
+from tests.postgres.wal.following import Running, assembled, logs_of, new_vault, running
+from tests.postgres.wal.test_follow import flushed, server_bytes
+from tests.servers import PostgresServer, need
+
+pytestmark = pytest.mark.postgres
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Keeps no WAL beyond what slots ask for."""
+    with need():
+        server = PostgresServer.create(15, settings={"min_wal_size": "32MB", "max_wal_size": "64MB"})
+    server.execute("create table t (x text)")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def name(server, tmp_path) -> Iterator[str]:
+    """A system of this test's own, with an empty vault; its slot goes with it."""
+    new_vault(tmp_path)
+    name = f"db{next(_numbers)}"
+    yield name
+    server.execute(f"select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot_name(name)}'")
+
+
+def write(server, segments: int = 1) -> None:
+    for _ in range(segments):
+        server.execute("insert into t select md5(n::text) from generate_series(1, 2000) n")
+        server.execute("select pg_switch_wal()")
+
+
+def recycle(server, segments: int = 6) -> None:
+    for _ in range(segments):
+        write(server)
+        server.execute("checkpoint")
+
+
+class Backup:
+    """A backup as far as its WAL is concerned."""
+
+    def __init__(self, server, logs, **options) -> None:
+        self.server = server
+        self.wal = BackupWal(server.dsn, logs, clock=SystemClock(), progress=Silent(), **options)
+        self.wal.prepare()
+        server.execute("checkpoint")
+        self.start = lsn.parse(server.value("select redo_lsn::text from pg_control_checkpoint()"))
+        self.wal.begin(self.start, int(server.value("select timeline_id from pg_control_checkpoint()")))
+
+    def end(self) -> int:
+        self.server.execute("insert into t select 'backup' from generate_series(1, 1000)")
+        stop = flushed(self.server)
+        self.server.execute("select pg_switch_wal()")
+        self.wal.finish(stop)
+        self.wal.close()
+        return stop
+
+
+def ranges(logs) -> list[tuple[int, int]]:
+    (branch,) = logs.branches()
+    return list(logs.reader(branch).coverage())
+
+
+def follow_once(server, logs, name, **settings) -> Running:
+    with running(server.dsn, logs, name, **settings) as follow:
+        follow.wait(flushed(server))
+    return follow
+
+
+def require_servers_bytes(server, logs) -> None:
+    (branch,) = logs.branches()
+    ((start, end),) = logs.reader(branch).coverage()
+    kept = max(start, end - end % lsn.SEGMENT - lsn.SEGMENT)
+    assert assembled(logs, branch, kept, end) == server_bytes(server, kept, end)
+    assert len(assembled(logs, branch, start, end)) == end - start
+
+
+def test_the_follower_fills_what_backups_left_out(server, tmp_path, name) -> None:
+    """Two backups while it was away leave two gaps; its slot kept the WAL."""
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    for _ in range(2):
+        write(server, 2)
+        Backup(server, logs).end()
+    write(server)
+    assert len(ranges(logs)) == 3
+    server.execute("checkpoint")
+    with running(server.dsn, logs_of(tmp_path, name), name) as follow:
+        follow.wait(flushed(server))
+        follow.wait_for(lambda: follow.now.covered)
+        assert not follow.now.warning
+    require_servers_bytes(server, logs)
+    (branch,) = logs.branches()
+    index = LogIndex(logs.reader(branch))
+    inserted = list(index.commits(*index.stretches[0]))
+    assert len(inserted) >= 5
+
+
+def test_nothing_is_acknowledged_beyond_a_gap_that_is_being_filled(server, tmp_path, name) -> None:
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    end = ranges(logs)[0][1]
+    write(server, 3)
+    Backup(server, logs).end()
+    told = []
+    follow = Running(server.dsn, logs, name, buffer=1 << 20, largest=1 << 18)
+    follow.follower._on_status = lambda status: told.append((status.durable, next(low for _, low in ranges(logs))))
+    follow.wait(flushed(server))
+    follow.stop()
+    assert told
+    # What is said to be durable never lay behind the first gap.
+    assert all(durable is None or durable <= first for durable, first in told)
+    assert ranges(logs)[0][0] < end < ranges(logs)[0][1]
+    assert len(ranges(logs)) == 1
+
+
+def test_a_backup_that_holds_the_branch_while_the_follower_comes(server, tmp_path, name) -> None:
+    """The follower looked at the vault before the backup shipped anything: it looks again once the branch is its own."""
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    write(server, 2)
+    backup = Backup(server, logs)
+    with running(server.dsn, logs_of(tmp_path, name), name, lease_patience=20) as follow:
+        follow.wait_for(lambda: follow.now.trouble)
+        write(server)
+        backup.end()
+        follow.wait(flushed(server))
+    require_servers_bytes(server, logs)
+
+
+def test_a_backup_goes_on_where_the_absent_follower_ended(server, tmp_path, name, monkeypatch) -> None:
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    write(server, 2)
+    stop = Backup(server, logs, follower_slot=slot_name(name)).end()
+    ((_, end),) = ranges(logs)
+    assert end >= stop
+    require_servers_bytes(server, logs)
+    write(server, 2)
+    monkeypatch.setattr(capture_wal, "MOST_BEHIND", lsn.SEGMENT)
+    Backup(server, logs, follower_slot=slot_name(name)).end()
+    assert len(ranges(logs)) == 2
+    follow_once(server, logs, name)
+    require_servers_bytes(server, logs)
+
+
+def test_the_first_follower_after_backups_begins_without_complaint(server, tmp_path, name) -> None:
+    """Nobody had promised what lies between them. What the server still has behind the newest is fetched, else it says where it begins."""
+    logs = logs_of(tmp_path, name)
+    Backup(server, logs).end()
+    recycle(server)
+    Backup(server, logs).end()
+    assert len(ranges(logs)) == 2
+    follow = follow_once(server, logs, name)
+    assert not follow.now.warning
+    assert len(ranges(logs)) == 2
+    server.execute(f"select pg_drop_replication_slot('{slot_name(name)}')")
+
+    other = logs_of(tmp_path, f"{name}b")
+    Backup(server, other).end()
+    end = ranges(other)[-1][1]
+    recycle(server)
+    follow = Running(server.dsn, other, f"{name}b", slot=slot_name(name))
+    follow.wait(flushed(server))
+    assert f"never followed: WAL behind {lsn.show(end)}" in follow.now.warning
+    follow.stop()
+    assert follow.error is None
+    begin = ranges(other)[-1][0]
+    reader = other.reader(other.branches()[0])
+    first = next(one for one in reader.increments() if one.start == begin)
+    assert reader.meta(first)["gap_before"] == [lsn.show(end), lsn.show(begin)]
+
+
+def test_a_promise_that_was_lost_before_a_backup_is_an_error_once(server, tmp_path, name) -> None:
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    end = ranges(logs)[0][1]
+    server.execute(f"select pg_drop_replication_slot('{slot_name(name)}')")
+    recycle(server)
+    Backup(server, logs, continuous=True).end()
+    behind = ranges(logs)[1][0]
+    gap = Running(server.dsn, logs, name).ended()
+    assert isinstance(gap, WalGap)
+    assert (gap.start, gap.end) == (end, behind)
+    write(server)
+    follow = follow_once(server, logs, name, after_gap=True)
+    assert "missing" in follow.now.warning
+    write(server)
+    follow_once(server, logs, name)
+    assert len(ranges(logs)) == 2
+
+
+@pytest.mark.parametrize("continuous", [False, True], ids=["follower-fills", "backup-begins-at-the-switch"])
+def test_a_backup_before_the_follower_came_back_from_a_promotion(servers, tmp_path, continuous) -> None:
+    """The end of the old timeline and the beginning of the new one are still fetched."""
+    settings = {"wal_keep_size": "1GB"}
+    old = servers(15, settings=settings)
+    new_vault(tmp_path)
+    logs = logs_of(tmp_path)
+    old.execute("create table t (x text)")
+    standby = servers.keep(old.standby())
+    follow_once(old, logs, "db")
+    write(old, 2)
+    end = flushed(old)
+    standby.wait_for(f"select pg_last_wal_replay_lsn() >= '{lsn.show(end)}'")
+    old.kill9()
+    standby.promote()
+    write(standby, 2)
+    Backup(standby, logs, continuous=continuous).end()
+    with running(standby.dsn, logs_of(tmp_path)) as follow:
+        follow.wait_for(lambda: follow.timeline == 2)
+        follow.wait(flushed(standby))
+        assert not follow.now.warning
+    one, two = sorted(logs.branches(), key=lambda branch: branch.split("-")[1])
+    history = LogIndex(logs.reader(two)).history
+    switch = lsn.parse(history.split()[1].decode())
+    ((_, end_of_one),) = logs.reader(one).coverage()
+    ((begin, stop),) = logs.reader(two).coverage()
+    assert end_of_one == switch
+    assert begin == switch - switch % lsn.SEGMENT
+    assert assembled(logs, two, begin, stop) == server_bytes(standby, begin, stop, timeline=2)
