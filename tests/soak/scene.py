@@ -10,18 +10,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from holdfast.assembly import Platform
-from holdfast.demo.ledger import Acknowledged, Comparison, Load, compare, create
-from holdfast.model import Silent, SystemClock
+from holdfast.demo.ledger import Acknowledged, Load, create
+from holdfast.model import SystemClock
 from holdfast.plan import load as load_plan
 from holdfast.systems.postgres import lsn
 from tests.servers import PostgresServer
+from tests.soak.tally import Tally
 
 SYSTEM = "shop"
+BACKUP_SECONDS = 120
 
 PLAN = """\
 platform: soak
@@ -52,16 +54,22 @@ class Life:
 
 
 class Scene:
-    """``folder`` holds vault, key, plan and state; servers have folders of their own."""
+    """``folder`` holds vault, key, plan and state; servers have folders of their own. ``tally`` is counted into.
 
-    def __init__(self, folder: Path, seed: int, *, version: int = 15, rate: float = 120, synchronous: bool = False) -> None:
+    ``random`` decides what happens and draws the same for a seed; ``aims`` decides where to return to, from positions that were reached.
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, *, version: int = 15, rate: float = 120, synchronous: bool = False, tally: Tally | None = None
+    ) -> None:
         self.folder, self.seed, self.version = folder, seed, version
-        self.random = random.Random(seed)
+        self.tally = tally or Tally()
+        self.random, self.aims = random.Random(seed), random.Random(f"{seed} aims")
         self.clock = SystemClock()
         self.synchronous = synchronous
         settings = {"wal_keep_size": "256MB", "max_slot_wal_keep_size": "-1"}
         if synchronous:
-            settings |= {"synchronous_standby_names": "holdfast", "synchronous_commit": "on"}
+            settings |= {"synchronous_standby_names": f"holdfast, holdfast_{SYSTEM}", "synchronous_commit": "on"}
         self.primary = PostgresServer.create(version, settings=settings)
         self.standby: PostgresServer | None = None
         with self.primary.connect(options="-c synchronous_commit=local") as connection:
@@ -124,46 +132,97 @@ class Scene:
     def backup(self) -> None:
         """A whole one; must succeed."""
         process = self.holdfast("backup", SYSTEM)
-        assert process.wait(120) == 0, self.words()
+        assert process.wait(BACKUP_SECONDS) == 0, self.words()
+        self.tally.count("backups")
 
     def words(self) -> str:
         """The end of what the processes said, for a failure's report."""
-        text = (self.folder / "holdfast.log").read_text(errors="replace")
-        return f"seed {self.seed}; {'; '.join(self.journal)}\n{text[-3000:]}"
+        return f"seed {self.seed}; {'; '.join(self.journal)}\n{self.said()[-3000:]}"
+
+    def said(self) -> str:
+        return (self.folder / "holdfast.log").read_text(errors="replace")
+
+    def well(self) -> None:
+        """What must hold at any time: the follower lives, no program met a bug in itself, the shop was refused nothing."""
+        assert self.follower is not None
+        assert self.follower.poll() is None, f"the follower ended with status {self.follower.returncode}; {self.words()}"
+        assert "error[bug]" not in self.said(), self.words()
+        assert not self.load.errors, self.load.errors[0]
+        assert not self.load.refused, self.load.refused[0]
 
     # ------------------------------------------------------------ what goes wrong
 
     def kill_server(self) -> None:
         self.primary.kill9()
+        self.pause(self.random.uniform(0, 1))
         self.primary.start()
+        self.tally.count("kills of the server")
 
     def kill_follower(self) -> None:
+        """Away for up to two seconds."""
         self.end_follower(signal.SIGKILL)
+        self.tally.count("kills of the follower")
+        self.pause(self.random.uniform(0, 2))
+        self.follow()
+
+    def back_up_unfollowed(self) -> None:
+        """A backup ships its own WAL while the follower is away, which then goes on where it was."""
+        self.end_follower(signal.SIGKILL)
+        self.tally.count("kills of the follower")
+        self.backup()
         self.follow()
 
     def end_follower(self, how: signal.Signals) -> None:
         assert self.follower is not None
+        assert self.follower.poll() is None, f"the follower had ended by itself; {self.words()}"
         self.follower.send_signal(how)
         self.follower.wait(60)
 
     def kill_backup(self) -> None:
         """At a random moment; what it left must not keep the next one from its work."""
+        longest = 4.0
+        while True:
+            process = self.holdfast("backup", SYSTEM)
+            try:
+                status = process.wait(self.random.uniform(0.3, longest))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                self.tally.count("kills of a backup")
+                return
+            # It was quicker.
+            assert status == 0, self.words()
+            self.tally.count("backups")
+            longest /= 2
+
+    def disturb_backup(self) -> None:
+        """The server or the follower dies under a running backup, which may fail for it, in words, or come to its end."""
         process = self.holdfast("backup", SYSTEM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(self.random.uniform(0.3, 2.5))
-        process.kill()
-        process.wait()
+        during = process.poll() is None
+        self.random.choice((self.kill_server, self.kill_follower))()
+        process.wait(BACKUP_SECONDS)
+        if during:
+            self.tally.count("backups that lost their server or follower")
 
     def promote(self) -> None:
         """The primary dies for good, its standby takes over on a new timeline; the service moves there.
 
-        Asynchronous: some commits are lost, as promised.
+        Asynchronous: some commits are lost, as promised. Half of the time the follower knew both servers before and finds its way alone,
+        half of the time the plan changes and it is started anew.
         """
+        known = self.random.random() < 0.5
         # A standby made while the vault lags would lack what the vault lacks: a gap, which following rightly refuses to pass over.
         self.wait_durable(self.position())
         standby = self.primary.standby(name="standby", settings={"hot_standby": "on"})
         self.standby = standby
-        self.pause(0.5)
+        if known:
+            self.plan()
+            self.end_follower(signal.SIGTERM)
+            self.follow()
+            self.wait_durable(self.position())
+        self.pause(self.random.uniform(0, 1))
         old = self.primary
         old.kill9()
         standby.promote()
@@ -174,38 +233,31 @@ class Scene:
             timeline = standby.value("select timeline_id from pg_control_checkpoint()")
         left = {}
         for line in (standby.data / "pg_wal" / f"{timeline:08X}.history").read_text().splitlines():
-            number, position, *_ = line.split("\t")
-            left[int(number)] = lsn.parse(position)
+            # An empty line stands between two histories.
+            if line.strip():
+                number, position, *_ = line.split("\t")
+                left[int(number)] = lsn.parse(position)
         self.lives.append(Life(life.era + 1, timeline, left))
         self.load.era = life.era + 1
         self.primary, self.standby = standby, None
         old.remove()
         self.plan()
-        self.end_follower(signal.SIGTERM)
-        self.follow()
+        if not known:
+            self.end_follower(signal.SIGTERM)
+            self.follow()
+        self.tally.count("promotions")
+        self.journal.append(
+            f"timeline {timeline} left its past at {', '.join(map(lsn.show, left.values()))}, follower {'kept' if known else 'anew'}"
+        )
 
     def pause(self, seconds: float) -> None:
         """Let the load go on."""
         time.sleep(seconds)
 
-    # ------------------------------------------------------------ what must hold
+    # ------------------------------------------------------------ what is asked
 
     def life(self, timeline: int) -> Life:
         return next(life for life in self.lives if life.timeline == timeline)
-
-    def must(self, timeline: int, position: int) -> tuple[dict[int, int], set[tuple[int, int]]]:
-        """(number → era that must be there, (number, era) that cannot be) in the history that ends at ``position`` of ``timeline``."""
-        target = self.life(timeline)
-        there: dict[int, int] = {}
-        absent: set[tuple[int, int]] = set()
-        for ack in self.load.acknowledged():
-            own = self.lives[ack.era].timeline
-            end = position if own == timeline else target.left.get(own)
-            if end is None or ack.before >= end:
-                absent.add((ack.number, ack.era))
-            elif ack.after is not None and ack.after <= end:
-                there[ack.number] = ack.era
-        return there, absent
 
     def wait_durable(self, position: int, timeout: float = 60) -> None:
         """Until the follower said that the vault holds the log up to ``position`` of the newest timeline."""
@@ -223,58 +275,6 @@ class Scene:
     def position(self) -> int:
         """The log's flushed end on the primary."""
         return int(self.primary.value("select pg_current_wal_flush_lsn() - '0/0'::pg_lsn"))
-
-    def restore_somewhere(self, timeline: int | None = None) -> None:
-        """Open a copy at a random place of a random timeline, and compare everything with the ledger."""
-        life = self.life(timeline) if timeline else self.random.choice(self.lives)
-        if life is self.lives[-1]:
-            self.wait_durable(self.position())
-        with self.platform() as platform:
-            low, high = self._range(platform, life)
-            position = self.random.randint(low, high)
-            self.prove(platform, life, position)
-
-    def _range(self, platform: Platform, life: Life) -> tuple[int, int]:
-        """Positions of a timeline that can be returned to: behind a point's end, within what the vault covers."""
-        logs = platform.logs(SYSTEM)
-        branch = next(one for one in logs.branches() if int(one.split("-")[1]) == life.timeline)
-        high = logs.reader(branch).coverage()[-1][1] - 8
-        ends = []
-        for point in platform.history(SYSTEM).points():
-            stop, at = lsn.parse(point.stop["lsn"]), int(point.stop["timeline"])
-            if at == life.timeline or stop <= life.left.get(at, -1):
-                ends.append(stop)
-        begin = max(min(ends), max(life.left.values(), default=0))
-        assert begin < high, f"nothing to return to on timeline {life.timeline}: {begin:#x} to {high:#x}; {self.words()}"
-        return begin + 1, high
-
-    def prove(self, platform: Platform, life: Life, position: int) -> None:
-        until = {"kind": "lsn", "lsn": lsn.show(position), "inclusive": True}
-        found, reached = self.look(platform, until, {"timeline": str(life.timeline)})
-        there, _ = self.must(life.timeline, position)
-        # Recovery ends behind the record that holds the target: what was not begun by then cannot be there.
-        _, absent = self.must(life.timeline, max(position, reached))
-        where = f"{life.timeline}/{lsn.show(position)} (reached {lsn.show(reached)})"
-        self.journal.append(f"restored {where}: {len(found.ledger)} transactions, {len(there)} sure")
-        self.judge(found, there, absent)
-
-    def look(self, platform: Platform, until: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Comparison, int]:
-        """(the comparison of a throw-away copy, the position that it reached)."""
-        import psycopg
-
-        recovery = platform.recovery(SYSTEM)
-        with (
-            recovery.isolate(platform.history(SYSTEM), until, {**options, "target_action": "pause"}, Silent()) as view,
-            psycopg.connect(view.connection, autocommit=True) as connection,
-        ):
-            return compare(connection, self.seed, self.load.writers), lsn.parse(str(view.reached["lsn"]))
-
-    def judge(self, found: Comparison, there: Mapping[int, int], absent: set[tuple[int, int]]) -> None:
-        assert found.ok, f"{found.first_wrong()}; {self.words()}"
-        missing = {number: era for number, era in there.items() if found.ledger.get(number) != era}
-        assert not missing, f"{len(missing)} acknowledged transactions are missing: {sorted(missing)[:5]}; {self.words()}"
-        early = absent & set(found.ledger.items())
-        assert not early, f"{len(early)} transactions are there too early: {sorted(early)[:5]}; {self.words()}"
 
     # ------------------------------------------------------------ end
 
