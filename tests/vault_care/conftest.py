@@ -47,20 +47,20 @@ class Depot:
     def open(self, wrap=lambda storage: storage, secret=SECRET):
         return Vault.open([wrap(storage) for storage in self.storages], secret, clock=self.clock, cache=self.cache)
 
-    def take(self, content, system="orders", base=None, vault=None, **options):
+    def take(self, content, system="orders", base=None, vault=None, start="0/1", stop="0/2", **options):
         vault = vault or self.open()
         reader = vault.point(base) if base else None
         with vault.begin(system=system, kind="postgres", base=reader, **options) as writer:
             for path, data in content.items():
                 writer.add(Entry(path, size=len(data)), data)
-            point = writer.commit(kind="postgres", start={"lsn": "0/1"}, stop={"lsn": "0/2"}, logs="main")
+            point = writer.commit(kind="postgres", start={"lsn": start}, stop={"lsn": stop}, logs="main")
         self.points[point.id] = content
         return point
 
-    def log(self, start, data, system="orders", branch="main"):
+    def log(self, start, data, system="orders", branch="main", **meta):
         vault = self.open()
         with SystemLogs(vault.locations, vault.notary, vault.clock, system).writer(branch) as writer:
-            writer.append(start, data, {})
+            writer.append(start, data, meta)
         self.logs_written.setdefault((system, branch), []).append((start, data))
 
     def damage(self, name, number=0, at=None):

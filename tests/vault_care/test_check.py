@@ -167,6 +167,26 @@ def test_logs_missing_in_one_location_are_healed_and_gaps_are_told(filled):
     assert not report.damaged
 
 
+def test_nothing_followed_between_the_islands_of_backups_is_no_fault(filled):
+    for number in (1, 2, 3):
+        filled.log(0x10000 * number, b"w" * 500, system="events", island=True)
+    report = look(filled, share=1)
+    assert report.ok
+    assert [one.code for one in wrong(report, "notice")] == ["log-not-followed"] * 2
+    assert "Between recovery points nothing was followed: from 0x101f4 to 0x20000." in report.found[0].detail
+
+
+def test_a_gap_behind_what_was_followed_is_one_and_inside_a_point_it_is_damage(filled):
+    filled.log(0x20000, b"w" * 500, island=True)
+    report = look(filled)
+    assert [one.detail for one in wrong(report, "gap")] == ["The log is missing from 0x13e8 to 0x20000."]
+    filled.log(0x30000, b"w" * 500)
+    point = filled.take(files(3, 2, 3000), start="0/20010", stop="0/30010")
+    (found,) = wrong(look(filled))
+    assert found.code == "log-gap"
+    assert found.hurts == {point.id: "orders"}
+
+
 def test_strangers_files_are_noticed(filled):
     filled.storages[0].put_if_absent("notes.txt", [b"hello"])
     filled.storages[0].put_if_absent("packs/00/readme", [b"hello"])

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from holdfast.errors import Damaged
-from holdfast.model import Increment, Progress, Silent
+from holdfast.model import Increment, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.vault import names, selfdescription
+from holdfast.vault.check.gaps import judge
 from holdfast.vault.check.hurt import name_files
 from holdfast.vault.check.report import Found, Report
 from holdfast.vault.check.verify import Verifier
@@ -45,6 +46,7 @@ class Check:
         self._choose = choose or (lambda infos, count: random.SystemRandom().sample(infos, count))
         self._verifier = Verifier(vault.notary)
         self._found: list[Found] = []
+        self._points: Sequence[RecoveryPoint] = ()
         self._systems: dict[str, str] = {}
         self._elsewhere: dict[str, ObjectInfo] = {}
         self._read = 0
@@ -52,7 +54,8 @@ class Check:
     def run(self) -> Report:
         """Raises Unreachable when a location does not answer; what is wrong in the vault is in the report."""
         held = {storage.url: {info.name: info for info in storage.list()} for storage in self._storages}
-        self._systems = {point.id: point.system for point in self._vault.points()}
+        self._points = self._vault.points()
+        self._systems = {point.id: point.system for point in self._points}
         for storage in self._vault.locations.storages:
             for prefix in (names.CONFIG, "keys/", names.POINTS):
                 self._elsewhere.update({info.name: info for info in storage.list(prefix)})
@@ -179,8 +182,7 @@ class Check:
             whole = list(furthest(_in_order(info for name, info in held.items() if name.startswith(f"{folder}/")), 0))
             for before, behind in pairwise(whole):
                 if behind.start > before.end:
-                    detail = f"The log is missing from {before.end:#x} to {behind.start:#x}."
-                    self._found.append(Found("gap", "log-gap", "", folder, detail))
+                    self._found.append(judge(self._vault, self._points, folder, before, behind))
             for storage in self._storages:
                 own = {info.name for info in storage.list(f"{folder}/")}
                 covered = list(furthest(_in_order(held[name] for name in own), 0))
