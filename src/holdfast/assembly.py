@@ -311,7 +311,7 @@ class Platform:
             if given:
                 policies[name] = Keep(**given)
             proved |= {proof.point for proof in self.state.proofs.recent(name) if proof.ok and proof.point}
-        return make(self.vault(), policies, zone=self.plan.zone, proved=proved)
+        return make(self.vault(), policies, zone=self.plan.zone, proved=proved, begins=_replay_begins)
 
     def prune(self, plan: "PrunePlan", *, most: float, progress: Progress) -> "Pruned":
         """Carry it out, recorded."""
@@ -348,6 +348,33 @@ class Platform:
             return collect(name, vault, dict(zip(places, vault.locations.storages, strict=True)), self.state)
         except HoldfastError as error:
             return unknown(name, places, self.state, error)
+
+    def copy_records(self) -> list[str]:
+        """The journal and the plan, copied into every location of the vaults that were opened; returns what could not be copied, in words.
+
+        Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
+        """
+        import yaml
+
+        from holdfast.errors import HoldfastError
+        from holdfast.plan.digest import NOT_MEANING
+        from holdfast.vault.records import RecordCopies
+
+        failed: dict[str, str] = {}
+        done: set[str] = set()
+        text = yaml.safe_dump({k: v for k, v in self.plan.merged.items() if k not in NOT_MEANING}, sort_keys=False, allow_unicode=True)
+        for vault in self._vaults.values():
+            for storage in vault.locations.storages if vault.role != "reader" else ():
+                if storage.url in done:
+                    continue
+                done.add(storage.url)
+                copies = RecordCopies(storage, vault.notary, self.clock.now)
+                try:
+                    self.journal.export(f"{vault.id} {storage.url}", copies)
+                    copies.put_plan(text, self.plan.hash)
+                except HoldfastError as error:
+                    failed[storage.url] = error.message
+        return [f"The journal and the plan were not copied into {url}: {message}" for url, message in failed.items()]
 
     # ------------------------------------------------------------
 
@@ -415,6 +442,51 @@ def bare_vault(url: str, key: str, *, endpoint: str | None, clock: Clock, enviro
     storage = open_storage(url, {"endpoint": endpoint} if endpoint else {}, clock=clock)
     secret = resolve(SecretRef(env=key))
     return Vault.open([storage], secret, clock=clock, cache=cache_directory(os.environ if environ is None else environ))
+
+
+def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> tuple[str | None, list[str]]:
+    """(the newest plan that lies in the vault, as text turned towards this one location; what was wrong with newer ones).
+
+    None when the vault holds none, or none that this version understands.
+    """
+    import tempfile
+
+    import yaml
+
+    from holdfast.plan import examine
+    from holdfast.plan.relocate import relocated
+    from holdfast.vault.records import newest_plan
+
+    text, wrong = newest_plan(vault.locations.first, vault.notary)
+    if text is None:
+        return None, wrong
+    try:
+        merged = yaml.safe_load(text)
+        document = relocated(merged, url if "://" in url else f"file://{Path(url).absolute()}", key, endpoint)
+    except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
+        return None, [*wrong, f"The plan in the vault is no plan: {error}"]
+    head = "# The plan as it was stored in the vault, turned to this one location. Other locations and what they promise are left out.\n"
+    written = head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / "holdfast.yaml"
+        trial.write_text(written, encoding="utf-8")
+        plan, problems = examine(trial)
+    if plan is None:
+        first = next(problem.message for problem in problems if problem.severity == "error")
+        return None, [*wrong, f"The plan in the vault does not fit this version of Holdfast: {first}"]
+    return written, wrong
+
+
+def _replay_begins(point: RecoveryPoint) -> int | None:
+    """The position of its log from which a postgres point must be replayed: the begin of the segment that holds its start."""
+    from holdfast.systems.postgres import lsn
+
+    text = point.start.get("lsn")
+    if point.kind != "postgres" or not isinstance(text, str):
+        return None
+    size = point.facts.get("segment_size")
+    start = lsn.parse(text)
+    return start - start % (size if isinstance(size, int) and size > 0 else 1 << 30)
 
 
 def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[RecoveryPoint]) -> str:

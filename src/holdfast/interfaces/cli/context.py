@@ -85,6 +85,17 @@ class Session:
             self.out.note(f"{text} is understood as {understood(moment, now=now, zone=self.plan.zone)}")
         return moment
 
+    def copy_records(self) -> None:
+        """The journal and the plan into the vault's locations, if this run wrote in the journal. A failure is told and ends nothing."""
+        platform = self.__dict__.get("platform")
+        if platform is None or "journal" not in getattr(platform, "__dict__", ()):
+            return
+        for sentence in platform.copy_records():
+            self.out.warn(f"{sentence} They are copied by the next command that works with the vault.")
+
     def close(self) -> None:
         """Close what was opened."""
-        self._closing.close()
+        try:
+            self.copy_records()
+        finally:
+            self._closing.close()

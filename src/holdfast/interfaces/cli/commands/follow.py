@@ -52,6 +52,7 @@ def command(
             return 0
         for resident in residents:
             resident.start()
+        session.copy_records()
         with contextlib.suppress(KeyboardInterrupt):
             wait(residents, session.clock)
         ended = stop_all(residents, PATIENCE)

@@ -1,4 +1,4 @@
-"""``holdfast vault open``: JSON ``{"vault": {…}, "points": [RecoveryPoint…], "plan"?: path}``."""
+"""``holdfast vault open``: JSON ``{"vault": {…}, "points": [RecoveryPoint…], "plan"?: path, "plan_from"?: "vault" | "points"}``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,10 +34,14 @@ def command(
     with assembly.bare_vault(url, key, endpoint=endpoint, clock=session.clock) as vault:
         found = status(vault)
         points = vault.points()
+        written, wrong = assembly.stored_plan(vault, url, key, endpoint=endpoint) if write_plan is not None else (None, [])
+    for sentence in wrong:
+        session.out.warn(sentence)
     document: dict[str, Any] = {"vault": found.to_json(), "points": points}
     if write_plan is not None:
-        write_plan.write_text(assembly.bare_plan(url, key, endpoint=endpoint, points=points), encoding="utf-8")
+        write_plan.write_text(written or assembly.bare_plan(url, key, endpoint=endpoint, points=points), encoding="utf-8")
         document["plan"] = str(write_plan)
+        document["plan_from"] = "vault" if written else "points"
 
     def human() -> None:
         zoneless = [
@@ -54,7 +58,8 @@ def command(
         _vault_only(session, found, zoneless)
         if write_plan is not None:
             session.out.say(
-                f"Wrote {write_plan}. Next, with --plan {write_plan}: holdfast points, then: holdfast restore SYSTEM --into DIR"
+                f"Wrote {write_plan}, {'the plan that lay in the vault' if written else 'made from the points: the vault holds no plan'}."
+                f" Next, with --plan {write_plan}: holdfast points, then: holdfast restore SYSTEM --into DIR"
             )
 
     session.out.result(document, human)
