@@ -39,12 +39,19 @@ class _File:
     target: Target | None = None
     left: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
     def opened(self) -> Target:
         with self.lock:
             if self.target is None:
                 self.target = self.open()
             return self.target
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """One at a time: file systems let no two threads write one file anyway, and burn a core while the second waits for the first."""
+        target = self.opened()
+        with self.writing:
+            target.write(offset, data)
 
     def done(self) -> None:
         with self.lock:
@@ -111,7 +118,7 @@ class _Worker:
                 self.kept += size
             elif pack == NO_PACK:
                 if have is not None:
-                    piece.file.opened().write(offset, memoryview(bytes(size)))
+                    piece.file.write(offset, memoryview(bytes(size)))
                 self.written += size
             else:
                 wanted.setdefault(part.packs[pack], {}).setdefault((frame, whole), []).append((piece.file, offset, at, size, identity))
@@ -169,7 +176,7 @@ class _Worker:
 
     def _put(self, view: memoryview, what: tuple[_File, int, int, int]) -> None:
         file, offset, at, size = what
-        file.opened().write(offset, view[at : at + size])
+        file.write(offset, view[at : at + size])
         self.written += size
 
     def _one_by_one(self, pack: bytes, frames: dict[tuple[int, int], list[_Wanted]], first_error: Damaged) -> None:
@@ -184,7 +191,7 @@ class _Worker:
                         chunk = self.frames.elsewhere(identity, size, error)
                     except Damaged as lost:
                         raise _named(lost, file.path) from first_error
-                    file.opened().write(position, memoryview(chunk))
+                    file.write(position, memoryview(chunk))
                     self.written += size
 
 

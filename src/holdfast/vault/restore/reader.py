@@ -113,6 +113,6 @@ class _Memory:
 
 
 def _workers(locations: Locations) -> int:
-    """As many threads as cores; more where each read waits for a network."""
-    cores = max(2, os.cpu_count() or 2)
+    """One more than cores, since one may wait for its turn to write; more where each read waits for a network."""
+    cores = max(2, os.cpu_count() or 2) + 1
     return cores if locations.first.url.startswith("file:") else max(8, cores)
