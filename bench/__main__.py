@@ -12,20 +12,23 @@ from bench.results import Results
 from tests.servers import ServerMissing
 
 ROOT = Path(__file__).resolve().parents[1]
+WHOLE = {"gib": 2, "rounds": 5, "wal_gib": 1, "load_seconds": 20}
+QUICK = {"gib": 0.1, "rounds": 1, "wal_gib": 0.1, "load_seconds": 4}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench BENCH_ARGS=…", description=__doc__)
-    parser.add_argument("--gib", type=float, default=2, help="size of each kind of data (default 2)")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each; the median counts (default 5)")
-    parser.add_argument("--quick", action="store_true", help="0.25 GiB, three rounds, short WAL runs: to see that everything works")
-    parser.add_argument("--data", default="pgbench,orders,wal", help="what to measure, by commas: pgbench, orders, wal")
+    parser.add_argument("--gib", type=float, help="size of each kind of data (default 2)")
+    parser.add_argument("--rounds", type=int, help="runs of each; the median counts (default 5)")
+    parser.add_argument("--quick", action="store_true", help="0.1 GiB, one round, short WAL runs: to see that everything works")
+    parser.add_argument("--data", default="empty,pgbench,orders,wal", help="what to measure, by commas: empty, pgbench, orders, wal")
     parser.add_argument("--contenders", default="bound,pgbackrest,holdfast", help="by commas")
-    parser.add_argument("--wal-gib", type=float, default=1, help="WAL to catch up with and to replay (default 1)")
-    parser.add_argument("--load-seconds", type=float, default=20, help="length of each run under pgbench's load (default 20)")
+    parser.add_argument("--wal-gib", type=float, help="WAL to catch up with and to replay (default 1)")
+    parser.add_argument("--load-seconds", type=float, help="length of each run under pgbench's load (default 20)")
     args = parser.parse_args()
-    if args.quick:
-        args.gib, args.rounds, args.wal_gib, args.load_seconds = 0.25, 3, 0.2, 5
+    for name, value in (QUICK if args.quick else WHOLE).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
     kinds, wanted = args.data.split(","), set(args.contenders.split(","))
     results = Results()
     began = time.monotonic()
@@ -45,6 +48,7 @@ def main() -> int:
         backups.measure(results, kind, args.gib, args.rounds, orders, wanted, say)
     print(report.table(results))
     print()
+    print(report.parts(results))
     print(report.verdicts(results))
     path = report.write(results, vars(args), ROOT / "bench-results")
     print(f"\nwritten: {path}")

@@ -1,4 +1,4 @@
-"""What is backed up: a PostgreSQL 15 server with pgbench's rows (compress 20:1) or a shop's orders (about 2.5:1)."""
+"""What is backed up: a PostgreSQL 15 server with pgbench's rows (compress 20:1) a shop's orders (about 2.5:1), or nothing."""
 
 import random
 from pathlib import Path
@@ -22,11 +22,11 @@ SETTINGS = {
 
 
 def server(kind: str, gib: float, orders: Path) -> PostgresServer:
-    """A running server with about ``gib`` GiB of data of the kind, checkpointed."""
+    """A running server with about ``gib`` GiB of data of the kind (none for "empty"), checkpointed."""
     made = PostgresServer.create(15, settings=SETTINGS)
     if kind == "pgbench":
         made.pgbench("-i", "-q", "-s", str(max(1, round(gib * 66))), "-I", "dtgvp", timeout=3600)
-    else:
+    elif kind == "orders":
         script = made.folder / "orders.sql"
         script.write_text(orders.read_text())
         script.chmod(0o644)

@@ -1,4 +1,4 @@
-"""One timed run of a program: wall time, CPU seconds and the peak of anonymous memory, all over the process tree."""
+"""One timed run of a program: wall time, CPU seconds and the peak of memory of its own, all over the process tree."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ INTERVAL = 0.02
 @dataclass(frozen=True)
 class Run:
     """``seconds`` of wall time, ``cpu`` seconds (user and system, of the program and every child it waited for),
-    ``anonymous`` peak in bytes (sum of RssAnon over the tree, looked at every 20 ms), ``output`` what it printed."""
+    ``anonymous`` peak in bytes (sum of RssAnon and RssShmem over the tree, looked at every 20 ms), ``output`` what it printed."""
 
     seconds: float
     cpu: float
@@ -96,11 +96,12 @@ def tree(pid: int) -> list[int]:
 
 
 def anonymous(pids: Sequence[int]) -> int:
-    """Bytes of anonymous memory that are resident: mapped files are the page cache's and are not counted."""
+    """Bytes of resident memory that no file backs, shared or not: mapped files are the page cache's and are not counted."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{pid}/status").read_text().split("RssAnon:")[1].split()[0]) * 1024
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += sum(int(status.split(f"{name}:")[1].split()[0]) for name in ("RssAnon", "RssShmem")) * 1024
     return total
 
 

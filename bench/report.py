@@ -32,6 +32,19 @@ def table(results: Results) -> str:
 SHOWN = {"data", "case", "contender", "seconds", "cpu", "anonymous", "stored", "rounds"}
 
 
+def parts(results: Results) -> str:
+    """A full backup's time and CPU apart: what an empty server costs, and what each GiB above it costs."""
+    lines = []
+    for kind in ("pgbench", "orders"):
+        gib = (results.median(kind, "data", "server", "bytes") or 0) / (1 << 30)
+        for name in CONTENDERS:
+            for what in ("seconds", "cpu"):
+                fixed, whole = results.median("empty", "full", name, what), results.median(kind, "full", name, what)
+                if gib and fixed and whole:
+                    lines.append(f"{kind:<8} full, {name:<11} {what:<8} {fixed:6.2f} fixed + {(whole - fixed) / gib:6.2f} for each GiB")
+    return "\n".join([*lines, ""]) if lines else ""
+
+
 def verdicts(results: Results) -> str:
     lines = []
     for one in judged(results):

@@ -104,8 +104,9 @@ def _limit(results: Results, case: str, what: str, at_most: float) -> dict[str, 
 
 
 def heaviest(results: Results, contender: str) -> int:
-    """The highest peak of anonymous memory over every run of a contender, in bytes."""
-    return max((run.anonymous for run in _runs(results, contender)), default=0)
+    """The highest peak of anonymous memory over every run of a contender, and of its shipping of WAL, in bytes."""
+    shipping = results.median("wal", "under load", contender, "memory") or 0
+    return max([int(shipping), *(run.anonymous for run in _runs(results, contender))])
 
 
 def _runs(results: Results, contender: str) -> Iterable[Run]:

@@ -1,7 +1,8 @@
 """Full backup, incremental after a change and after nothing, restore and delta restore, over one kind of data."""
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.contenders import Contender
@@ -18,18 +19,26 @@ CHANGED = 0.01
 
 
 def measure(results: Results, kind: str, gib: float, rounds: int, orders: Path, wanted: set[str], say: Callable[[str], None]) -> None:
-    """Every case over one kind of data, contenders taking turns; who comes first alternates."""
-    say(f"{kind}: making about {gib:g} GiB")
+    """Every case over one kind of data, contenders taking turns; who comes first alternates. "empty": full backups alone."""
+    say(f"{kind}: making the server" + (f" with about {gib:g} GiB" if kind != "empty" else ""))
     made = server(kind, gib, orders)
+    contenders: list[Contender] = []
+    bound = None
     try:
         results.fact(kind, "data", "server", bytes=int(made.value("select sum(pg_database_size(oid)) from pg_database")))
         contenders = _contenders(results, made, wanted)
-        bound = _bound(results, made, wanted)
+        bound = _bound(results, made, wanted) if kind != "empty" else None
+        say(f"{kind}: everything once, not timed")
+        _warm(results, kind, contenders)
         _fulls(results, kind, contenders, bound, rounds, say)
+        if kind == "empty":
+            return
         _incrementals(results, kind, contenders, made, rounds, say)
         _restores(results, kind, contenders, rounds, say)
     finally:
         made.remove()
+        for home in [one.home for one in contenders] + ([bound.home] if bound else []):
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _contenders(results: Results, made: PostgresServer, wanted: set[str]) -> list[Contender]:
@@ -50,6 +59,32 @@ def _bound(results: Results, made: PostgresServer, wanted: set[str]) -> Bound | 
         except ServerMissing as missing:
             results.missing.append(str(missing))
     return None
+
+
+def _warm(results: Results, kind: str, contenders: list[Contender]) -> None:
+    """Every command of everybody once: programs and data are in the page cache, and modules compiled, before a clock starts."""
+    for one in list(contenders):
+        with _folder() as into:
+            try:
+                one.fresh()
+                for action in (one.full, one.incremental, lambda one=one: one.restore(into), lambda one=one: one.delta(into)):
+                    action()
+            except RunFailed as failure:
+                results.missing.append(f"{one.name} failed before the race on {kind}: {failure}")
+                contenders.remove(one)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """An empty data directory of the servers' account."""
+    home = server_folder("to")
+    into = home / "data"
+    into.mkdir(mode=0o700)
+    service_account().own(into)
+    try:
+        yield into
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _attempt(results: Results, kind: str, case: str, contender: Contender, contenders: list[Contender], action: Callable[[], Run]) -> bool:
@@ -94,20 +129,13 @@ def _incrementals(
 
 
 def _restores(results: Results, kind: str, contenders: list[Contender], rounds: int, say: Callable[[str], None]) -> None:
-    account = service_account()
     for turn in range(rounds):
         say(f"{kind}: restore, round {turn + 1} of {rounds}")
         for one in _order(contenders, turn):
-            home = server_folder("to")
-            into = home / "data"
-            into.mkdir(mode=0o700)
-            account.own(into)
-            try:
+            with _folder() as into:
                 if _attempt(results, kind, "restore", one, contenders, lambda one=one, into=into: one.restore(into)):
                     damage_pages(into, CHANGED, seed=turn)
                     _attempt(results, kind, "delta restore", one, contenders, lambda one=one, into=into: one.delta(into))
-            finally:
-                shutil.rmtree(home, ignore_errors=True)
 
 
 def _order(contenders: list[Contender], turn: int) -> list[Contender]:

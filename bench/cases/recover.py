@@ -2,8 +2,9 @@
 
 import json
 import shutil
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.contenders.holdfast import SYSTEM, Holdfast
@@ -17,28 +18,45 @@ MIB = 1 << 20
 
 
 def recover(
-    results: Results, server: PostgresServer, peer: PgBackRest | None, ours: Holdfast | None, size: int, say: Callable[[str], None]
+    results: Results,
+    server: PostgresServer,
+    contenders: Sequence[PgBackRest | Holdfast],
+    size: int,
+    rounds: int,
+    say: Callable[[str], None],
 ) -> None:
-    """``replay``: MiB of WAL over the seconds from the start of the restore to an open server; both restore the same small base."""
+    """``replay``: MiB of WAL over the seconds from the start of the restore to an open server; both restore the same small base.
+
+    One recovery of each is not timed, so that programs and modules are ready.
+    """
     rows = server.value("select count(*) from backlog")
-    for one in (peer, ours):
-        if one is None:
-            continue
-        say(f"WAL: {one.name} recovers through {size / MIB:.0f} MiB")
-        home = server_folder("re")
-        into = home / "data"
-        into.mkdir(mode=0o700)
-        service_account().own(into)
-        started = time.monotonic()
-        try:
-            done, found = _peer(one, into) if isinstance(one, PgBackRest) else _ours(one, into)
-            if found != rows:
-                raise RunFailed(f"{found} rows came back, not {rows}")
-            results.fact("wal", "replay", one.name, wall=done - started, mib_per_second=size / MIB / (done - started))
-        except (RunFailed, RuntimeError, TimeoutError, KeyError) as failure:
-            results.missing.append(f"{one.name}, recovery through WAL: {failure}")
-        finally:
-            shutil.rmtree(home, ignore_errors=True)
+    walls: dict[str, list[float]] = {one.name: [] for one in contenders}
+    for turn in range(rounds + 1):
+        say(f"WAL: recovery through {size / MIB:.0f} MiB, " + (f"round {turn} of {rounds}" if turn else "not timed"))
+        for one in contenders if turn % 2 else reversed(contenders):
+            _once(results, one, rows, walls[one.name])
+    for name, found in walls.items():
+        timed = found[1:]
+        if timed:
+            wall = statistics.median(timed)
+            results.fact("wal", "replay", name, wall=wall, mib_per_second=size / MIB / wall)
+
+
+def _once(results: Results, one: PgBackRest | Holdfast, rows: int, walls: list[float]) -> None:
+    home = server_folder("re")
+    into = home / "data"
+    into.mkdir(mode=0o700)
+    service_account().own(into)
+    started = time.monotonic()
+    try:
+        done, found = _peer(one, into) if isinstance(one, PgBackRest) else _ours(one, into)
+        if found != rows:
+            raise RunFailed(f"{found} rows came back, not {rows}")
+        walls.append(done - started)
+    except (RunFailed, RuntimeError, TimeoutError, KeyError) as failure:
+        results.missing.append(f"{one.name}, recovery through WAL: {failure}")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _peer(peer: PgBackRest, into: Path) -> tuple[float, int]:

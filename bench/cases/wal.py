@@ -34,6 +34,11 @@ def measure(results: Results, gib: float, seconds: float, rounds: int, wanted: s
         if ours:
             shippers.append(ByHoldfast(ours, server))
         try:
+            # Archiving was on for the base backup; nobody ships when nobody's turn begins.
+            for one in shippers:
+                one.stop()
+            if peer:
+                peer.archive("hold")
             _load(results, server, shippers, seconds, min(rounds, 3), say)
             shippers = shippers[1:]
             for one in shippers:
@@ -42,7 +47,7 @@ def measure(results: Results, gib: float, seconds: float, rounds: int, wanted: s
             for one in shippers:
                 say(f"WAL: {one.name} catches up with {size / MIB:.0f} MiB")
                 _catch_up(results, server, one, size)
-            recover(results, server, peer, ours, size, say)
+            recover(results, server, [one for one in (peer, ours) if one], size, min(rounds, 3), say)
         finally:
             for one in shippers:
                 one.stop()

@@ -10,6 +10,7 @@ class Contender(Protocol):
     """A backup program over one server. Each call is one timed run."""
 
     name: str
+    home: Path
 
     def fresh(self) -> None:
         """An empty repository (not timed)."""

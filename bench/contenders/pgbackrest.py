@@ -33,6 +33,7 @@ repo1-bundle=y
 compress-type=zst
 compress-level=1
 process-max=2
+checksum-page=y
 start-fast=y
 log-path={self.home}/log
 lock-path={self.home}/lock
