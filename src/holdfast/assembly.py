@@ -301,6 +301,7 @@ class Platform:
 
     def prune_plan(self) -> "PrunePlan":
         """What retention says, over all systems and locations of the plan. Nothing is changed. Raises what ``vault.prune.make`` raises."""
+        from holdfast.systems.postgres.lsn import replay_begins
         from holdfast.vault.prune import make
         from holdfast.vault.retention import Keep
 
@@ -311,7 +312,7 @@ class Platform:
             if given:
                 policies[name] = Keep(**given)
             proved |= {proof.point for proof in self.state.proofs.recent(name) if proof.ok and proof.point}
-        return make(self.vault(), policies, zone=self.plan.zone, proved=proved, begins=_replay_begins)
+        return make(self.vault(), policies, zone=self.plan.zone, proved=proved, begins=replay_begins)
 
     def prune(self, plan: "PrunePlan", *, most: float, progress: Progress) -> "Pruned":
         """Carry it out, recorded."""
@@ -354,15 +355,12 @@ class Platform:
 
         Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
         """
-        import yaml
-
         from holdfast.errors import HoldfastError
-        from holdfast.plan.digest import NOT_MEANING
+        from holdfast.plan.portable import as_text
         from holdfast.vault.records import RecordCopies
 
         failed: dict[str, str] = {}
         done: set[str] = set()
-        text = yaml.safe_dump({k: v for k, v in self.plan.merged.items() if k not in NOT_MEANING}, sort_keys=False, allow_unicode=True)
         for vault in self._vaults.values():
             for storage in vault.locations.storages if vault.role != "reader" else ():
                 if storage.url in done:
@@ -371,7 +369,7 @@ class Platform:
                 copies = RecordCopies(storage, vault.notary, self.clock.now)
                 try:
                     self.journal.export(f"{vault.id} {storage.url}", copies)
-                    copies.put_plan(text, self.plan.hash)
+                    copies.put_plan(as_text(self.plan.merged), self.plan.hash)
                 except HoldfastError as error:
                     failed[storage.url] = error.message
         return [f"The journal and the plan were not copied into {url}: {message}" for url, message in failed.items()]
@@ -449,44 +447,14 @@ def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> 
 
     None when the vault holds none, or none that this version understands.
     """
-    import tempfile
-
-    import yaml
-
-    from holdfast.plan import examine
-    from holdfast.plan.relocate import relocated
+    from holdfast.plan.portable import relocated_text
     from holdfast.vault.records import newest_plan
 
     text, wrong = newest_plan(vault.locations.first, vault.notary)
     if text is None:
         return None, wrong
-    try:
-        merged = yaml.safe_load(text)
-        document = relocated(merged, url if "://" in url else f"file://{Path(url).absolute()}", key, endpoint)
-    except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
-        return None, [*wrong, f"The plan in the vault is no plan: {error}"]
-    head = "# The plan as it was stored in the vault, turned to this one location. Other locations and what they promise are left out.\n"
-    written = head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / "holdfast.yaml"
-        trial.write_text(written, encoding="utf-8")
-        plan, problems = examine(trial)
-    if plan is None:
-        first = next(problem.message for problem in problems if problem.severity == "error")
-        return None, [*wrong, f"The plan in the vault does not fit this version of Holdfast: {first}"]
-    return written, wrong
-
-
-def _replay_begins(point: RecoveryPoint) -> int | None:
-    """The position of its log from which a postgres point must be replayed: the begin of the segment that holds its start."""
-    from holdfast.systems.postgres import lsn
-
-    text = point.start.get("lsn")
-    if point.kind != "postgres" or not isinstance(text, str):
-        return None
-    size = point.facts.get("segment_size")
-    start = lsn.parse(text)
-    return start - start % (size if isinstance(size, int) and size > 0 else 1 << 30)
+    written, problem = relocated_text(text, url if "://" in url else f"file://{Path(url).absolute()}", key, endpoint)
+    return written, [*wrong, *([problem] if problem else [])]
 
 
 def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[RecoveryPoint]) -> str:

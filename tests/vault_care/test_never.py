@@ -13,6 +13,7 @@ from holdfast.storage.contract import StorageFull, StorageUnreachable
 from holdfast.storage.local import LocalStorage
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
+from holdfast.systems.postgres.lsn import replay_begins
 from holdfast.vault import copy, envelope, holds, names, points, prune
 from holdfast.vault.errors import Condemned, NotBelieved, PackMissing, PointPartly, SessionAborted
 from holdfast.vault.keys.keyring import Keyring
@@ -388,3 +389,11 @@ def test_the_decoder_hides_what_a_prune_is_removing(tmp_path):
     )
     assert [line.split()[0] for line in done.stdout.splitlines()] == [new.id]
     assert [one.id for one in depot.open().points()] == [new.id]
+
+
+@pytest.mark.parametrize(
+    ("lsn", "segment", "position"), [("0/5000028", 16 << 20, 0x5000000), ("2/5000028", None, 2 << 32), (None, None, None)]
+)
+def test_a_postgres_points_replay_begins_with_its_segment(depot, lsn, segment, position):
+    point = depot.take(CONTENT).model_copy(update={"start": {"lsn": lsn}, "facts": {"segment_size": segment}})
+    assert replay_begins(point) == position

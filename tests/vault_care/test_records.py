@@ -8,7 +8,7 @@ import yaml
 from holdfast.journal import Journal
 from holdfast.model import SystemClock
 from holdfast.plan import examine
-from holdfast.plan.relocate import relocated
+from holdfast.plan.portable import relocated
 from holdfast.vault.check import Check
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.keys.keyring import Keyring

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from holdfast.model import RecoveryPoint
+
 SEGMENT = 16 << 20
 """The usual WAL segment size in bytes; the true one comes from the control file."""
 
@@ -40,3 +42,13 @@ def branch(system_identifier: str | int, timeline: int, history: bytes = b"") ->
     another can both call their timeline 2; the hash of the history keeps their logs apart.
     """
     return f"{system_identifier}-{timeline}-{hashlib.sha256(history).hexdigest()[:12]}"
+
+
+def replay_begins(point: RecoveryPoint) -> int | None:
+    """The position of its log from which a postgres point must be replayed: the begin of the segment that holds its start."""
+    text = point.start.get("lsn")
+    if point.kind != "postgres" or not isinstance(text, str):
+        return None
+    size = point.facts.get("segment_size")
+    start = parse(text)
+    return start - start % (size if isinstance(size, int) and size > 0 else 1 << 30)

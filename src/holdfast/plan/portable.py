@@ -1,8 +1,38 @@
-"""A plan that was found beside the data, turned towards the one location in which it was found."""
+"""A plan as text that travels with the data, and the one found there turned towards the location in which it was found."""
 
 import copy
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
+
+from holdfast.plan.digest import NOT_MEANING
+from holdfast.plan.loader import examine
+
+_HEAD = "# The plan as it was stored in the vault, turned to this one location. Other locations and what they promise are left out.\n"
+
+
+def as_text(merged: Mapping[str, Any]) -> str:
+    """What the plan says, as YAML: all files merged, variables filled in. It names secrets, and holds none."""
+    return yaml.safe_dump({name: value for name, value in merged.items() if name not in NOT_MEANING}, sort_keys=False, allow_unicode=True)
+
+
+def relocated_text(text: str, url: str, key: str, endpoint: str | None = None) -> tuple[str | None, str | None]:
+    """(``as_text`` of what ``relocated`` makes of it, None when that is no plan this version understands; why not)."""
+    try:
+        written = _HEAD + as_text(relocated(yaml.safe_load(text), url, key, endpoint))
+    except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
+        return None, f"The plan in the vault is no plan: {error}"
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / "holdfast.yaml"
+        trial.write_text(written, encoding="utf-8")
+        plan, problems = examine(trial)
+    if plan is None:
+        first = next(problem.message for problem in problems if problem.severity == "error")
+        return None, f"The plan in the vault does not fit this version of Holdfast: {first}"
+    return written, None
 
 
 def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | None = None) -> dict[str, Any]:
@@ -11,7 +41,7 @@ def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | Non
     It keeps the name and settings of the plan's location of that address, else of its first one. References to other locations go, and
     with them what they promise: an empty machine reaches only this one.
     """
-    document: dict[str, Any] = copy.deepcopy({name: value for name, value in merged.items() if name not in ("include", "vars")})
+    document: dict[str, Any] = copy.deepcopy({name: value for name, value in merged.items() if name not in NOT_MEANING})
     vault = document.setdefault("vault", {})
     places = [place for place in vault.get("locations") or () if isinstance(place, dict)]
     plain = [str(place.get("url", "")).rstrip("/") for place in places]
