@@ -40,6 +40,24 @@ def test_what_was_appended_comes_back(place):
     assert joined(reader.stream(0x3000028 + 50, 0x3000028 + 150)) == body[50:150]
 
 
+def test_meta_is_read_without_the_bytes_however_long_it_is(place):
+    metas = [{"small": 1}, {"long": os.urandom(100_000).hex()}]
+    with place.logs().writer("main") as writer:
+        writer.append(0, bytes(1 << 20), metas[0])
+        writer.append(1 << 20, os.urandom(1000), metas[1])
+    reader = place.logs().reader("main")
+    found = list(reader.increments())
+    assert [reader.meta(one) for one in found] == metas
+    assert not reader._kept
+    path = Path(f"{place.folders[0]}/{found[0].name}")
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    Path(f"{place.folders[1]}/{found[0].name}").unlink()
+    with pytest.raises((NotBelieved, ObjectDamaged)):
+        place.logs().reader("main").meta(found[0])
+
+
 def test_every_location_holds_all_of_it(place):
     with place.logs().writer("main") as writer:
         body = fill(writer, 0, 10, 20)

@@ -50,7 +50,7 @@ def hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=salt or None, info=info).derive(secret)
 
 
-def gcm_open(key: bytes, nonce: bytes, sealed: bytes, ad: bytes | None) -> bytes:
+def gcm_open(key: bytes, nonce: bytes, sealed: bytes | memoryview, ad: bytes | None) -> bytes:
     """Raises CannotOpen."""
     try:
         return AESGCM(key).decrypt(nonce, sealed, ad)

@@ -87,7 +87,7 @@ def _parse(name: str, data: bytes) -> Envelope:
         raise ValueError("its clear part lacks a field")
     if len(parts[1]) % PACK_ENTRY:
         raise ValueError("its list of packs is cut")
-    return Envelope(name, clear, parts[1], parts[2], blake3.blake3(data[:at]).digest(), data[at:])
+    return Envelope(name, clear, parts[1], parts[2], blake3.blake3(memoryview(data)[:at]).digest(), data[at:])
 
 
 def verify(envelope: Envelope, vault: bytes, public: bytes) -> bool:
@@ -97,11 +97,11 @@ def verify(envelope: Envelope, vault: bytes, public: bytes) -> bool:
     return crypto.signed_by(public, envelope.signature, signed_message(vault, envelope.name, envelope.digest))
 
 
-def seal_boxes(plain: bytes, recipients: Sequence[bytes], *, vault: bytes, name: str, random: crypto.Random) -> bytes:
-    """Mode 1: a fresh key, boxed to each X25519 public key in ``recipients``."""
+def seal_boxes(plain: bytes, recipients: Sequence[bytes], *, vault: bytes, name: str, random: crypto.Random, level: int = 3) -> bytes:
+    """Mode 1: a fresh key, boxed to each X25519 public key in ``recipients``. ``level`` of zstd."""
     key, nonce = random(32), random(12)
     boxes = b"".join(crypto.recipient(public) + crypto.box(key, public, random) for public in recipients)
-    body = crypto.gcm_seal(key, nonce, zstandard.ZstdCompressor(level=3).compress(plain), _ad(vault, name))
+    body = crypto.gcm_seal(key, nonce, zstandard.ZstdCompressor(level=level).compress(plain), _ad(vault, name))
     return struct.pack("<BB", 1, len(recipients)) + boxes + nonce + body
 
 
@@ -121,8 +121,11 @@ def recipients(envelope: Envelope) -> list[bytes]:
     return [sealed[2 + i * step : 10 + i * step] for i in range(sealed[1])]
 
 
-def unseal(envelope: Envelope, *, vault: bytes, identity: bytes, privates: Mapping[bytes, bytes]) -> bytes:
-    """The plain body. ``privates``: X25519 private keys by recipient id. Raises CannotOpen when no key fits or bytes were changed."""
+def unseal(envelope: Envelope, *, vault: bytes, identity: bytes, privates: Mapping[bytes, bytes], most: int | None = None) -> bytes:
+    """The plain body, or its first ``most`` bytes (all of it is authenticated in either case).
+
+    ``privates``: X25519 private keys by recipient id. Raises CannotOpen when no key fits or bytes were changed.
+    """
     sealed = envelope.sealed
     if not sealed:
         return b""
@@ -134,6 +137,9 @@ def unseal(envelope: Envelope, *, vault: bytes, identity: bytes, privates: Mappi
     else:
         raise crypto.CannotOpen
     try:
+        if most is not None:
+            with zstandard.ZstdDecompressor().stream_reader(compressed) as reader:
+                return reader.read(most)
         return zstandard.ZstdDecompressor().decompress(compressed, max_output_size=_MAX_PLAIN)
     except zstandard.ZstdError:
         raise crypto.CannotOpen from None
@@ -146,7 +152,7 @@ def _open_boxes(sealed: bytes, ad: bytes, holders: Sequence[bytes], privates: Ma
         private = privates.get(holder)
         if private is not None:
             key = crypto.unbox(sealed[2 + i * step + 8 : 2 + (i + 1) * step], private)
-            return crypto.gcm_open(key, sealed[rest : rest + 12], sealed[rest + 12 :], ad)
+            return crypto.gcm_open(key, sealed[rest : rest + 12], memoryview(sealed)[rest + 12 :], ad)
     raise crypto.CannotOpen
 
 

@@ -44,7 +44,7 @@ def _position(coordinate: Mapping[str, Any]) -> int | None:
 def _island(vault: Vault, increment: Increment) -> bool:
     """Whether a backup shipped it for itself alone. What cannot be read counts as followed."""
     try:
-        opened = vault.locations.read(increment.name, partial(body.open_, vault.notary, increment.name))
+        opened = vault.locations.read(increment.name, partial(body.open_head, vault.notary, increment.name))
     except (Damaged, RoleLacking):
         return False
     return bool(opened.meta.get("island"))

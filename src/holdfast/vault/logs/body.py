@@ -54,24 +54,62 @@ def check(notary: Notary, name: str, stored: bytes) -> Envelope:
     return envelope
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands before the bytes of an increment."""
+
+    system: str
+    branch: str
+    start: int
+    end: int
+    meta: Mapping[str, Any]
+
+
+HEAD = 1 << 16
+"""Bytes opened at first to read a head."""
+
+
+def open_head(notary: Notary, name: str, stored: bytes) -> Head:
+    """Without expanding the bytes of the log; believed as all of it. Raises what ``open_`` raises."""
+    envelope = check(notary, name, stored)
+    most: int | None = HEAD
+    while True:
+        plain = notary.open(envelope, most=most)
+        if len(plain) < 4 or 4 + struct.unpack_from("<I", plain)[0] <= len(plain) or most is None:
+            return _head(notary, name, plain)
+        most = None
+
+
 def open_(notary: Notary, name: str, stored: bytes) -> Opened:
     """Raises ObjectDamaged, NotBelieved, and RoleLacking for a key that may not read."""
     plain = notary.open(check(notary, name, stored))
+    head = _head(notary, name, plain)
+    data = memoryview(plain)[4 + struct.unpack_from("<I", plain)[0] :]
+    if len(data) != head.end - head.start:
+        raise _unsound(name)
+    return Opened(head.system, head.branch, head.start, head.end, head.meta, data)
+
+
+def _head(notary: Notary, name: str, plain: bytes) -> Head:
+    system_tag, branch_tag, start, end = _parts(name)
     try:
         (length,) = struct.unpack_from("<I", plain)
-        head = from_json(plain[4 : 4 + length])
-        opened = Opened(head["system"], head["branch"], head["start"], head["end"], head["meta"], memoryview(plain)[4 + length :])
-        system_tag, branch_tag, start, end = _parts(name)
+        told = from_json(plain[4 : 4 + length])
+        head = Head(told["system"], told["branch"], told["start"], told["end"], told["meta"])
         sound = (
-            (opened.start, opened.end, len(opened.data)) == (start, end, end - start)
-            and notary.tag("system", opened.system) == system_tag
-            and notary.tag("branch", opened.branch) == branch_tag
+            (head.start, head.end) == (start, end)
+            and notary.tag("system", head.system) == system_tag
+            and notary.tag("branch", head.branch) == branch_tag
         )
     except (ValueError, KeyError, TypeError, struct.error):
         sound = False
     if not sound:
-        raise ObjectDamaged(f"{name} does not hold what its name says.", hint="Run 'holdfast vault check'.", object=name)
-    return opened
+        raise _unsound(name)
+    return head
+
+
+def _unsound(name: str) -> ObjectDamaged:
+    return ObjectDamaged(f"{name} does not hold what its name says.", hint="Run 'holdfast vault check'.", object=name)
 
 
 def _parts(name: str) -> tuple[str, str, int, int]:

@@ -15,6 +15,7 @@ from holdfast.vault.logs.errors import gap
 from holdfast.vault.notary import Notary
 
 _KEPT_BYTES = 64 << 20
+_KEPT_METAS = 1024
 
 
 class BranchReader:
@@ -27,6 +28,7 @@ class BranchReader:
         self._notary = notary
         self._folder = names.folder(notary.tag("system", system), notary.tag("branch", branch))
         self._kept: OrderedDict[str, Opened] = OrderedDict()
+        self._metas: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def increments(self, start: int = 0) -> Iterator[Increment]:
@@ -60,7 +62,18 @@ class BranchReader:
             raise gap(self.branch, position, end)
 
     def meta(self, increment: Increment) -> Mapping[str, Any]:
-        return self._open(increment).meta
+        """Without expanding the increment's bytes."""
+        with self._lock:
+            kept = self._kept.get(increment.name)
+            known = kept.meta if kept is not None else self._metas.get(increment.name)
+        if known is not None:
+            return known
+        meta = self._locations.read(increment.name, partial(body.open_head, self._notary, increment.name)).meta
+        with self._lock:
+            self._metas[increment.name] = meta
+            while len(self._metas) > _KEPT_METAS:
+                self._metas.popitem(last=False)
+        return meta
 
     def read(self, increment: Increment) -> bytes:
         return bytes(self._open(increment).data)
@@ -101,7 +114,7 @@ class BranchReader:
         return self._locations.read(increment.name, partial(body.open_, self._notary, increment.name))
 
     def _open(self, increment: Increment) -> Opened:
-        """With a small memory: meta and bytes of one increment are mostly asked for together."""
+        """With a small memory: neighbouring reads ask for one increment again."""
         with self._lock:
             opened = self._kept.get(increment.name)
             if opened is not None:

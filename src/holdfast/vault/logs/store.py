@@ -53,7 +53,7 @@ class SystemLogs:
         damaged: Damaged | None = None
         for found in names.increments(self._locations.list(folder)):
             try:
-                return self._locations.read(found.name, partial(body.open_, self._notary, found.name)).branch
+                return self._locations.read(found.name, partial(body.open_head, self._notary, found.name)).branch
             except Damaged as error:
                 damaged = error
         if damaged is not None:
