@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import blake3
+import numpy as np
 import zstandard
 
 from holdfast.model import Progress
 from holdfast.vault.capture.work import FilePart, Piece, Task
-from holdfast.vault.content import NO_PACK, ZERO_ID
+from holdfast.vault.content import NO_PACK, PLACE, ZERO_ID, Places
 from holdfast.vault.index.seen import Row, SeenChunks
 from holdfast.vault.packs import layout
 from holdfast.vault.packs.sink import PackSink
@@ -164,18 +165,20 @@ class Worker:
 
     def _known(self, missing: list[_Missing]) -> list[_Missing]:
         """Give a place to the chunks that were stored before; returns the others."""
-        recent = self.shared.seen.recent
-        rest: list[_Missing] = []
-        for item in missing:
-            row = recent(item[0])
-            if row is not None:
-                item[3].places[item[4]] = row
-            else:
-                rest.append(item)
+        rest = missing
+        if not self.shared.seen.none_recent([item[0] for item in missing]):
+            recent = self.shared.seen.recent
+            rest = []
+            for item in missing:
+                row = recent(item[0])
+                if row is not None:
+                    item[3].places[item[4]] = row
+                else:
+                    rest.append(item)
         for lookup in (self.shared.seen.spilled, self.shared.earlier):
             if not rest:
                 break
-            found = lookup(b"".join(item[0] for item in rest))
+            found = lookup(b"".join([item[0] for item in rest]))
             if found:
                 for position, row in found.items():
                     rest[position][3].places[rest[position][4]] = row
@@ -209,8 +212,20 @@ class Worker:
             body, codec = plain, layout.STORED
         pack, frame, whole = self.shared.sink.append(body, total, codec, b"".join(ids), sizes)
         self.shared.seen.add(ids, pack, frame, whole, offsets, sizes)
-        for identity, _, _, part, number in missing:
-            i = own[identity]
-            part.places[number] = (pack, frame, whole, offsets[i], sizes[i])
+        rows = np.empty(len(ids), PLACE)
+        rows["pack"], rows["frame"], rows["whole"], rows["at"], rows["size"] = pack, frame, whole, offsets, sizes
+        _place(missing, rows if len(ids) == len(missing) else rows[[own[item[0]] for item in missing]])
         self.counts.new += total
         self.counts.new_chunks += len(ids)
+
+
+def _place(chunks: list[_Missing], rows: Places) -> None:
+    """Write each chunk's row into its part; chunks that follow each other in a part at once."""
+    start, count = 0, len(chunks)
+    while start < count:
+        part, first = chunks[start][3:]
+        end = start + 1
+        while end < count and chunks[end][3] is part and chunks[end][4] == first + end - start:
+            end += 1
+        part.places[first : first + end - start] = rows[start:end]
+        start = end

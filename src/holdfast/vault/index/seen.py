@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,10 @@ class SeenChunks:
         self._lock = threading.Lock()
         self.spills = 0
 
+    def none_recent(self, ids: Iterable[bytes]) -> bool:
+        """Whether ``recent`` knows none of them."""
+        return self._rows.keys().isdisjoint(ids)
+
     def recent(self, identity: bytes) -> Row | None:
         """Only the part in memory; cheap, without a lock for what is not there."""
         if identity not in self._rows:
@@ -47,21 +52,18 @@ class SeenChunks:
         return {position: segment.places[row].item() for segment in segments for position, row in segment.find(ids, keys)}
 
     def add(self, ids: list[bytes], pack: int, frame: int, whole: int, at: list[int], sizes: list[int]) -> None:
-        """The chunks of one new frame."""
+        """The chunks of one new frame, each once."""
         with self._lock:
             first, count = len(self._rows), len(ids)
             if first + count > self._capacity:
                 self._spill()
                 first = 0
-            fresh = [i for i, identity in enumerate(ids) if identity not in self._rows]
-            if not fresh:
-                return
-            rows = self._places[first : first + len(fresh)]
-            rows["pack"], rows["frame"], rows["whole"] = pack, frame, whole
-            rows["at"] = at if len(fresh) == count else [at[i] for i in fresh]
-            rows["size"] = sizes if len(fresh) == count else [sizes[i] for i in fresh]
-            for row, i in enumerate(fresh, first):
-                self._rows[ids[i]] = row
+            if not self.none_recent(ids):
+                fresh = [i for i, identity in enumerate(ids) if identity not in self._rows]
+                ids, at, sizes = [ids[i] for i in fresh], [at[i] for i in fresh], [sizes[i] for i in fresh]
+            rows = self._places[first : first + len(ids)]
+            rows["pack"], rows["frame"], rows["whole"], rows["at"], rows["size"] = pack, frame, whole, at, sizes
+            self._rows.update(zip(ids, range(first, first + len(ids)), strict=True))
 
     def close(self) -> None:
         with self._lock:
