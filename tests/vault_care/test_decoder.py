@@ -122,3 +122,16 @@ def test_a_moved_chunk_is_found_by_the_trailers(depot, tmp_path):
     done = decode(depot, "--point", point.id, "--get", "base/1-0 é", "--to", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out").read_bytes() == files(1, 1, 5000)["base/1-0 é"]
+
+
+def test_a_damaged_header_of_a_pack_is_one_clear_sentence(depot, tmp_path):
+    point = depot.take(files(1))
+    for pack in (depot.folder / "packs").rglob("*-*"):
+        data = bytearray(pack.read_bytes())
+        data[14] ^= 255
+        pack.write_bytes(data)
+    done = decode(depot, "--point", point.id, "--list")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("decoder: The header of the pack ")
+    assert line.endswith(" is damaged; another location may hold a sound copy.")

@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -15,9 +16,12 @@ from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.systems.postgres.lsn import replay_begins
 from holdfast.vault import copy, envelope, holds, names, points, prune
-from holdfast.vault.errors import Condemned, NotBelieved, PackMissing, PointPartly, SessionAborted
+from holdfast.vault.capture.spill import SpillFolder
+from holdfast.vault.errors import Condemned, NotBelieved, ObjectDamaged, PackMissing, PointPartly, SessionAborted
+from holdfast.vault.keys import slots
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.retention import Keep
+from holdfast.vault.text import from_json, to_json
 from tests.vault_care.conftest import CHEAP, SECRET, Depot, files
 
 NONE = dt.timedelta(0)
@@ -397,3 +401,51 @@ def test_the_decoder_hides_what_a_prune_is_removing(tmp_path):
 def test_a_postgres_points_replay_begins_with_its_segment(depot, lsn, segment, position):
     point = depot.take(CONTENT).model_copy(update={"start": {"lsn": lsn}, "facts": {"segment_size": segment}})
     assert replay_begins(point) == position
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("memory_kib", 4 << 20), ("passes", 10**6), ("lanes", 10**6), ("salt", ""), ("passes", "many")]
+)
+def test_a_planted_slot_exhausts_nobody_and_keeps_no_other_from_opening(one, name, value):
+    vault = one.open()
+    slot = next(slot for slot in vault.slots() if slot.kind == "passphrase")
+    document = from_json(one.storages[0].get(names.slot(slot.id)))
+    document["created"] = "2000-01-01T00:00:00.000000+00:00"
+    document["kdf"][name] = value
+    del document["check"]
+    one.storages[0].put_if_absent(names.slot("0" * 16), [to_json(document | {"check": slots._check(document)})])
+    began = time.monotonic()
+    assert one.open()
+    assert time.monotonic() - began < 5
+    with pytest.raises(ObjectDamaged):
+        one.open(secret="another one")
+
+
+def test_what_killed_sessions_spilled_is_swept_and_what_living_ones_spilled_is_not(one):
+    parent = one.open().cache / "sessions"
+    living = SpillFolder(parent, "living")
+    living.path.mkdir()
+    killed = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pathlib; from holdfast.vault.capture.spill import SpillFolder as S\n"
+            "s = S(pathlib.Path(sys.argv[1]), 'killed'); s.path.mkdir(); (s.path / 'x').write_text('x'); print('there', flush=True); input()",
+            str(parent),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.stdout.readline() == "there\n"
+    (parent / "forgotten").mkdir()
+    one.take(CONTENT)
+    assert sorted(path.name for path in parent.iterdir()) == ["killed", "killed.lock", "living", "living.lock"]
+    killed.kill()
+    killed.wait()
+    killed.stdin.close()
+    killed.stdout.close()
+    one.take(CONTENT)
+    assert sorted(path.name for path in parent.iterdir()) == ["living", "living.lock"]
+    living.close()
+    assert list(parent.iterdir()) == []

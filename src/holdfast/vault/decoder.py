@@ -101,6 +101,8 @@ def open_slot(slot, slot_id, secret):
     kdf = slot["kdf"]
     if kdf["name"] == "argon2id":
         work = kdf["passes"], kdf["memory_kib"], kdf["lanes"]
+        if work[1] > 1 << 20 or work[0] * work[1] > 8 << 20:
+            return None  # planted, to exhaust this machine
         key = hash_secret_raw(secret.encode("utf-8", "surrogateescape"), b64(kdf["salt"]), *work, 32, Type.ID)
     else:
         key = hkdf(written_key(secret), b64(kdf["salt"]), b"holdfast slot 1")
@@ -200,12 +202,11 @@ class Vault:
                 text = file.read(min(length, 1 << 20))
             try:
                 header = json.loads(text)
-                named = magic == b"HFPACK1\n" and header["pack"] == pack.hex() and header["vault"] == self.id.hex()
-                boxes = {b64(holder): b64(box) for holder, box in header["boxes"]} if named else {}
+                if magic != b"HFPACK1\n" or header["pack"] != pack.hex() or header["vault"] != self.id.hex():
+                    raise Wrong(f"{path.name} is not the pack that its name says.")
+                boxes = {b64(holder): b64(box) for holder, box in header["boxes"]}
             except (ValueError, KeyError, TypeError):
                 raise Wrong(f"The header of the pack {path.name} is damaged; another location may hold a sound copy.") from None
-            if not named:
-                raise Wrong(f"{path.name} is not the pack that its name says.")
             self.pack_keys[pack] = self.open_box(boxes, path.name)
         return self.pack_keys[pack]
 
@@ -274,8 +275,7 @@ class Vault:
         """(id, clear part, body) of every committed point."""
         for path in sorted((self.folder / "points").iterdir()):
             name = f"points/{path.name}"
-            # A prune is removing it, the root signed: what it needs may be gone already.
-            drop = f"{name}.dropped"
+            drop = f"{name}.dropped"  # the root signed that a prune is removing it: what it needs may be gone already
             if name.endswith(".dropped") or ((self.folder / drop).exists() and self.envelope(drop)[0]["writer"] == "root"):
                 continue
             clear, _, sealed = self.envelope(name)

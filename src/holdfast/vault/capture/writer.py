@@ -18,6 +18,7 @@ from holdfast.vault.capture.engine import Engine
 from holdfast.vault.capture.index_log import IndexLog
 from holdfast.vault.capture.pace import Pace
 from holdfast.vault.capture.session import Session, check_skew
+from holdfast.vault.capture.spill import SpillFolder
 from holdfast.vault.capture.stream import StreamSink
 from holdfast.vault.capture.tree import TreeWriter
 from holdfast.vault.capture.work import Buffer, BufferSource, FilePart, FileWork, Inspect, Piece, Source, Task, new_part
@@ -85,7 +86,8 @@ class Writer:
         self._cache = cache
         self._lazy = threading.Lock()
         self._table = PackTable()
-        self._seen = SeenChunks(cache / "sessions" / self.session)
+        self._spill = SpillFolder(cache / "sessions", self.session)
+        self._seen = SeenChunks(self._spill.path)
         self._log = IndexLog(locations, notary, clock)
         assert notary.bundle.writer is not None
         own = notary.bundle.writer
@@ -473,6 +475,7 @@ class Writer:
         self._data.stop(error)
         self._trees.stop(error)
         self._seen.close()
+        self._spill.close()
 
 
 def _read_spans(changed: Sequence[tuple[int, int]], offset: int, length: int, base: Part, chunk: int) -> Iterator[tuple[int, int]]:

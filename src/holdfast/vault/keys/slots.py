@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import blake3
+from argon2.exceptions import HashingError
 from argon2.low_level import Type, hash_secret_raw
 
 from holdfast.errors import Usage
@@ -16,8 +17,11 @@ from holdfast.vault.keys.bundle import Bundle, Role
 from holdfast.vault.text import from_b64, from_json, from_time, to_b64, to_json, to_time
 
 _ROLES = ("owner", "reader", "writer")
-_MAX_MEMORY_KIB = 4 << 20
-_MAX_PASSES = 1000
+_MAX_MEMORY_KIB = 1 << 20
+_MAX_WORK = 8 << 20
+"""KiB filled, over all passes. Whoever can write into a location writes what a slot asks for, and each opening tries every slot: 1 GiB and
+8 GiB of work (some seconds) are 40 times the default and no burden that stops an opening.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,18 @@ def parse(slot_id: str, data: bytes) -> Slot:
 
 
 def unlock(slot: Slot, secret: str) -> Bundle | None:
-    """The bundle, None when the secret is not this slot's."""
+    """The bundle, None when the secret is not this slot's. Raises ObjectDamaged for a slot that no version of Holdfast wrote."""
     if slot.kind != secret_text.kind_of(secret):
         return None
     try:
         plain = crypto.gcm_open(_kek(secret, slot.kind, slot.kdf), slot.nonce, slot.sealed, _ad(slot.vault, slot.id, slot.role))
+        bundle = Bundle.from_json(from_json(plain), slot.role)
     except crypto.CannotOpen:
         return None
-    bundle = Bundle.from_json(from_json(plain), slot.role)
+    except (ValueError, KeyError, TypeError, AttributeError, HashingError) as error:
+        raise ObjectDamaged(
+            f"The key slot {slot.id} is none that Holdfast wrote: {error}", hint="Remove it from the location.", object=slot.id
+        ) from None
     return bundle if bundle.vault == slot.vault else None
 
 
@@ -115,7 +123,7 @@ def _kek(secret: str, kind: str, kdf: Mapping[str, Any]) -> bytes:
     if kind != "passphrase":
         return crypto.hkdf(secret_text.from_text(secret), salt, b"holdfast slot 1")
     memory, passes, lanes = int(kdf["memory_kib"]), int(kdf["passes"]), int(kdf["lanes"])
-    if not (8 <= memory <= _MAX_MEMORY_KIB and 1 <= passes <= _MAX_PASSES and 1 <= lanes <= 64):
+    if not (8 <= memory <= _MAX_MEMORY_KIB and passes >= 1 and memory * passes <= _MAX_WORK and 1 <= lanes <= 64):
         raise ObjectDamaged(
             "A key slot asks for an absurd amount of work.", hint="It was not written by Holdfast; remove it from the location."
         )
