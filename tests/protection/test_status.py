@@ -33,6 +33,14 @@ def test_a_kept_promise_is_ok_without_reasons(tmp_path):
     ]
 
 
+def test_each_reason_names_the_command_that_helps(tmp_path):
+    made = system(tmp_path, verify="{structure: daily, restore: weekly}")
+    found = of(made, past(point("2026-05-01T12:00"), **GOOD, unreachable={"offsite": "its disk is gone"}))
+    hints = {reason.text.split(":")[0]: reason.hint for reason in found.reasons}
+    assert hints["never proved"] == "holdfast vault check"
+    assert hints["offsite could not be asked"] == "holdfast check"
+
+
 def test_exposure_counts_from_the_data_not_from_the_commit(tmp_path):
     """A backup of 50 minutes that ended just now holds data as of its beginning."""
     found = of(system(tmp_path, rpo="45m", backup='"*/30 * * * *"'), past(point("2026-05-01T11:35", took=3000), **GOOD))

@@ -159,6 +159,23 @@ def test_occupied_and_running_directories_are_refused(one):
         done(one, other.data, delta=True)
 
 
+def test_a_directory_behind_a_closed_door_is_refused(one, monkeypatch):
+    """Where the user may not even look, as an ordinary one in another's home."""
+
+    closed_one, real = one.ground / "closed", os.scandir
+    closed_one.mkdir()
+
+    def closed(path="."):
+        if str(path) == str(closed_one):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    refused = planned(one, closed_one)
+    assert [each["code"] for each in refused.to_json()["refuses"]] == ["restore-denied"]
+    closed_one.rmdir()
+
+
 def test_in_place_moves_the_damaged_cluster_aside(one):
     into = one.ground / "place"
     done(one, into)

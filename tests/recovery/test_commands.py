@@ -156,3 +156,10 @@ def test_handed_over_it_has_its_sources_configuration(one):
     assert "restored by holdfast" not in (into / "postgresql.conf").read_text()
     with PostgresServer.attach(15, into) as heir:
         assert heir.value("select count(*) from goods") == 105
+
+
+def test_a_checked_vault_is_a_proof_of_structure(one):
+    call(one, "vault", "check")
+    [seen] = call(one, "status", "--json", expect=1)["systems"]
+    assert seen["proofs"]["structure"]["ok"]
+    call(one, "log", "nosuch", expect=2)

@@ -76,8 +76,8 @@ def blocked_by(item: Due, windows: Windows, zone: dt.tzinfo, past: Past, now: dt
     """The first reason why ``item`` must wait; '' when it may run."""
     pause = past.pause
     if pause is not None and (pause.until is None or pause.until > now):
-        until = f" until {pause.until.isoformat(timespec='seconds')}" if pause.until else ""
-        return f"paused since {pause.since.isoformat(timespec='seconds')}{until}: {pause.reason}"
+        until = f" until {pause.until.astimezone(zone).isoformat(timespec='seconds')}" if pause.until else ""
+        return f"paused since {pause.since.astimezone(zone).isoformat(timespec='seconds')}{until}: {pause.reason}"
     local = now.astimezone(zone)
     closed = windows.closed(local)
     # A window is about load on the source; a freeze about everything.

@@ -117,7 +117,7 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     if past is None:
         reasons.append(Reason("unknown", "nothing is known of its past"))
     found = exposures(system, known, now)
-    reasons += [_exposed(system, exposure) for exposure in found if exposure.state != "ok"]
+    reasons += [_exposed(system, exposure, known) for exposure in found if exposure.state != "ok"]
     items = tuple(due_for(system, windows, zone, known, now))
     reasons += _late(system, items, now)
     proofs = {tier: max((p for p in known.proofs if p.tier == tier), key=lambda p: p.at, default=None) for tier in TIERS}
@@ -143,8 +143,10 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     )
 
 
-def _exposed(system: EffectiveSystem, exposure: Exposure) -> Reason:
+def _exposed(system: EffectiveSystem, exposure: Exposure, past: Past) -> Reason:
     hint = f"holdfast follow {system.name}" if system.continuous and exposure.as_of is not None else f"holdfast backup {system.name}"
+    if exposure.location in past.unreachable:
+        hint = "holdfast check"
     return Reason(exposure.state, exposure.why, hint)
 
 
@@ -162,7 +164,7 @@ def _proved(system: EffectiveSystem, proofs: Mapping[str, Proof | None], items: 
     found = []
     for tier, proof in proofs.items():
         schedule = getattr(system.verify, tier)
-        hint = f"holdfast verify {system.name}"
+        hint = "holdfast vault check" if tier == "structure" else f"holdfast verify {system.name}"
         if proof is not None and not proof.ok:
             found.append(
                 Reason("missed", f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed", f"holdfast log, then {hint}")

@@ -31,6 +31,14 @@ def test_times(text, expected):
     assert target.time == expected
 
 
+def test_a_target_is_told_on_the_plans_clock_and_means_the_same_instant():
+    target = parse("2026-11-21T09:00:00Z", NOW, BERLIN)
+    assert target.show() == "2026-11-21T10:00:00+01:00"
+    assert from_json(target.to_json()).show() == target.show()
+    assert target.clock(NOW) == "2026-11-21T13:00:00+01:00"
+    assert parse("1h ago", NOW, BERLIN).show() == "2026-11-21T12:00:00+01:00"
+
+
 def test_other_forms():
     assert parse(None, NOW).kind == "latest"
     assert parse("Immediate", NOW).kind == "immediate"

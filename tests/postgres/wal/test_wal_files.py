@@ -85,7 +85,7 @@ def test_segments_equal_the_servers_own(servers, tmp_path, capsys) -> None:
     server = servers(18, settings={"wal_keep_size": "1GB"})
     new_vault(tmp_path)
     with running(server.dsn, logs_of(tmp_path)) as follow:
-        server.pgbench("-i", "-s", "4", "-q")
+        server.pgbench("-i", "-s", "2", "-q")
         end = flushed(server)
         follow.wait(end)
         logs = logs_of(tmp_path)
@@ -223,3 +223,9 @@ def test_a_socket_in_use_is_not_taken_and_a_dead_one_is(tmp_path) -> None:
     with WalServer(path):
         time.sleep(0.01)
     assert not path.exists()
+
+
+def test_help_is_no_error(capsys) -> None:
+    for words in (["wal", "get", "--help"], ["wal", "--help"]):
+        assert main(words) == 0
+        assert "usage: holdfast wal push" in capsys.readouterr().out

@@ -53,6 +53,16 @@ def understood(moment: dt.datetime, *, now: dt.datetime, zone: dt.tzinfo) -> str
     return f"{moment.astimezone(zone).isoformat()} ({distance})"
 
 
+def local(moment: dt.datetime | str, zone: dt.tzinfo) -> str:
+    """A moment (or its ISO 8601 text) on the plan's wall clock, with its offset. What is no moment, a position say, stays as it is."""
+    if isinstance(moment, str):
+        try:
+            moment = dt.datetime.fromisoformat(moment)
+        except ValueError:
+            return str(moment)
+    return moment.astimezone(zone).isoformat()
+
+
 def _clock(text: str) -> str:
     return text if len(text.partition(":")[0]) == 2 else f"0{text}"
 

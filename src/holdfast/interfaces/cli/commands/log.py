@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from holdfast.interfaces.cli.command import Argument, Option
+from holdfast.interfaces.cli.commands.cancel import RunUnknown
 from holdfast.interfaces.cli.context import Session
 from holdfast.journal import Record
 
@@ -24,6 +25,8 @@ def command(
         entries += journal.believed(chain)
     if run:
         entries = [entry for entry in entries if str(entry.payload.get("run", "")).startswith(run)]
+        if not entries:
+            raise RunUnknown(f"The journal of this host knows no run that begins with '{run}'.", hint="See: holdfast jobs --all")
     entries = entries[-limit:]
 
     def human() -> None:

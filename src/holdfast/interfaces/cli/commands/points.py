@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.times import local
 from holdfast.model import RecoveryPoint
 from holdfast.plan import human_size
 
@@ -29,9 +30,12 @@ def command(
 
     def human() -> None:
         for each in found:
-            _table(session, each["system"], each["points"])
+            if moment is not None and not each["points"]:
+                session.out.say(f"{each['system']}: no recovery point before {local(moment, session.plan.zone)}")
+            else:
+                _table(session, each["system"], each["points"])
             for line in each["ranges"]:
-                first, last = line["from_time"] or line["from"], line["to_time"] or line["to"]
+                first, last = (local(line[f"{end}_time"] or line[end], session.plan.zone) for end in ("from", "to"))
                 session.out.say(f"  any moment from {first} to {last} (timeline {line['timeline']})")
 
     session.out.result({"systems": found}, human)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import DryRun, Option, System
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.times import understood
+from holdfast.interfaces.cli.times import local, understood
 
 
 class RestoreUsage(Usage):
@@ -106,6 +106,7 @@ def command(
         )
         if result["connection"]:
             session.out.say(f'It runs: psql "{result["connection"]}"')
+            session.out.say(f"It stops with: kill -INT $(head -1 {into}/postmaster.pid), or pg_ctl stop -D {into} as its owner.")
         else:
             session.out.say("It recovers to there when it is started. It archives nowhere and listens on this machine only.")
         if as_ != "standby":
@@ -141,7 +142,9 @@ def _one(session: Session, system: str) -> tuple[str, ...]:
 def _show(session: Session, document: dict[str, Any]) -> None:
     out = session.out
     point = document["point"]
-    out.say(f"{document['system']}: to {document['until']}, from point {point['id'][:14]} of {point['committed_at']}")
+    out.say(
+        f"{document['system']}: to {document['until']}, from point {point['id'][:14]} of {local(point['committed_at'], session.plan.zone)}"
+    )
     for number, step in enumerate(document["steps"], 1):
         out.say(f"  {number}. {step}")
     free = f", {document['free'] / 2**30:.1f} GiB free" if document["free"] is not None else ""

@@ -91,5 +91,7 @@ def _ago(moment: dt.datetime | None, now: dt.datetime) -> str:
 def _span(value: dt.timedelta) -> str:
     """Two units at most are worth reading."""
     total = value.total_seconds()
-    step = 0.1 if total < 10 else 1 if total < 600 else 60 if total < 86400 else 3600
+    if total < 10:
+        return f"{total:.1f}s"
+    step = 1 if total < 600 else 60 if total < 86400 else 3600
     return format_duration(dt.timedelta(seconds=round(total / step) * step))

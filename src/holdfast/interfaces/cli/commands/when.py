@@ -5,12 +5,14 @@ null, "first_bad": … | null,
 "restore_to", "answers", "opened", "candidates", "seconds", "command"}``. Exit status 0 when found, else 1.
 """
 
+import datetime as dt
 from typing import Annotated, Any
 
 from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import Option, System
 from holdfast.interfaces.cli.commands.restore import _one
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.times import local
 
 
 class WhenUsage(Usage):
@@ -57,8 +59,8 @@ def command(
     def human() -> None:
         out = session.out
         if found.state == "found" and found.good and found.bad:
-            out.say(f"last good:  {_line(found.good.shown)}")
-            out.say(f"first bad:  {_line(found.bad.shown)}")
+            out.say(f"last good:  {_line(found.good.shown, session.plan.zone)}")
+            out.say(f"first bad:  {_line(found.bad.shown, session.plan.zone)}")
             out.say(f"Get it back: {document['command']}")
         elif found.state == "never-bad":
             out.say("It is good at the newest moment that can be reached.")
@@ -72,8 +74,8 @@ def command(
     return 0 if found.state == "found" else 1
 
 
-def _line(shown: Any) -> str:
-    return "  ".join(f"{name} {value}" for name, value in shown.items() if value is not None)
+def _line(shown: Any, zone: dt.tzinfo) -> str:
+    return "  ".join(f"{name} {local(value, zone) if name == 'time' else value}" for name, value in shown.items() if value is not None)
 
 
 def _check(session: Session, system: str, name: str) -> Any:

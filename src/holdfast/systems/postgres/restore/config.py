@@ -4,6 +4,7 @@ The source's files are not obeyed on the restored copy: they may archive into th
 address, log into its folders. What they hold that changes how data reads is taken over by name; the rest waits in ``holdfast.handover/``.
 """
 
+import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -125,7 +126,7 @@ def recovery(reach: Reach, target: Target, role: Role, *, to_end_of_log: bool = 
             names["recovery_target"] = "immediate"
         case "time":
             assert target.time is not None
-            names["recovery_target_time"] = target.time.strftime("%Y-%m-%d %H:%M:%S.%f+00")
+            names["recovery_target_time"] = target.time.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
         case "lsn":
             assert target.lsn is not None
             names["recovery_target_lsn"] = positions.show(target.lsn)

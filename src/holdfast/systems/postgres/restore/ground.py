@@ -50,12 +50,17 @@ def is_empty(path: Path) -> bool:
         return all(one.name == "lost+found" for one in path.iterdir())
     except FileNotFoundError:
         return True
+    except PermissionError:
+        return False  # nobody knows: look() refuses it
 
 
-def place_tablespaces(known: Sequence[Mapping[str, object]], into: Path, options: Options) -> tuple[list[Tablespace], list[Obstacle]]:
+def place_tablespaces(
+    known: Sequence[Mapping[str, object]], into: Path, options: Options, home: str | None = None
+) -> tuple[list[Tablespace], list[Obstacle]]:
     """Where each tablespace goes: by the mapping; in a delta restore where its link leads already; else into a folder beside the directory.
 
-    Beside, not inside: a backup of the restored cluster would else hold it twice.
+    Beside, not inside: a backup of the restored cluster would else hold it twice. ``home``: the source's data directory; a copy of it made
+    by hand has links that lead to the source's own tablespaces.
     """
     left = dict(options.tablespace_map)
     rest = left.pop("*", None)
@@ -68,10 +73,10 @@ def place_tablespaces(known: Sequence[Mapping[str, object]], into: Path, options
             target = str(Path(rest, str(oid)))
         kept = False
         if target is None and options.delta and link.is_symlink():
-            target, kept = str(link.readlink()), True
+            target, kept = os.path.normpath(link.parent / link.readlink()), True
         path = Path(target) if target is not None else _beside(into, options) / str(oid)
         placed.append(Tablespace(oid, name, source, path))
-        if kept:
+        if kept and (path != Path(source) or home is None or Path(home).resolve() == into.resolve()):
             continue
         if source and (path == Path(source) or Path(source) in path.parents):
             refused.append(
@@ -108,7 +113,15 @@ def _beside(into: Path, options: Options) -> Path:
 def look(into: Path, system: str, options: Options, who: Account) -> list[Obstacle]:
     """Everything about the target directory that stands in the way of restoring cluster ``system`` (its identifier) there."""
     found: list[Obstacle] = []
-    if into.exists() and not into.is_dir():
+    try:
+        there = into.exists()
+        if there and into.is_dir():
+            os.scandir(into).close()
+    except PermissionError as error:
+        return [
+            obstacle(errors.RestoreDenied, f"{error.filename}: this user may not look there.", "Choose another directory, or its owner.")
+        ]
+    if there and not into.is_dir():
         return [obstacle(errors.DirectoryNotEmpty, f"{into} is not a folder.")]
     pid = running_pid(into)
     if pid is not None:
@@ -200,8 +213,11 @@ def _reachable(into: Path, who: Account) -> list[Obstacle]:
 
 def free_bytes(path: Path) -> int | None:
     """Free room where ``path`` lies or will lie."""
-    parent = next((one for one in (path, *path.parents) if one.exists()), None)
-    return shutil.disk_usage(parent).free if parent else None
+    try:
+        parent = next((one for one in (path, *path.parents) if one.exists()), None)
+        return shutil.disk_usage(parent).free if parent else None
+    except PermissionError:
+        return None
 
 
 def used_bytes(path: Path) -> int:

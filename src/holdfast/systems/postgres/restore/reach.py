@@ -52,7 +52,7 @@ def choose(holdings: Holdings, target: Target, now: dt.datetime, timeline: str |
         raise NoRecoveryPoint("The vault holds no recovery point of this system.", hint="Take one: holdfast backup")
     if target.kind == "time" and target.time is not None and target.time > now:
         raise TargetUnreachable(
-            f"{target.show()} lies in the future (now is {now.isoformat()}).",
+            f"{target.show()} lies in the future (now is {target.clock(now)}).",
             hint="Use --to latest for the newest that can be reached.",
             nearest=_nearest(holdings, target),
         )
@@ -205,13 +205,13 @@ def _try_time(
     assert target.time is not None
     short = base.id[:12]
     if target.time < base.started:
-        return Miss(base, path, f"point {short} was begun only at {base.started.isoformat()}")
+        return Miss(base, path, f"point {short} was begun only at {target.clock(base.started)}")
     if mark is not None and mark.end > cover.end:
         # Its record is cut off: it will not be replayed, and everything before it is there.
         return Reach(base, path, "end-of-log", cover.end, cover.end, _last_commit(holdings, path, base.start, cover.end), warnings)
     if mark is not None:
         if mark.lsn < base.stop:
-            return Miss(base, path, f"point {short} was finished only at {base.stopped.isoformat()}")
+            return Miss(base, path, f"point {short} was finished only at {target.clock(base.stopped)}")
         return Reach(base, path, "time", _past(mark, cover), mark.lsn, mark, warnings)
     # Nothing was committed after the target in what is there: right only if what is there reaches as far as the target.
     last = _last_commit(holdings, path, base.start, cover.end)
@@ -224,7 +224,7 @@ def _try_time(
     if target.time <= max(known):
         return Reach(base, path, "end-of-log", cover.end, cover.end, last, warnings)
     return Miss(
-        base, path, f"the WAL behind point {short} is known only until {max(known).isoformat()} ({positions.show(cover.end)})", cover.gap
+        base, path, f"the WAL behind point {short} is known only until {target.clock(max(known))} ({positions.show(cover.end)})", cover.gap
     )
 
 
@@ -318,7 +318,7 @@ def _nearest(holdings: Holdings, target: Target) -> list[dict[str, str]]:
 
     def offer(side: str, rank: float, one: Range, time: dt.datetime, position: int) -> None:
         if side not in found or rank > found[side][0]:
-            place = {"time": time.isoformat(), "lsn": positions.show(position), "timeline": str(one.path.timeline), "point": one.base.id}
+            place = {"time": target.clock(time), "lsn": positions.show(position), "timeline": str(one.path.timeline), "point": one.base.id}
             found[side] = (rank, {"side": side, **place})
 
     for one in ranges(holdings):

@@ -46,6 +46,10 @@ class Target:
             return f"name:{self.name}"
         return f"point {self.point}" if self.point is not None else self.kind
 
+    def clock(self, moment: dt.datetime) -> str:
+        """A moment as text, in the zone that the target was asked for in."""
+        return (moment.astimezone(self.time.tzinfo) if self.time is not None else moment).isoformat()
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready: what ``RestoreRequest.until`` carries."""
         values = {
@@ -105,7 +109,7 @@ def _time(text: str, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
             if scale is None:
                 raise BadTarget(f"{unit!r} in {text!r} is not a unit of time.", hint="Use s, m, h, d or w: '10m ago', '1h 30m ago'.")
             seconds += float(amount) * scale
-        return now - dt.timedelta(seconds=seconds)
+        return (now - dt.timedelta(seconds=seconds)).astimezone(zone)
     day = now.astimezone(zone).date()
     if clock := _CLOCK.fullmatch(text):
         if (clock[1] or "").lower() == "yesterday":
@@ -119,7 +123,8 @@ def _time(text: str, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
         raise BadTarget(f"{text!r} looks like a time and is not one: {error}.", hint="Write it as 2026-11-21 14:03:05+01:00.") from error
     if found.tzinfo is None:
         found = found.replace(tzinfo=zone)
-    return found.astimezone(dt.UTC)
+    # Told again on the plan's wall clock, whatever clock it was asked for on.
+    return found.astimezone(dt.UTC).astimezone(zone)
 
 
 def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> Target:

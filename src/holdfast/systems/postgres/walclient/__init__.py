@@ -29,6 +29,9 @@ def main(argv: list[str]) -> int:
     words = argv[1:] if argv[:1] == ["wal"] else list(argv)
     action = words[0] if words else ""
     failed = FAILED if action == "get" else 1
+    if {"-h", "--help", "help"} & set(words[:2]):
+        sys.stdout.write(USAGE + "\n")
+        return 0
     try:
         options, rest = _options(words[1:])
         path = options.get("--socket") or os.environ.get("HOLDFAST_SOCKET") or default_socket(options.get("--system", ""))

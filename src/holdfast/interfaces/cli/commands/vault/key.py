@@ -52,7 +52,10 @@ def command(
     def human() -> None:
         if "key" in document:
             session.out.say(f"\nThe new key, shown this once:\n\n    {document['key']}\n")
-        rows = [(one.id, one.kind, one.role, one.label, str(one.created)) for one in slots]
+        rows = [
+            (one.id, one.kind, one.role, one.label, one.created.astimezone(session.plan.zone).isoformat(timespec="seconds"))
+            for one in slots
+        ]
         session.out.table(("slot", "kind", "role", "label", "created"), rows)
 
     session.out.result(document, human)

@@ -1,5 +1,7 @@
 """``holdfast vault status``: JSON is ``holdfast.vault.status.VaultStatus``."""
 
+import datetime as dt
+
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.plan import human_size
@@ -11,11 +13,11 @@ def command(session: Session) -> int:
     from holdfast.vault.status import status
 
     found = status(session.platform.vault())
-    session.out.result(found.to_json(), lambda: show(session, found))
+    session.out.result(found.to_json(), lambda: show(session, found, session.plan.zone))
     return 5 if found.damaged else 0
 
 
-def show(session: Session, found: VaultStatus) -> None:
+def show(session: Session, found: VaultStatus, zone: dt.tzinfo = dt.UTC) -> None:
     """For people; shared with ``vault open``."""
     out = session.out
     saved = f", {found.deduplication:.1f} times smaller than its points" if found.deduplication else ""
@@ -27,8 +29,8 @@ def show(session: Session, found: VaultStatus) -> None:
         (
             one.name,
             str(one.points),
-            one.oldest.isoformat(timespec="seconds") if one.oldest else "",
-            one.newest.isoformat(timespec="seconds") if one.newest else Cell("no point", "warn"),
+            one.oldest.astimezone(zone).isoformat(timespec="seconds") if one.oldest else "",
+            one.newest.astimezone(zone).isoformat(timespec="seconds") if one.newest else Cell("no point", "warn"),
             human_size(one.protected),
             f"{one.log_increments} ({human_size(one.log_bytes)})",
         )
