@@ -26,6 +26,7 @@ def one(tmp_path_factory):
     with server, whole(server, tmp_path_factory.mktemp("vault")) as made:
         server.execute("create table orders(id int primary key, amount numeric(10, 2), note text)")
         server.execute("insert into orders select i, i * 1.5, repeat('x', i % 50) from generate_series(1, 2000) i")
+        server.execute("create table moved(n int); insert into moved values (1)")
         made.follow()
         made.backup("base")
         made.shipped()
@@ -126,12 +127,37 @@ def test_when_was_it_dropped(one):
     stop(done.restored.into)
 
 
+def test_a_transaction_under_way_locks_nobody_out(one):
+    """On a paused copy it would keep its locks for ever: while a migration runs, questions of the search still get their answer."""
+    server = one.server
+    with server.connect(autocommit=False) as migration:
+        migration.execute("alter table moved add column more text; drop table if exists nothing")
+        for n in range(2):
+            server.execute("update orders set note = %s where id = 2", (f"meanwhile {n}",))
+        until = one.now()
+        server.execute("update orders set note = 'behind' where id = 2")
+        migration.commit()
+    one.shipped()
+    sql = "select (select count(*) from moved) = 1 and not exists (select 1 from orders where note = 'behind')"
+    found = search(one.recovery, one.history, by_check(Check("kept", sql=sql, expect=True)), options={}, progress=Silent(), clock=CLOCK)
+    assert found.state == "found"
+    done = restored(one, "locked", until.isoformat(), target_action="pause")
+    assert "relation(s) are locked" in " ".join(done.restored.notes)
+    stop(done.restored.into)
+
+
 def test_one_table_into_another_server(one):
     server = one.server
     server.execute('create table "odd name"(id int primary key, v text)')
     server.execute("""insert into "odd name" values (1, null), (2, ''), (3, 'ü')""")
+    server.execute("create table parted(id int, at date) partition by range (at)")
+    server.execute("create table parted_1 partition of parted for values from ('2026-01-01') to ('2026-02-01')")
+    server.execute("create table parted_2 partition of parted for values from ('2026-02-01') to ('2026-03-01') partition by list (id)")
+    server.execute('create table "parted 2.1" partition of parted_2 default')
+    server.execute("insert into parted values (1, '2026-01-05'), (2, '2026-02-05'), (3, '2026-02-06')")
+    server.execute("create database bare")
     good = one.now()
-    server.execute('delete from "odd name"')
+    server.execute('drop table parted; delete from "odd name"')
     one.shipped()
     with need():
         other = PostgresServer.create(15)
@@ -142,4 +168,13 @@ def test_one_table_into_another_server(one):
         assert other.execute('select * from "odd name" order by id') == [(1, None), (2, ""), (3, "ü")]
         with pytest.raises(Exception, match="already"):
             one.recovery.restore_single(one.history, until, {}, "postgres", '"odd name"', other.dsn, Silent())
+        # The rows of a partitioned table lie in its partitions.
+        done = one.recovery.restore_single(one.history, until, {}, "postgres", "parted", other.dsn, Silent())
+        assert (done["rows"], done["tables"]) == (3, 2)
+        assert other.value("select count(*) from parted") == 3
+        # A database without a table of its own is a whole one.
+        done = one.recovery.restore_single(one.history, until, {}, "bare", None, other.dsn, Silent())
+        assert done["tables"] == 0
+        assert other.value("select count(*) from pg_database where datname = 'bare'") == 1
+    server.execute("drop database bare")
     server.execute('drop table "odd name"')

@@ -92,7 +92,8 @@ class PostgresRecovery:
         """One database or table, by way of an isolated copy, into a server or a new directory. See ``single.run``."""
         one = single.wanted(database, table, into)
         single.refuse(one)
-        with self.isolate(history, until, {"purpose": "single", "target_action": "pause", **options}, progress) as view:
+        # Promoted, not paused: a transaction under way at the target, as the one that dropped the table, holds its lock on a paused copy.
+        with self.isolate(history, until, {**options, "purpose": "single", "target_action": "promote"}, progress) as view:
             assert isinstance(view, PostgresView)
             progress.phase("copy")
             return single.run(one, view, planning.major_of(history.points()), bin_=self.bin)

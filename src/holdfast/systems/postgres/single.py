@@ -110,17 +110,17 @@ def run(one: Wanted, view: PostgresView, major: int, *, bin_: str | None = None)
     """Copy. ``{"what", "into", "rows", "tables", "reached", "files"}``. Raises NotInCopy, DumpMissing, DumpFailed, ContentDiffers."""
     if one.database not in view.databases():
         raise NotInCopy(f"There was no database {one.database} at that moment.", hint="There were: " + ", ".join(view.databases()))
-    name = _name(view, one) if one.table else None
-    if one.table and name is None:
+    parts = _parts(view, one) if one.table else []
+    if one.table and not parts:
         raise NotInCopy(
             f"There was no table {one.table} in {one.database} at that moment.",
             hint="When was it last there? holdfast when … --dropped",
         )
     tools = _tools(major, bin_)
     source = connections.merged(view.connection, dbname=one.database)
-    selection = ["--table", one.table] if one.table else []
-    expected = view.digest([name]) if name else _of(view, one.database)
-    expected = {name: value for name, value in expected.items() if name.startswith(one.database) and "#" not in name}
+    selection = [word for schema, name in parts for word in ("--table", f"{digests.quoted(schema)}.{digests.quoted(name)}")]
+    names = [glob.escape(f"{one.database}.{schema}.{name}") for schema, name in parts]
+    expected = view.digest(names) if names else _of(view, one.database)
     result: dict[str, Any] = {
         "what": one.what,
         "into": connections.address(one.into) if one.to_server else one.into,
@@ -155,7 +155,7 @@ def run(one: Wanted, view: PostgresView, major: int, *, bin_: str | None = None)
             [str(tools[1]), "--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction", "--dbname", arguments, str(path)],
             environment,
         )
-    _compare(expected, PostgresView(into, {}), one, name)
+    _compare(expected, PostgresView(into, {}), one, names)
     return result
 
 
@@ -164,20 +164,22 @@ def _of(view: PostgresView, database: str) -> Mapping[str, Any]:
         return dict(digests.of_database(session, database, ["*"]))
 
 
-def _name(view: PostgresView, one: Wanted) -> str | None:
-    """The table as a pattern that only it matches; None when it was not there."""
-    query = "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-    query += " where c.oid = to_regclass(%s)"
+def _parts(view: PostgresView, one: Wanted) -> list[tuple[str, str]]:
+    """(schema, name) of the table and of its partitions, whose rows are the table's; [] when it was not there."""
+    query = """
+        select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.oid = to_regclass(%(table)s) or c.oid in (select relid from pg_catalog.pg_partition_tree(to_regclass(%(table)s)))
+         order by c.oid <> to_regclass(%(table)s), 1, 2
+    """
     with view.connect(one.database) as session:
-        row = session.execute(query, (one.table,)).fetchone()
-    return glob.escape(f"{one.database}.{row[0]}.{row[1]}") if row else None
+        return [(schema, name) for schema, name in session.execute(query, {"table": one.table}).fetchall()]
 
 
-def _compare(expected: Mapping[str, Any], there: PostgresView, one: Wanted, name: str | None) -> None:
+def _compare(expected: Mapping[str, Any], there: PostgresView, one: Wanted, names: Sequence[str]) -> None:
     with there.connect() as session:
-        arrived = dict(digests.of_database(session, one.database, [name or "*"]))
+        arrived = dict(digests.of_database(session, one.database, names or ["*"]))
     wrong = digests.compare(expected, {name: value for name, value in arrived.items() if name in expected})
-    if wrong or not expected:
+    if wrong:
         raise ContentDiffers(
             f"{len(wrong)} of {len(expected)} tables differ in the target: {', '.join(each['name'] for each in wrong[:5])}.",
             hint="Does something write to the target, or is its version older?",

@@ -19,7 +19,7 @@ from holdfast.systems.postgres.restore.files import write_file
 from holdfast.systems.postgres.restore.history import Holdings
 from holdfast.systems.postgres.restore.plan import Detail
 from holdfast.systems.postgres.restore.reach import choose
-from holdfast.systems.postgres.restore.recover import Recovery, recover
+from holdfast.systems.postgres.restore.recover import Recovery, locked, recover
 from holdfast.systems.postgres.restore.run import write
 from holdfast.systems.postgres.restore.target import Target
 from holdfast.systems.postgres.restore.wal import place, place_histories
@@ -123,6 +123,10 @@ class PostgresWalker:
             Recovery(data, self._binaries, self._who, detail.reach, detail.target, detail.options, self._clock, self._progress)
         )
         self.opened += 1
+        if locked(outcome.instance):
+            # Transactions under way then hold their locks for ever on a paused copy. Promoted it can be read, but not moved forward.
+            outcome.instance.query("select pg_catalog.pg_promote(true, 60)")
+            self._probe.position = -1
         try:
             yield PostgresView(outcome.instance.dsn(), {**outcome.reached, **moment.shown})
         finally:

@@ -80,10 +80,24 @@ def recover(work: Recovery) -> Outcome:
         if not state.recovering:
             # A promoted cluster needs no target any more; left in, it would stop the next standby made from it.
             write_file(work.data / "postgresql.auto.conf", "", work.who, sync=work.options.durable)
+        if state.paused and (count := locked(instance)):
+            notes.append(
+                f"{count} relation(s) are locked by transactions that were under way at this moment: reading them waits. Promoted "
+                "(--target-action promote), the copy can be read."
+            )
         return Outcome(instance, _reached(instance, state), tuple(notes))
     raise RecoveryFailed(
         f"Recovery on {work.data} did not get through after 6 starts.", hint=f"Its log: {work.data / 'holdfast-server.log'}"
     )
+
+
+def locked(instance: Instance) -> int:
+    """Relations that a server in recovery keeps locked for transactions which had not ended: a DROP is logged before its commit."""
+    [(count,)] = instance.query(
+        "select count(*) from pg_catalog.pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock' and granted"
+        " and pid in (select pid from pg_catalog.pg_stat_activity where backend_type = 'startup')"
+    )
+    return int(count)
 
 
 def _start(work: Recovery, extra: Mapping[str, str]) -> Instance:
