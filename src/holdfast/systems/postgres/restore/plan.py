@@ -111,7 +111,7 @@ def make(
     segment_size = int(facts.get("segment_size") or positions.SEGMENT)
     major = _major(point)
     into = request.into.absolute()
-    placed, refused = ground.place_tablespaces(facts.get("tablespaces") or (), into, asked)
+    placed, refused = ground.place_tablespaces(facts.get("tablespaces") or (), into, asked, facts.get("data_directory"))
     obstacles = [*ground.look(into, reach.base.system_identifier, asked, who), *refused]
     spans = log_spans(reach, segment_size)
     log_bytes = sum(span.end - span.start for span in spans)
