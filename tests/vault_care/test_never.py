@@ -74,6 +74,17 @@ def require_whole_in_each(depot):
     return depot.require_whole()
 
 
+SPILLS = """
+import pathlib, sys
+from holdfast.vault.capture.spill import SpillFolder
+folder = SpillFolder(pathlib.Path(sys.argv[1]), "killed")
+folder.path.mkdir()
+(folder.path / "x").write_text("x")
+print("there", flush=True)
+input()
+"""
+
+
 class Crash(BaseException):
     """Nothing catches it, as nothing catches a kill."""
 
@@ -425,18 +436,7 @@ def test_what_killed_sessions_spilled_is_swept_and_what_living_ones_spilled_is_n
     parent = one.open().cache / "sessions"
     living = SpillFolder(parent, "living")
     living.path.mkdir()
-    killed = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys, pathlib; from holdfast.vault.capture.spill import SpillFolder as S\n"
-            "s = S(pathlib.Path(sys.argv[1]), 'killed'); s.path.mkdir(); (s.path / 'x').write_text('x'); print('there', flush=True); input()",
-            str(parent),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    killed = subprocess.Popen([sys.executable, "-c", SPILLS, str(parent)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert killed.stdout.readline() == "there\n"
     (parent / "forgotten").mkdir()
     one.take(CONTENT)

@@ -101,7 +101,7 @@ def open_slot(slot, slot_id, secret):
     kdf = slot["kdf"]
     if kdf["name"] == "argon2id":
         work = kdf["passes"], kdf["memory_kib"], kdf["lanes"]
-        if work[1] > 1 << 20 or work[0] * work[1] > 8 << 20:
+        if work[0] > 100 or work[1] > 1 << 20 or work[0] * work[1] > 8 << 20:
             return None  # planted, to exhaust this machine
         key = hash_secret_raw(secret.encode("utf-8", "surrogateescape"), b64(kdf["salt"]), *work, 32, Type.ID)
     else:

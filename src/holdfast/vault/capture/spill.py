@@ -42,7 +42,7 @@ def _sweep(parent: Path, own: Path) -> None:
 
 def _sweep_one(parent: Path, session: str) -> None:
     lock = parent / f"{session}{_LOCK}"
-    # A folder is made only under its lock, so one without a lock's file is of a session that ended while we looked, or was killed in between.
+    # A folder is made only under its lock: one without a lock's file is of a session that ends just now, or was killed as it did.
     fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its process lives

@@ -18,6 +18,7 @@ from holdfast.vault.text import from_b64, from_json, from_time, to_b64, to_json,
 
 _ROLES = ("owner", "reader", "writer")
 _MAX_MEMORY_KIB = 1 << 20
+_MAX_PASSES = 100
 _MAX_WORK = 8 << 20
 """KiB filled, over all passes. Whoever can write into a location writes what a slot asks for, and each opening tries every slot: 1 GiB and
 8 GiB of work (some seconds) are 40 times the default and no burden that stops an opening.
@@ -123,7 +124,7 @@ def _kek(secret: str, kind: str, kdf: Mapping[str, Any]) -> bytes:
     if kind != "passphrase":
         return crypto.hkdf(secret_text.from_text(secret), salt, b"holdfast slot 1")
     memory, passes, lanes = int(kdf["memory_kib"]), int(kdf["passes"]), int(kdf["lanes"])
-    if not (8 <= memory <= _MAX_MEMORY_KIB and passes >= 1 and memory * passes <= _MAX_WORK and 1 <= lanes <= 64):
+    if not (8 <= memory <= _MAX_MEMORY_KIB and 1 <= passes <= _MAX_PASSES and memory * passes <= _MAX_WORK and 1 <= lanes <= 64):
         raise ObjectDamaged(
             "A key slot asks for an absurd amount of work.", hint="It was not written by Holdfast; remove it from the location."
         )
