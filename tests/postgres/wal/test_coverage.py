@@ -47,7 +47,7 @@ def test_every_commit_is_found_by_time_and_by_xid(covered) -> None:
     index, commits, _ = covered
     start, end = index.stretches[0]
     assert [(m.lsn, m.xid or 0, m.time) for m in index.commits(start, end)] == [(c[1], c[2], at(c[3])) for c in commits]
-    for number in range(0, len(commits), 7):
+    for number in range(0, len(commits), 13):
         _, position, xid, stamp = commits[number]
         first = next(c for c in commits if c[3] >= stamp)
         found = index.first_after(at(stamp), start, end, inclusive=False)

@@ -41,8 +41,8 @@ def test_the_vault_holds_the_servers_bytes(servers, tmp_path, version) -> None:
     with running(server.dsn, logs_of(tmp_path)) as follow:
         follow.wait_for(lambda: follow.follower.durable)
         make_wal(server)
-        server.pgbench("-i", "-s", "3", "-q")
-        server.pgbench("-T", "2", "-c", "2", "-n")
+        server.pgbench("-i", "-s", "2", "-q")
+        server.pgbench("-t", "150", "-c", "2", "-n")
         end = flushed(server)
         follow.wait(end)
         restart = server.value("select restart_lsn::text from pg_replication_slots where slot_name = 'holdfast_db' and active")
@@ -69,7 +69,7 @@ def test_other_segment_sizes(servers, tmp_path, megabytes) -> None:
     new_vault(tmp_path)
     base = base_backup(server)
     with running(server.dsn, logs_of(tmp_path)) as follow:
-        server.pgbench("-i", "-s", "2", "-q")
+        server.pgbench("-i", "-s", "1", "-q")
         expected = server.value("select sum(aid) from pgbench_accounts")
         follow.wait(flushed(server))
     logs = logs_of(tmp_path)
@@ -91,9 +91,9 @@ def test_killed_follower_leaves_nothing_out(servers, tmp_path) -> None:
     """kill -9 again and again under load: the next one goes on where the vault ends, and what was acknowledged is there."""
     server = servers(15, settings=BUSY)
     new_vault(tmp_path)
-    server.pgbench("-i", "-s", "2", "-q")
+    server.pgbench("-i", "-s", "1", "-q")
     start = flushed(server)
-    load = threading.Thread(target=server.pgbench, args=("-T", "8", "-c", "2", "-n"))
+    load = threading.Thread(target=server.pgbench, args=("-T", "6", "-c", "2", "-n"))
     load.start()
     for _ in range(3):
         process = spawn(tmp_path, server.dsn)
@@ -203,7 +203,7 @@ def test_synchronous_mode_loses_nothing_acknowledged(servers, tmp_path) -> None:
     server.wait_for("select count(*) > 0 from pg_stat_replication where sync_state = 'sync'")
     for one in writers:
         one.start()
-    wait_until(lambda: len(acknowledged) > 100)
+    wait_until(lambda: len(acknowledged) > 50)
     process.kill()
     process.wait()
     time.sleep(0.3)
@@ -211,7 +211,7 @@ def test_synchronous_mode_loses_nothing_acknowledged(servers, tmp_path) -> None:
     time.sleep(0.5)
     assert len(acknowledged) == waiting, "a commit was acknowledged without the vault"
     process = spawn(tmp_path, server.dsn, interval=0)
-    wait_until(lambda: len(acknowledged) > waiting + 100)
+    wait_until(lambda: len(acknowledged) > waiting + 50)
     process.kill()
     server.kill9()
     process.wait()
@@ -243,7 +243,7 @@ def test_vault_outage_is_waited_for(servers, tmp_path) -> None:
         follow.wait(flushed(server))
         away.set()
         held = follow.follower.durable
-        server.execute("insert into t select repeat(md5(n::text), 30) from generate_series(1, 20000) n")
+        server.execute("insert into t select repeat(md5(n::text), 30) from generate_series(1, 8000) n")
         follow.wait_for(lambda: follow.now.state == "vault-away")
         time.sleep(1)
         status = follow.follower.status()
@@ -400,12 +400,12 @@ def test_backlog_over_the_limit_drops_the_slot_when_told_to(servers, tmp_path) -
                 raise StorageUnreachable("the disk is gone")
             self.inner.put_if_absent(name, parts)
 
-    limits = Backlog(warn=1 << 20, limit=20 << 20, then="drop-slot")
+    limits = Backlog(warn=1 << 20, limit=10 << 20, then="drop-slot")
     with running(server.dsn, logs_of(tmp_path, wrap=Away), buffer=1 << 19, largest=1 << 18, backlog=limits) as follow:
         server.execute("create table t (x text)")
         follow.wait(flushed(server))
         away.set()
-        server.execute("insert into t select repeat(md5(n::text), 30) from generate_series(1, 25000) n")
+        server.execute("insert into t select repeat(md5(n::text), 30) from generate_series(1, 14000) n")
         server.wait_for("select count(*) = 0 from pg_replication_slots")
         follow.wait_for(lambda: "dropped" in follow.now.warning)
         away.clear()
