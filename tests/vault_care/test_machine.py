@@ -15,7 +15,7 @@ from holdfast.model import Entry
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.vault import prune
-from holdfast.vault.errors import Condemned, SessionAborted
+from holdfast.vault.errors import Condemned, PackMissing, SessionAborted
 from holdfast.vault.retention import Keep, NothingProvedLeft
 from tests.vault_care.conftest import Depot, files
 
@@ -51,7 +51,7 @@ class Platform(RuleBasedStateMachine):
     def commit(self, writer, content):
         try:
             point = writer.commit(kind="postgres", start={}, stop={})
-        except (SessionAborted, Condemned):
+        except (SessionAborted, Condemned, PackMissing):
             self.refused += 1
             return
         self.depot.points[point.id] = content
@@ -83,7 +83,7 @@ class Platform(RuleBasedStateMachine):
         last=st.sampled_from([1, 1, 2]),
         grace=st.sampled_from([dt.timedelta(0), dt.timedelta(0), dt.timedelta(days=1)]),
         at=st.integers(0, 120),
-        happens=st.sampled_from(["nothing", "crash", "backup", "commit"]),
+        happens=st.sampled_from(["nothing", "crash", "backup", "commit", "begin"]),
         seed=seeds,
     )
     def prune(self, last, grace, at, happens, seed):
@@ -96,6 +96,8 @@ class Platform(RuleBasedStateMachine):
                     raise Crash
                 if happens == "backup":
                     self.back_up_now(seed)
+                elif happens == "begin" and len(self.open) < 2:
+                    self.open.append(self.begin(seed))
                 elif happens == "commit" and self.open:
                     self.wake_and_commit_now()
 

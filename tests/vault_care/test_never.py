@@ -341,9 +341,10 @@ def test_a_point_that_the_second_location_refuses_is_told_and_a_copy_completes_i
     depot.points[point] = CONTENT
     held, silent = points.places(depot.open().locations)
     assert (held[point], silent) == ({depot.storages[0].url}, [])
+    assert points.lacking(depot.open().locations, [point]) == {point: [depot.storages[1].url]}
     assert depot.require_whole() == [point]
     assert copy.copy(*depot.storages).refused == []
-    assert points.places(depot.open().locations)[0][point] == {storage.url for storage in depot.storages}
+    assert points.lacking(depot.open().locations, [point]) == {}
     assert require_whole_in_each(depot) == [point]
 
 
@@ -449,3 +450,23 @@ def test_what_killed_sessions_spilled_is_swept_and_what_living_ones_spilled_is_n
     assert sorted(path.name for path in parent.iterdir()) == ["living", "living.lock"]
     living.close()
     assert list(parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(("call", "prefix"), [("put", "sessions/"), ("put", "packs/"), ("put", "index/"), ("list", "packs/")])
+def test_a_location_that_falls_silent_during_a_backup_is_told_and_nothing_is_listed(depot, call, prefix):
+    """From the fault on it answers nothing; the other location is consistent by itself, and the next backup works."""
+    base = depot.take(CONTENT)
+    silent = []
+
+    def fall(*_):
+        silent.append(1)
+        raise StorageUnreachable("down", hint="")
+
+    fault = Fault(call, act=fall, prefix=prefix, times=10**9)
+    broken = depot.open(lambda storage: Faulty(storage, fault) if storage is depot.storages[1] else storage)
+    with pytest.raises(StorageUnreachable):
+        depot.take(OTHER, vault=broken, base=base.id)
+    assert silent
+    assert require_whole_in_each(depot) == [base.id]
+    depot.take(OTHER, base=base.id)
+    require_whole_in_each(depot)

@@ -102,6 +102,14 @@ def places(locations: Locations) -> tuple[dict[str, set[str]], list[Unreachable]
     return held, silent
 
 
+def lacking(locations: Locations, ids: Iterable[str]) -> dict[str, list[str]]:
+    """By id of a point that is not in all locations: the addresses of those that do not hold it, or did not answer."""
+    held, _ = places(locations)
+    every = [storage.url for storage in locations.storages]
+    missing = {one: [url for url in every if url not in held.get(one, ())] for one in ids}
+    return {one: urls for one, urls in missing.items() if urls}
+
+
 class PointCache:
     """Points already read, by object name, in one file sealed with a key that only holders of the identity key can derive.
 

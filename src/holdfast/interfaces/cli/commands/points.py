@@ -1,4 +1,6 @@
-"""``holdfast points``: JSON ``{"systems": [{"system", "points": [RecoveryPoint…], "ranges": [{"branch", "from", "to", "until"…}]}]}``."""
+"""``holdfast points``: JSON ``{"systems": [{"system", "points": [RecoveryPoint…], "lacking": {point: [location…]}, "ranges": [{"branch",
+"from", "to", "until"…}]}]}``. ``lacking`` names the locations of its tier in which a point is not complete (or that do not answer).
+"""
 
 from typing import Annotated, Any
 
@@ -20,13 +22,18 @@ def command(
 
     Without a name, for every system of the plan.
     """
+    from holdfast.vault import points as points_of
+
     moment = session.time(at) if at else None
     found: list[dict[str, Any]] = []
     for name in session.select(systems):
         points = list(session.platform.history(name).points())
         if moment is not None:
             points = [point for point in points if point.committed_at <= moment][-1:]
-        found.append({"system": name, "points": points, "ranges": session.platform.ranges(name)})
+        lacking = points_of.lacking(session.platform.vault(name).locations, [point.id for point in points])
+        found.append({"system": name, "points": points, "lacking": lacking, "ranges": session.platform.ranges(name)})
+        for point, where in lacking.items():
+            session.out.warn(f"{point[:14]} of {name} is not in {', '.join(where)}. Complete it with: holdfast vault copy")
 
     def human() -> None:
         for each in found:
