@@ -25,13 +25,13 @@ class Document(Part):
     timezone: TimeZone = "UTC"
     vault: VaultPart
     tiers: dict[Name, Tier] = Field(default_factory=dict)
-    limits: Limits = Field(default_factory=Limits)
-    windows: Windows = Field(default_factory=Windows)
+    limits: Limits = Field(default_factory=Limits.model_construct)
+    windows: Windows = Field(default_factory=Windows.model_construct)
     sandbox: Sandbox | None = None
     defaults: dict[str, SkipValidation[SystemSpec]] = Field(default_factory=dict, description="by kind of system")
     systems: dict[Name, SkipValidation[SystemSpec]] = Field(default_factory=dict)
     flows: tuple[Flow, ...] = ()
-    quiesce: Quiesce = Field(default_factory=Quiesce)
+    quiesce: Quiesce = Field(default_factory=Quiesce.model_construct)
     prices: Prices | None = None
     people: dict[Name, Person] = Field(default_factory=dict)
     channels: dict[Name, Channel] = Field(default_factory=dict)
