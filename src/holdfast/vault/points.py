@@ -3,7 +3,8 @@
 import contextlib
 import difflib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +137,11 @@ class PointCache:
             if (parsed := names.parse_point(info.name)) is not None and not parsed[1] and parsed[0] not in going
         }
         changed = False
-        for key, name in present.items():
-            if key in rows:
-                continue
-            try:
-                _, point, _ = read_if_ours(locations, notary, name)
-            except Damaged as error:
+        unread = [(key, name) for key, name in present.items() if key not in rows]
+        for key, (point, error) in zip(
+            (key for key, _ in unread), self._read(locations, notary, [name for _, name in unread]), strict=True
+        ):
+            if error is not None:
                 damaged.append(error)
                 continue
             rows[key] = None if point is None else point.model_dump(mode="json")
@@ -155,6 +155,22 @@ class PointCache:
             self._save(rows)
         points = [point for key in present if key in rows and (point := self._point(key, rows[key])) is not None]
         return sorted(points, key=lambda point: (point.committed_at, point.id)), damaged
+
+    @staticmethod
+    def _read(locations: Locations, notary: Notary, wanted: Sequence[str]) -> Iterator[tuple[RecoveryPoint | None, Damaged | None]]:
+        """Several at a time: a new cache of a vault in an object store waits for each answer otherwise."""
+
+        def read(name: str) -> tuple[RecoveryPoint | None, Damaged | None]:
+            try:
+                return read_if_ours(locations, notary, name)[1], None
+            except Damaged as error:
+                return None, error
+
+        if len(wanted) < 3:
+            yield from map(read, wanted)
+            return
+        with ThreadPoolExecutor(8, thread_name_prefix="holdfast-points") as pool:
+            yield from pool.map(read, wanted)
 
     def _point(self, name: str, row: dict[str, Any] | None) -> RecoveryPoint | None:
         if name not in self._points:

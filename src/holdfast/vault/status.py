@@ -7,7 +7,6 @@ from typing import Any
 
 from holdfast.model import RecoveryPoint
 from holdfast.storage.contract import Storage
-from holdfast.vault import names
 from holdfast.vault.errors import RoleLacking
 from holdfast.vault.logs.names import parse
 from holdfast.vault.vault import Vault
@@ -89,9 +88,9 @@ class VaultStatus:
 
 def status(vault: Vault) -> VaultStatus:
     """Lists every location once; raises Unreachable when one does not answer."""
-    locations = [_location(storage) for storage in vault.locations.storages]
+    logs: dict[str, tuple[int, int]] = {}
+    locations = [_location(storage, logs if storage is vault.locations.first else {}) for storage in vault.locations.storages]
     points = vault.points()
-    logs = _logs(vault.locations.first)
     by_system: dict[str, list[RecoveryPoint]] = {}
     for point in points:
         by_system.setdefault(point.system, []).append(point)
@@ -113,23 +112,17 @@ def status(vault: Vault) -> VaultStatus:
     )
 
 
-def _location(storage: Storage) -> LocationStatus:
+def _location(storage: Storage, logs: dict[str, tuple[int, int]]) -> LocationStatus:
+    """One listing; ``logs`` is filled with (increments, bytes) by the system's tag."""
     kinds: dict[str, tuple[int, int]] = {}
     for info in storage.list():
         kind = info.name.split("/", 1)[0]
         count, size = kinds.get(kind, (0, 0))
         kinds[kind] = count + 1, size + info.size
+        if kind == "logs" and (parsed := parse(info.name)) is not None:
+            count, size = logs.get(parsed[0], (0, 0))
+            logs[parsed[0]] = count + 1, size + info.size
     return LocationStatus(storage.url, kinds)
-
-
-def _logs(storage: Storage) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for info in storage.list(names.LOGS):
-        parsed = parse(info.name)
-        if parsed is not None:
-            count, size = found.get(parsed[0], (0, 0))
-            found[parsed[0]] = count + 1, size + info.size
-    return found
 
 
 def _system(name: str, points: Sequence[RecoveryPoint], logs: tuple[int, int]) -> SystemStatus:
