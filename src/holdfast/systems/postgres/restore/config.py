@@ -5,6 +5,7 @@ address, log into its folders. What they hold that changes how data reads is tak
 """
 
 import datetime as dt
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,12 @@ def parse(text: str) -> dict[str, str]:
     return found
 
 
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str) -> Mapping[str, str]:
+    """One file is asked for dozens of settings."""
+    return parse(text)
+
+
 def quote(value: str) -> str:
     """A value for a configuration file."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''").replace("\n", " ") + "'"
@@ -161,7 +168,7 @@ class Sources:
     def value(self, name: str) -> str | None:
         """A setting of the source, server's word first."""
         lower = {key.lower(): str(value) for key, value in self.settings.items()}
-        for values in (lower, parse(self.files.get("postgresql.auto.conf", "")), parse(self.files.get("postgresql.conf", ""))):
+        for values in (lower, *(_parsed(self.files.get(name, "")) for name in ("postgresql.auto.conf", "postgresql.conf"))):
             if name.lower() in values:
                 return values[name.lower()]
         return None
