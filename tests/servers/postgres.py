@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from tests.servers.account import server_folder, service_account
 from tests.servers.ports import free_port
+from tests.servers.template import lay_down
 from tests.servers.versions import client_tool, server_binaries
 
 SETTINGS: Mapping[str, str] = {
@@ -75,9 +76,8 @@ class PostgresServer:
         data = folder / "data"
         server = cls(int(version), folder, data, {}, owned=True)
         asked = ["--data-checksums"] if checksums else (["--no-data-checksums"] if server.version >= 18 else [])
-        server._run(
-            [server.bin / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync", *asked, *initdb],
-        )
+        words = ["-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync", *asked, *initdb]
+        lay_down((str(server.bin), *words), data, lambda made: server._run([server.bin / "initdb", "-D", made, *words]))
         with (data / "postgresql.conf").open("a") as conf:
             conf.write("\n# for tests\n")
         server.configure({**SETTINGS, **(settings or {})})

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.servers import PostgresServer, need
+from tests.servers.account import folders_removed, server_folder
 from tests.servers.ports import free_port
 
 
@@ -92,3 +93,31 @@ def test_removing_a_server_ends_its_processes(servers):
     server.remove()
     assert not server.folder.exists()
     assert not _children(pid)
+
+
+def test_folders_of_a_test_go_with_it_and_kept_ones_stay():
+    with folders_removed():
+        passing, kept = server_folder("gone"), server_folder("kept", keep=True)
+        (passing / "file").write_text("x")
+        before = server_folder("before")
+        with folders_removed():
+            assert server_folder("inner").exists()
+        assert before.exists()
+    assert not passing.exists()
+    assert not before.exists()
+    assert kept.exists()
+    kept.rmdir()
+
+
+def test_clusters_of_one_template_are_strangers_to_one_another(servers):
+    """Each has an identity of its own, in the control file and in its WAL; what was asked of initdb is kept."""
+    one, other = servers(15), servers(15, checksums=False)
+    third = servers(15)
+    told = [server.value("select system_identifier::text from pg_control_system()") for server in (one, other, third)]
+    assert len(set(told)) == 3
+    assert [server.value("show data_checksums") for server in (one, other, third)] == ["on", "off", "on"]
+    one.execute("create table t as select 1 as a")
+    one.kill9()
+    # Crash recovery reads the first segment again, and would refuse another system's.
+    one.start()
+    assert one.value("select count(*) from t") == 1

@@ -1,10 +1,8 @@
 """Timelines of one cluster: which stretch of WAL each history is made of, and which histories pass through a position."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.wal.timeline import parent_history, parse_history
+from holdfast.systems.postgres.wal.timeline import ancestry
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +53,6 @@ class Line:
 
 def line(system_identifier: str, timeline: int, history: bytes) -> Line:
     """The history that a timeline's history file tells. Raises ValueError for a file that tells nothing of a timeline over 1."""
-    switches = parse_history(history)
-    if timeline > 1 and not switches:
-        raise ValueError(f"the history of timeline {timeline} is missing")
-    contents = [history]
-    for _ in switches:
-        contents.append(parent_history(contents[-1]))
-    contents.reverse()
-    pieces = []
-    start = 0
-    for number, switch in enumerate(switches):
-        # The oldest ancestor named need not be timeline 1: its own history may be lost, and its branch is then named without one.
-        content = contents[number] if number else (contents[0] if switch.timeline > 1 else b"")
-        pieces.append(Piece(positions.branch(system_identifier, switch.timeline, content), switch.timeline, start, switch.position))
-        start = switch.position
-    name = positions.branch(system_identifier, timeline, history if timeline > 1 else b"")
-    pieces.append(Piece(name, timeline, start, None))
-    return Line(name, timeline, tuple(pieces), history if timeline > 1 else b"")
-
-
-def descendants_first(lines: Iterable[Line]) -> Sequence[Line]:
-    """Longest histories first."""
-    return sorted(lines, key=lambda one: (len(one.pieces), one.timeline), reverse=True)
+    stretches = ancestry(system_identifier, timeline, history if timeline > 1 else b"")
+    pieces = tuple(Piece(one.branch, one.timeline, one.start, one.end) for one in stretches)
+    return Line(pieces[-1].branch, timeline, pieces, stretches[-1].history)
