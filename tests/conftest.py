@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import VERSIONS, MinioServer, PostgresServer, need
+from tests.servers.account import folders_removed
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that: programs under test could then
 # not be stopped as a person stops them.
@@ -36,6 +37,13 @@ def pg18() -> Iterator[PostgresServer]:
 def pg_any(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """Every version of the matrix in turn, shared by the session."""
     yield from _session_server(request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_folder_stays() -> Iterator[None]:
+    """Folders for servers that one test made go with it; those of wider fixtures, which were made before, go at the end."""
+    with folders_removed():
+        yield
 
 
 class Servers:

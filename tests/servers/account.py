@@ -1,11 +1,13 @@
 """Which account runs the servers, and folders that it can use."""
 
 import atexit
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,16 +74,43 @@ def service_account() -> Account:
     raise RuntimeError("running as root, and neither an account 'postgres' nor 'nobody' exists to run servers as")
 
 
-def server_folder(prefix: str) -> Path:
+_passing: set[Path] = set()
+
+
+def server_folder(prefix: str, *, keep: bool = False) -> Path:
     """A new folder that belongs to the account, with a path short enough for a Unix socket (107 bytes).
 
-    Not below pytest's own temporary folder, which is private to the caller and long.
+    Not below pytest's own temporary folder, which is private to the caller and long. It goes when the test or fixture scope that made it
+    ends, at the latest with the process; with ``keep`` its maker removes it.
     """
     root = os.environ.get("HOLDFAST_TEST_TMP") or ("/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir())
     path = Path(tempfile.mkdtemp(prefix=f"hf-{prefix}-", dir=root))
     service_account().own(path)
     path.chmod(0o755)
+    if not keep:
+        _passing.add(path)
     return path
+
+
+@contextlib.contextmanager
+def folders_removed() -> Iterator[None]:
+    """Folders that were made within are removed at the end."""
+    before = set(_passing)
+    try:
+        yield
+    finally:
+        remove_folders(_passing - before)
+
+
+def remove_folders(folders: set[Path]) -> None:
+    for folder in sorted(folders):
+        shutil.rmtree(folder, ignore_errors=True)
+        _passing.discard(folder)
+
+
+@atexit.register
+def _remove_the_rest() -> None:
+    remove_folders(set(_passing))
 
 
 @cache

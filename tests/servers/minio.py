@@ -41,7 +41,7 @@ class MinioServer:
 
     def __init__(self) -> None:
         self.program = minio_program()
-        self.folder = server_folder("minio")
+        self.folder = server_folder("minio", keep=True)
         self.port = free_port()
         self.access_key = "holdfast-test"
         self.secret_key = secrets.token_hex(16)

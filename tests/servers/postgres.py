@@ -72,7 +72,7 @@ class PostgresServer:
     ) -> Self:
         """initdb and start. ``settings`` go over SETTINGS, into postgresql.conf; ``password`` makes TCP connections ask for it
         (the socket never does)."""
-        folder = server_folder("pg")
+        folder = server_folder("pg", keep=True)
         data = folder / "data"
         server = cls(int(version), folder, data, {}, owned=True)
         asked = ["--data-checksums"] if checksums else (["--no-data-checksums"] if server.version >= 18 else [])
@@ -105,14 +105,14 @@ class PostgresServer:
                 mode = parent.stat().st_mode & 0o777
                 if parent.owner() == "root" and not mode & 0o001 and parent != Path("/"):
                     parent.chmod(mode | 0o011)
-        server = cls(int(version), server_folder("pg"), data, settings or {}, owned=False)
+        server = cls(int(version), server_folder("pg", keep=True), data, settings or {}, owned=False)
         if start:
             server.start()
         return server
 
     def standby(self, *, slot: str = "", settings: Mapping[str, str] | None = None, name: str = "", start: bool = True) -> Self:
         """A streaming standby cloned by pg_basebackup; with ``slot`` it uses a replication slot made on this server."""
-        folder = server_folder("pg")
+        folder = server_folder("pg", keep=True)
         data = folder / "data"
         asked = ["-C", "-S", slot] if slot else []
         info = f"host={self.folder} port={self.port} user=postgres application_name={name or 'standby'}"

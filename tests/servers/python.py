@@ -33,7 +33,7 @@ def python_for_account() -> tuple[Path, dict[str, str]]:
 @cache
 def _bytecode() -> Path:
     """A folder for compiled modules: the account may not write beside ours, and would compile them anew at each start."""
-    folder = server_folder("pyc")
+    folder = server_folder("pyc", keep=True)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
