@@ -52,9 +52,10 @@ class ByPgBackRest:
     """Shipped is the end of the segment that pgBackRest last acknowledged."""
 
     name = "pgbackrest"
-    shipped = """select coalesce((('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint << 32)
-                 + (('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint + 1) * 16777216, 0)::bigint
-                 from pg_stat_archiver where last_archived_wal ~ '^[0-9A-F]{24}$'"""
+    # The newest file may be a backup's label, which is named after its segment, or a history, which says nothing.
+    shipped = """select coalesce((select ((('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint << 32)
+                 + (('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint + 1) * 16777216)::bigint
+                 from pg_stat_archiver where last_archived_wal ~ '^[0-9A-F]{24}'), 0)"""
 
     def __init__(self, peer: PgBackRest) -> None:
         self.peer = peer
