@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from holdfast.protection.history import Past
     from holdfast.storage import Storage
     from holdfast.systems.contract import LogStore, PointReader
+    from holdfast.systems.postgres.export import Exported
     from holdfast.systems.postgres.follow import Follower, FollowStatus
     from holdfast.systems.postgres.recovery import PostgresRecovery
     from holdfast.systems.postgres.restore.handover import HandOver
     from holdfast.systems.postgres.settings import PostgresSettings
     from holdfast.systems.postgres.system import PostgresSystem
-    from holdfast.systems.postgres.walserver import WalFetcher, WalServer
+    from holdfast.systems.postgres.walserver import WalServer
     from holdfast.vault import Vault
     from holdfast.vault.prune import Pruned, PrunePlan
 
@@ -241,8 +242,19 @@ class Platform:
             clock=self.clock,
             sandbox=self.plan.resolve(sandbox.directory) if sandbox else None,
             sandbox_limit=sandbox.max if sandbox else None,
-            bin=str(self.plan.resolve(programs)) if programs else None,
+            bin=str(self.plan.resolve(programs)) if programs else self.environ.get("HOLDFAST_PG_BIN"),
         )
+
+    def export(self, point: str, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported":
+        """A recovery point (its id, how it begins, or its label) in portable form; see ``systems.postgres.export``."""
+        from holdfast.recovery.files import write_out
+        from holdfast.systems.postgres.export import export
+        from holdfast.systems.postgres.restore.landmarks import holdings
+
+        found = self.vault().point(point).point
+        history = self.history(found.system)
+        held = holdings(history.points(), history.logs(), lambda _branch: None)
+        return export(found, history, held, folder, all_wal=all_wal, write=write_out, clock=self.clock, progress=progress)
 
     def streaming_from(self, name: str) -> tuple[str, bool]:
         """(what a standby of the system's primary would follow, whether a password was left out of it). The primary that answers now,
@@ -332,11 +344,11 @@ class Platform:
 
     def wal_server(self, name: str, follower: "Follower") -> "WalServer":
         """The socket of ``wal push`` and ``wal get`` beside a follower."""
-        from holdfast.systems.postgres.walserver import WalArchive, WalServer
+        from holdfast.systems.postgres.walserver import VaultWal, WalArchive, WalServer
 
         logs = self.logs(name)
         path = self.state.folder / f"wal-{name}.sock"
-        return WalServer(path, _VaultWal(logs), WalArchive(follower, logs, clock=self.clock), clock=self.clock)
+        return WalServer(path, VaultWal(logs), WalArchive(follower, logs, clock=self.clock), clock=self.clock)
 
     def past(self, name: str) -> "Past":
         """What is known of a system's past; what a location or the vault does not tell is unknown in it, and not raised."""
@@ -471,26 +483,3 @@ def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[Reco
         variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
         lines.append(f"  {system}: {{kind: {kind}, dsn: {{env: {variable}}}}}")
     return "\n".join(lines) + "\n"
-
-
-class _VaultWal:
-    """The WAL of a system's newest history, out of the vault; looked up anew when a timeline is asked for that was not there before."""
-
-    def __init__(self, logs: "LogStore") -> None:
-        self._logs = logs
-        self._fetcher: WalFetcher | None = None
-
-    def file(self, name: str) -> bytes | bytearray | None:
-        from holdfast.systems.postgres.walserver import WalFetcher
-
-        found = self._fetcher.file(name) if self._fetcher else None
-        if found is None:
-            branches = self._logs.branches()
-            if not branches:
-                return None
-            newest = max(branches, key=lambda branch: int(branch.split("-")[1]))
-            old, self._fetcher = self._fetcher, WalFetcher.for_branch(self._logs, newest)
-            if old is not None:
-                old.close()
-            found = self._fetcher.file(name)
-        return found

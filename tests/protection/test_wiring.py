@@ -56,3 +56,10 @@ def test_programs_of_the_plan_are_looked_at_first(tmp_path) -> None:
     platform, found = settings(tmp_path, "binaries: pg/bin")
     assert found.pg_dump == str(folder / "pg_dump")
     assert platform.recovery("db").bin == str(folder)
+
+
+def test_without_them_those_that_the_environment_names(tmp_path) -> None:
+    platform, _ = settings(tmp_path)
+    assert platform.recovery("db").bin is None
+    named = Platform(platform.plan, environ={"HOLDFAST_STATE": str(tmp_path / "state"), "HOLDFAST_PG_BIN": "/opt/pg/bin"})
+    assert named.recovery("db").bin == "/opt/pg/bin"

@@ -163,3 +163,23 @@ def test_a_checked_vault_is_a_proof_of_structure(one):
     [seen] = call(one, "status", "--json", expect=1)["systems"]
     assert seen["proofs"]["structure"]["ok"]
     call(one, "log", "nosuch", expect=2)
+
+
+def test_bare_postgres_recovers_from_an_export(one):
+    folder = one.ground / "portable"
+    point = call(one, "export", "base", "--to", str(folder), "--all-wal", "--json")
+    assert {path.name for path in folder.iterdir()} == {"data", "wal", "README"}
+    assert point["wal"]
+    # A file of zeros alone has its length.
+    assert (folder / "data" / "pg_multixact" / "offsets" / "0000").stat().st_size == 8192
+    call(one, "export", "base", "--to", str(folder), expect=4)
+    service_account().own(folder)
+    data = folder / "data"
+    # As the README says.
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.write(f'restore_command = \'cp "{folder}/wal/%f" "%p"\'\n')
+    (data / "recovery.signal").touch()
+    with PostgresServer.attach(15, data) as server:
+        server.wait_for("select not pg_is_in_recovery()")
+        assert server.value("select max(id) from goods") == 2000
+    assert "restore_command" in (folder / "README").read_text()

@@ -19,10 +19,12 @@ class PathEscapes(Damaged):
 class PlainFile:
     """One file being written under its own name; created anew, never over something."""
 
-    def __init__(self, path: Path, mode: int, mtime_ns: int) -> None:
+    def __init__(self, path: Path, mode: int, mtime_ns: int, size: int) -> None:
         self._mode = mode
         self._mtime_ns = mtime_ns
         self._handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        # Zeros are not written: they are there from the beginning.
+        os.ftruncate(self._handle, size)
 
     def write(self, offset: int, data: memoryview) -> None:
         while data:
@@ -58,7 +60,7 @@ def write_out(reader: PointReader, entries: Sequence[StoredEntry], root: str, ta
             if entry.kind == "symlink":
                 place.symlink_to(entry.target or "")
             elif entry.kind == "file":
-                yield stored, lambda place=place, entry=entry: PlainFile(place, entry.mode, entry.mtime_ns)  # type: ignore[misc]
+                yield stored, lambda place=place, entry=entry: PlainFile(place, entry.mode, entry.mtime_ns, entry.size)  # type: ignore[misc]
 
     done = reader.extract(wanted(), progress=progress)
     for entry in sorted(folders, key=lambda entry: entry.path, reverse=True):

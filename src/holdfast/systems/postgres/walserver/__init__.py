@@ -3,6 +3,7 @@
 from holdfast.systems.postgres.walserver.archive import WalArchive
 from holdfast.systems.postgres.walserver.errors import WalIncomplete, WalUnavailable
 from holdfast.systems.postgres.walserver.fetcher import WalFetcher
+from holdfast.systems.postgres.walserver.newest import VaultWal
 from holdfast.systems.postgres.walserver.server import WalServer
 
-__all__ = ["WalArchive", "WalFetcher", "WalIncomplete", "WalServer", "WalUnavailable"]
+__all__ = ["VaultWal", "WalArchive", "WalFetcher", "WalIncomplete", "WalServer", "WalUnavailable"]

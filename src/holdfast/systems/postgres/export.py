@@ -1,0 +1,132 @@
+"""A recovery point in portable form: what bare PostgreSQL recovers from, without Holdfast and without the vault.
+
+``data/`` is the directory as a base backup leaves it (with its ``backup_label``), ``wal/`` holds segments under PostgreSQL's names,
+``config/`` the configuration files that lay elsewhere, ``dumps/`` the point's logical dumps. ``README`` comes last: where it is missing,
+the export was cut short.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import Refused
+from holdfast.model import Clock, Extracted, Progress, RecoveryPoint
+from holdfast.systems.contract import History, PointReader, StoredEntry
+from holdfast.systems.postgres import lsn as positions
+from holdfast.systems.postgres.binaries import Account
+from holdfast.systems.postgres.capture import config as outside
+from holdfast.systems.postgres.capture import logical
+from holdfast.systems.postgres.restore.files import sync_filesystems, write_file
+from holdfast.systems.postgres.restore.history import Holdings
+from holdfast.systems.postgres.restore.reach import choose
+from holdfast.systems.postgres.restore.target import Target
+from holdfast.systems.postgres.restore.wal import place, place_histories
+
+# PostgreSQL expects these folders, also where a backup holds nothing in them.
+_FOLDERS = ("pg_wal/archive_status", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat", "pg_stat_tmp")
+_MORE = ("pg_subtrans", "pg_tblspc", "pg_twophase", "pg_commit_ts", "pg_logical/snapshots", "pg_logical/mappings")
+
+Write = Callable[[PointReader, Sequence[StoredEntry], str, Path, Progress], Extracted]
+"""Writes entries below a root as plain files; see ``recovery.files.write_out``."""
+
+README = """\
+Recovery point {point} of {system} (PostgreSQL {version}), exported by Holdfast.
+
+To recover it with PostgreSQL {major} alone, as the account that is to run it:
+
+  cp -a {folder}/data /new/data && chmod -R go-rwx /new/data
+  echo "restore_command = 'cp {folder}/wal/%f %p'" >> /new/data/postgresql.auto.conf
+  touch /new/data/recovery.signal
+  pg_ctl -D /new/data start
+
+WAL is here from {start} to {end}: recovery ends there, or earlier where you set recovery_target_time (not before {consistent}).
+Before you start it, look at data/postgresql.conf (or config/, where it lay outside the data directory): it is the source's own, and
+archives, listens and replicates as the source did. Tablespaces lie as folders in data/pg_tblspc.
+{dumps}"""
+
+
+class ExportTargetExists(Refused):
+    """Something stands where the export is to be written."""
+
+    code = "export-target-exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """``wal``: (first, last) position of the WAL written, as PostgreSQL shows them; None for a point without WAL (a logical one)."""
+
+    point: str
+    folder: Path
+    files: int
+    bytes: int
+    wal: tuple[str, str] | None
+    dumps: tuple[str, ...]
+
+
+def export(
+    point: RecoveryPoint, history: History, found: Holdings, folder: Path, *, all_wal: bool, write: Write, clock: Clock, progress: Progress
+) -> Exported:
+    """Write ``point`` into the new ``folder``. ``all_wal``: also the WAL behind the point, as far as the vault has it without a gap.
+
+    Raises ExportTargetExists, and what planning a restore of the point raises when its WAL is not whole.
+    """
+    if os.path.lexists(folder):
+        raise ExportTargetExists(f"{folder} exists.", hint="Name a new one with --to, or move it away first.")
+    physical = point.method != "logical"
+    reach = choose(found, Target("point", point=point.id), clock.now()) if physical else None
+    reader = history.open(point.id)
+    entries = list(reader.entries())
+    folder.mkdir(parents=True, mode=0o700)
+    parts = {"data": [one for one in entries if _plain(one)]} if physical else {}
+    dumps = [one for one in entries if one.entry.path.startswith(f"{logical.FOLDER}/") and one.entry.kind == "file"]
+    parts |= {"config": [one for one in entries if one.entry.path.startswith(f"{outside.FOLDER}/")], "dumps": dumps}
+    files = size = 0
+    for name, chosen in parts.items():
+        if chosen:
+            root = {"config": outside.FOLDER, "dumps": logical.FOLDER}.get(name, "")
+            done = write(reader, chosen, root, folder / name, progress)
+            files, size = files + done.files, size + done.written
+    wal = None
+    me = Account("", os.geteuid(), os.getegid(), switch=False)
+    if reach is not None:
+        for one in (*_FOLDERS, *_MORE):
+            (folder / "data" / one).mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "data").chmod(0o700)
+        reach = dataclasses.replace(reach, end=max(reach.end, reach.limit) if all_wal else reach.end)
+        segment = int(point.facts.get("segment_size") or positions.SEGMENT)
+        (folder / "wal").mkdir(mode=0o700)
+        progress.phase("WAL", reach.end - reach.base.start)
+        place(reach, history.logs(), folder / "wal", segment, me, progress)
+        place_histories(reach, found, folder / "wal", me)
+        wal = (positions.show(reach.base.start), positions.show(reach.end))
+    named = tuple(one.entry.path.removeprefix(f"{logical.FOLDER}/") for one in dumps)
+    sync_filesystems([folder])
+    write_file(folder / "README", _readme(point, folder, wal, named), me)
+    return Exported(point.id, folder, files, size, wal, named)
+
+
+def _plain(stored: StoredEntry) -> bool:
+    """Whether it belongs into ``data/``. Links and the map of tablespaces would lead PostgreSQL to the source's own folders."""
+    path = stored.entry.path
+    return not path.startswith("holdfast/") and stored.entry.kind != "symlink" and path != "tablespace_map"
+
+
+def _readme(point: RecoveryPoint, folder: Path, wal: tuple[str, str] | None, dumps: Sequence[str]) -> str:
+    version = int(point.facts.get("version_num") or 0)
+    text = "dumps/ holds " + ", ".join(dumps) + ": pg_restore reads them.\n" if dumps else ""
+    if wal is None:
+        return f"Recovery point {point.id} of {point.system}, exported by Holdfast.\n{text}"
+    shown = f"{version // 10000}.{version % 10000}"
+    return README.format(
+        point=point.id,
+        system=point.system,
+        version=shown,
+        major=version // 10000,
+        folder=folder,
+        start=wal[0],
+        end=wal[1],
+        consistent=point.stop.get("time") or point.committed_at.isoformat(),
+        dumps=text,
+    )
