@@ -287,8 +287,7 @@ class Crash(BaseException):
     """Nothing catches it, as nothing catches a kill."""
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_stopped_at_every_change_it_loses_nothing_and_the_next_one_finishes(tmp_path, late):
+def test_stopped_at_every_change_it_loses_nothing_and_the_next_one_finishes(tmp_path):
     for after in range(200):
         depot = Depot(tmp_path / str(after), lambda clock: [MemoryStorage(clock, "near"), MemoryStorage(clock, "far")])
         base = depot.take(files(1, 1, 5000))
@@ -304,7 +303,7 @@ def test_stopped_at_every_change_it_loses_nothing_and_the_next_one_finishes(tmp_
                 if left[0] < 0:
                     raise Crash
 
-        wrapped = depot.open(lambda storage, crash=crash: Faulty(storage, Fault("*", act=crash, times=10**9, late=late)))
+        wrapped = depot.open(lambda storage, crash=crash: Faulty(storage, Fault("*", act=crash, times=10**9)))
         try:
             prune.run(wrapped, plan, most=1)
         except Crash:
