@@ -89,7 +89,6 @@ def story(request, tmp_path_factory):
     [
         ("before the second", "name", "1"),
         ("after the second", "time", "2"),
-        ("after the second", "name", "2"),
         ("after the last", "time", "4"),
         ("latest", "latest", "4"),
     ],
