@@ -24,6 +24,9 @@ class Shipper(Protocol):
     shipped: str
     """A query for the position (bytes) up to which WAL is safe, as the server knows it."""
 
+    ours: bool
+    """Whether the processes are this one's children, so that their CPU and memory are known."""
+
     def memory(self) -> int:
         """Anonymous bytes now; 0 where the processes are not ours."""
         ...
@@ -35,6 +38,7 @@ class Shipper(Protocol):
 
 class Nobody:
     name = "nobody"
+    ours = False
     shipped = "select 0"
 
     def start(self) -> None: ...
@@ -52,6 +56,7 @@ class ByPgBackRest:
     """Shipped is the end of the segment that pgBackRest last acknowledged."""
 
     name = "pgbackrest"
+    ours = False
     # The newest file may be a backup's label, which is named after its segment, or a history, which says nothing.
     shipped = """select coalesce((select ((('x' || substr(last_archived_wal, 9, 8))::bit(32)::bigint << 32)
                  + (('x' || substr(last_archived_wal, 17, 8))::bit(32)::bigint + 1) * 16777216)::bigint
@@ -77,6 +82,7 @@ class ByHoldfast:
     """Shipped is what the follower reported as flushed, which is what is durable in the vault."""
 
     name = "holdfast"
+    ours = True
     shipped = "select coalesce(max(flush_lsn - '0/0'), 0)::bigint from pg_stat_replication"
 
     def __init__(self, ours: Holdfast, server: PostgresServer) -> None:

@@ -13,6 +13,7 @@ from bench.measure import RunFailed
 from bench.results import Results
 from tests.servers import PostgresServer
 from tests.servers.account import server_folder, service_account
+from tests.servers.ports import free_port
 
 MIB = 1 << 20
 
@@ -72,13 +73,14 @@ def _peer(peer: PgBackRest, into: Path) -> tuple[float, int]:
 
 
 def _ours(ours: Holdfast, into: Path) -> tuple[float, int]:
-    said = ours.run("restore", SYSTEM, "--into", into, "--start", "--yes", "--json")
-    done = time.monotonic()
-    document = json.loads(said.output[said.output.index("{") :])
-    import psycopg
-
     try:
-        with psycopg.connect(document["connection"]) as connection:
+        said = ours.run("restore", SYSTEM, "--into", into, "--start", "--port", free_port(), "--yes", "--json")
+        done = time.monotonic()
+        import psycopg
+
+        # The document comes last, behind the progress that goes to the other stream; here both are one.
+        document = json.loads(said.output[said.output.index("\n{") + 1 :])
+        with psycopg.connect(document["result"]["connection"]) as connection:
             row = connection.execute("select count(*) from backlog").fetchone()
             assert row is not None
             return done, row[0]

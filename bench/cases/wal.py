@@ -102,7 +102,9 @@ def _load(results: Results, server: PostgresServer, shippers: list[Shipper], sec
             rates[one.name].append(float(re.findall(r"tps = ([\d.]+)", said)[-1]))
             if not isinstance(one, Nobody):
                 exposures[one.name] += watch.seconds()
-                results.fact("wal", "under load", one.name, cpu_per_gib=(one.cpu() - cpu) / (written / (1 << 30)), memory=watch.memory)
+                if one.ours:
+                    used = (one.cpu() - cpu) / (written / (1 << 30))
+                    results.fact("wal", "under load", one.name, cpu_per_gib=used, memory=watch.memory)
             one.stop()
     base = statistics.median(rates["nobody"])
     for name, found in rates.items():

@@ -43,10 +43,10 @@ systems:
         )
         self.account.own(self.home)
 
-    def command(self, *words: str | Path) -> list[str]:
+    def command(self, *words: str | Path | int) -> list[str]:
         return [*self.words, "--plan", str(self.plan), *map(str, words)]
 
-    def run(self, *words: str | Path) -> Run:
+    def run(self, *words: str | Path | int) -> Run:
         return run(self.command(*words), self.account, self.home, environment=self.environment)
 
     def fresh(self) -> None:
