@@ -49,11 +49,15 @@ class Engine(Generic[T]):
     def fail(self, error: BaseException) -> None:
         """Stop as if a worker had failed. Safe from any thread."""
         with self._lock:
-            if self._error is None:
-                self._error = error
-            self._tasks.clear()
-            self._room.notify_all()
-            self._work.notify_all()
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        """The same, with the lock held."""
+        if self._error is None:
+            self._error = error
+        self._tasks.clear()
+        self._room.notify_all()
+        self._work.notify_all()
 
     def stop(self) -> None:
         """End the threads and wait for them; tasks not begun are dropped."""
@@ -78,9 +82,10 @@ class Engine(Generic[T]):
             try:
                 worker(task)
             except BaseException as error:  # noqa: BLE001 - raised again to whoever waits
+                # In one step: were the worker counted as done before its error is known, ``join`` could take the failure for success.
                 with self._lock:
                     self._busy -= 1
-                self.fail(error)
+                    self._failed(error)
                 return
             del task
             with self._lock:
