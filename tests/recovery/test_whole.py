@@ -1,6 +1,7 @@
 """Recovery from nothing but a vault: a real server, the real follower, the real vault."""
 
 import datetime as dt
+import socket
 import time
 
 import psycopg
@@ -104,6 +105,7 @@ def test_verify_compares_a_quiet_source_by_content(one):
 
 def test_when_was_it_dropped(one):
     server = one.server
+    server.execute("update orders set note = 'before the table' where id = 1")
     server.execute("create table doomed(n int)")
     for n in range(6):
         server.execute("insert into doomed values (%s)", (n,))
@@ -178,3 +180,17 @@ def test_one_table_into_another_server(one):
         assert other.value("select count(*) from pg_database where datname = 'bare'") == 1
     server.execute("drop database bare")
     server.execute('drop table "odd name"')
+
+
+def test_a_port_that_was_taken_meanwhile_is_left_to_its_owner(one, monkeypatch):
+    with socket.socket() as owner:
+        owner.bind(("127.0.0.1", 0))
+        owner.listen()
+        taken = owner.getsockname()[1]
+        monkeypatch.setattr("holdfast.systems.postgres.restore.run.choose_port", lambda *_: taken)
+        done = restored(one, "port")
+        try:
+            assert f"port={taken}" not in done.restored.connection.replace("'", "")
+            assert rows(done, "select 1") == [(1,)]
+        finally:
+            stop(done.restored.into)

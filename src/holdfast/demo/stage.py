@@ -142,7 +142,13 @@ def remove(folder: Path) -> None:
                 if running_pid(pidfile.parent) is None:
                     break
                 SystemClock().sleep(0.02)
-    shutil.rmtree(folder, ignore_errors=True)
+    # A killed initdb leaves a child that writes for a moment longer.
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        SystemClock().sleep(0.1)
+    shutil.rmtree(folder)
 
 
 def sweep(*, kept: bool = False) -> list[Path]:

@@ -15,11 +15,13 @@ from holdfast.systems.postgres.restore.errors import RecoveryFailed
 from holdfast.systems.postgres.restore.files import write_file
 from holdfast.systems.postgres.restore.options import Options
 from holdfast.systems.postgres.restore.reach import Reach
+from holdfast.systems.postgres.restore.settings import choose_port
 from holdfast.systems.postgres.restore.target import Target
 
 PATIENCE = 900.0
 """Seconds without any progress of replay after which recovery counts as stuck."""
 
+_PORT_TAKEN = "could not create any TCP/IP sockets"
 _UNREACHED = "recovery ended before configured recovery target was reached"
 _SMALLER = re.compile(r"(max_\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")
 
@@ -63,6 +65,10 @@ def recover(work: Recovery) -> Outcome:
             log = instance.log.read_text(errors="replace")
             if found := _raised(log, extra):
                 extra |= found
+                continue
+            if _PORT_TAKEN in log and not work.options.port:
+                # It was free when the configuration was written: another program was quicker.
+                _next_port(work)
                 continue
             if _UNREACHED in log and work.reach.stop in ("lsn", "time", "immediate") and not notes:
                 # The plan proved that nothing behind the target is missing, so the end of the log is the target.
@@ -111,6 +117,12 @@ def _start(work: Recovery, extra: Mapping[str, str]) -> Instance:
 
 def _port_in(data: Path) -> int:
     return int(config.parse((data / "postgresql.conf").read_text()).get("port", "5432"))
+
+
+def _next_port(work: Recovery) -> None:
+    path = work.data / "postgresql.conf"
+    port = choose_port(None, str(_port_in(work.data) + 1))
+    write_file(path, re.sub(r"(?m)^port\b.*$", f"port = {config.quote(str(port))}", path.read_text()), work.who)
 
 
 def _auto(work: Recovery, *, to_end: bool) -> None:
