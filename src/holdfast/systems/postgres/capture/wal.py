@@ -120,7 +120,12 @@ class BackupWal:
             if error.code != FOLLOWED:
                 raise
             self._progress.note(f"WAL comes from the follower: {error.message}")
-            self._client.close()
+            # Whoever holds the branch may let go of it before our stop (another backup does): then we go on, with what our slot kept.
+            try:
+                self._client.create_slot(self._slot, temporary=True)
+            except HoldfastError:
+                self._client.close()
+                self._slot = ""
             return
         if not self._continuous and self._follower_slot:
             self._continuous = self._client.read_slot(self._follower_slot) is not None
@@ -187,6 +192,7 @@ class BackupWal:
         """Wait until everything up to ``stop`` is durable in the vault; returns the branch. Raises BackupWalMissing."""
         if self._thread is None:
             self._await_follower(stop)
+        if self._thread is None:
             return self.branch
         segment_end = stop if stop % self.segment_size == 0 else stop - stop % self.segment_size + self.segment_size
         self._target = (stop, segment_end)
@@ -224,6 +230,7 @@ class BackupWal:
         )
 
     def _await_follower(self, stop: int) -> None:
+        """Until the log reaches ``stop``, or the branch is free: then ``begin`` has taken it over."""
         reached, since = -1, self._clock.monotonic()
         while True:
             end = self._first
@@ -236,9 +243,23 @@ class BackupWal:
                 return
             if end != reached:
                 reached, since = end, self._clock.monotonic()
+            elif self._slot and self._take():
+                self.begin(self._first, self._timeline)
+                return
             if self._clock.monotonic() - since > self._patience:
                 raise self._missing(stop, f"the follower brought nothing more within {self._patience:g} s")
             self._clock.sleep(0.25)
+
+    def _take(self) -> bool:
+        """Whether the branch is ours now."""
+        try:
+            self._writer = self._logs.writer(self.branch)
+        except Refused as error:
+            if error.code != FOLLOWED:
+                raise
+            return False
+        self._progress.note("The branch of the log was let go: the backup ships its WAL itself.")
+        return True
 
     def _work(self, stream: WalStream, meta: Describe) -> None:
         try:
