@@ -82,10 +82,12 @@ def test_the_whole_demonstration(place):
 
 
 def wait_for(process: "subprocess.Popen[str]", word: str) -> None:
+    said = []
     for line in process.stderr:
+        said.append(line)
         if word in line:
             return
-    raise AssertionError(f"it ended before it said {word}")
+    raise AssertionError(f"it ended before it said {word}:\n{''.join(said)}")
 
 
 @pytest.mark.parametrize(("step", "how"), [("1/7", signal.SIGINT), ("3/7", signal.SIGINT), ("5/7", signal.SIGTERM)])
