@@ -1,11 +1,13 @@
 """The ledger's promise: from which transactions committed, every row follows; and any damage is seen."""
 
+import threading
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.demo import damage
 from holdfast.demo.ledger import LedgerGap, Load, compare, create, expected, work
 from holdfast.demo.ledger.compare import judge
 from holdfast.demo.ledger.load import perform, surely, surely_not
@@ -130,3 +132,25 @@ def test_one_transaction_is_all_or_nothing(shop):
         with pytest.raises(Exception, match="duplicate key"):
             perform(connection, work(1, 0, 0, 1), 0)
         assert compare(connection, 1, 1).ok
+
+
+def test_a_deadlock_with_the_shop_does_not_end_the_damage(shop):
+    load = Load(shop.connect, SystemClock(), seed=3, writers=1, rate=300)
+    load.start()
+    wait_count(load, 20)
+    load.stop()
+    done = []
+    with shop.connect() as admin, shop.connect() as other:
+        other.execute("set deadlock_timeout = '1min'")  # so that it is the wrong UPDATE that gives way
+        first, last = other.execute("select min(id), max(id) from orders").fetchone()
+        with other.transaction():
+            other.execute("update orders set note = note where id = %s", (last,))
+            harm = threading.Thread(target=lambda: done.append(damage.do(admin, SystemClock(), 0, lambda: None)))
+            harm.start()
+            wait = "select count(*) from pg_locks where not granted"
+            while shop.value(wait) == 0:
+                time.sleep(0.01)
+            other.execute("update orders set note = note where id = %s", (first,))
+        harm.join(30)
+        assert done
+        assert done[0].rows == last - first + 1

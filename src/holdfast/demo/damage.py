@@ -15,6 +15,7 @@ CHECK_SQL = "select count(*) from orders where status = 'refunded'"
 WRONG_UPDATE = "update orders set status = 'refunded', settled_by = null"
 MEANT = "update orders set status = 'refunded', settled_by = null where id = 1"
 DROP = "drop table lines"
+TRIES = 20
 WHERE_IN_LOG = "select pg_current_xact_id()::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 
 
@@ -35,16 +36,30 @@ class Damage:
 def do(connection: Any, clock: Clock, pause: float, durable: Callable[[], int | None]) -> Damage:
     """Harm the shop, in two steps ``pause`` seconds apart. ``durable`` tells how far the vault is, asked right after the first."""
     paid = connection.execute("select count(*) from orders where status = 'paid'").fetchone()[0]
-    with connection.transaction():
-        rows = connection.execute(WRONG_UPDATE).rowcount
-        xid, before = connection.execute(
-            "select pg_current_xact_id()::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
-        ).fetchone()
+    rows, xid, before = _update(connection)
     at, held = clock.now(), durable()
     after = connection.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()[0]
     clock.sleep(pause)
     connection.execute(DROP)
     return Damage(at, clock.now(), int(before), int(after), int(paid), int(rows), int(xid), held)
+
+
+def _update(connection: Any) -> tuple[int, int, int]:
+    """(rows, xid, position before the commit). It takes every order's lock, so it may lose a deadlock against the shop: then it is tried
+    again, as people do.
+    """
+    import psycopg
+
+    for left in reversed(range(TRIES)):
+        try:
+            with connection.transaction():
+                rows = connection.execute(WRONG_UPDATE).rowcount
+                xid, before = connection.execute(WHERE_IN_LOG).fetchone()
+            return int(rows), int(xid), int(before)
+        except psycopg.errors.DeadlockDetected:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 class Monitor:
