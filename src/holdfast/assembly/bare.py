@@ -1,0 +1,56 @@
+"""A vault opened by its address alone, on a machine that knows no plan."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holdfast.assembly.host import cache_directory
+from holdfast.model import Clock, RecoveryPoint
+
+if TYPE_CHECKING:
+    from holdfast.vault import Vault
+
+
+def bare_vault(url: str, key: str, *, endpoint: str | None, clock: Clock, environ: Mapping[str, str] | None = None) -> "Vault":
+    """A vault opened by its address alone; ``key`` names the environment variable that holds the key."""
+    from holdfast.connect.secrets import resolve
+    from holdfast.plan import SecretRef
+    from holdfast.storage.open import open_storage
+    from holdfast.vault import Vault
+
+    storage = open_storage(url, {"endpoint": endpoint} if endpoint else {}, clock=clock)
+    secret = resolve(SecretRef(env=key))
+    return Vault.open([storage], secret, clock=clock, cache=cache_directory(os.environ if environ is None else environ))
+
+
+def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> tuple[str | None, list[str]]:
+    """(the newest plan that lies in the vault, as text turned towards this one location; what was wrong with newer ones).
+
+    None when the vault holds none, or none that this version understands.
+    """
+    from holdfast.plan.portable import relocated_text
+    from holdfast.vault.records import newest_plan
+
+    text, wrong = newest_plan(vault.locations.first, vault.notary)
+    if text is None:
+        return None, wrong
+    written, problem = relocated_text(text, url if "://" in url else f"file://{Path(url).absolute()}", key, endpoint)
+    return written, [*wrong, *([problem] if problem else [])]
+
+
+def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[RecoveryPoint]) -> str:
+    """The text of a plan that knows one vault and the systems in it, so that every command works on an empty machine."""
+    address = url if "://" in url else f"file://{url}"
+    more = f", endpoint: {json.dumps(endpoint)}" if endpoint else ""
+    lines = [
+        "# Written from the vault alone: enough to list, restore and verify. Protecting goes on with the platform's own plan.",
+        "platform: recovered",
+        f"vault:\n  key: {{env: {key}}}\n  locations:\n    - {{name: vault, url: {json.dumps(address)}{more}}}",
+        "systems:" if points else "systems: {}",
+    ]
+    for system, kind in sorted({(point.system, point.kind) for point in points}):
+        variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
+        lines.append(f"  {system}: {{kind: {kind}, dsn: {{env: {variable}}}}}")
+    return "\n".join(lines) + "\n"

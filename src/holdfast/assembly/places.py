@@ -1,0 +1,184 @@
+"""The vault and its locations, as the plan names them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from holdfast.assembly.host import Host
+from holdfast.errors import Refused
+from holdfast.model import Clock, RecoveryPoint
+from holdfast.plan import Location, Plan
+
+if TYPE_CHECKING:
+    from holdfast.storage import Storage
+    from holdfast.systems.contract import LogStore, PointReader
+    from holdfast.vault import Vault
+
+
+class VaultPartly(Refused):
+    """Some locations of the plan hold a vault and others are empty."""
+
+    code = "vault-partly"
+
+
+@dataclass(frozen=True)
+class Created:
+    """The vault's id; the recovery key when it was made just now (it is stored nowhere), None when it was there already."""
+
+    vault: str
+    recovery_key: str | None
+
+
+class VaultHistory:
+    """What a vault holds of one system; satisfies ``systems.contract.History``."""
+
+    def __init__(self, vault: "Vault", system: str) -> None:
+        self._vault = vault
+        self._system = system
+
+    def points(self) -> Sequence[RecoveryPoint]:
+        return self._vault.points(self._system)
+
+    def open(self, point: str) -> "PointReader":
+        return self._vault.point(point)
+
+    def logs(self) -> "LogStore":
+        return self._vault.logs(self._system)
+
+
+class Places(Host):
+    """The vault, opened in all locations of the plan or in those of one system's tier."""
+
+    def __init__(self, plan: Plan, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__(plan, clock=clock, environ=environ)
+        self._vaults: dict[tuple[str, ...], Vault] = {}
+
+    def key(self) -> str:
+        """The text of the vault's key, from where the plan says it is. Raises the faults of ``connect.secrets``."""
+        return self._secret(self.plan.document.vault.key)
+
+    def storage(self, location: Location, *, create: bool = False) -> "Storage":
+        """One location of the plan, opened."""
+        from holdfast.storage.open import open_storage
+
+        return open_storage(location.url, self._options(location), create=create, clock=self.clock)
+
+    def probe_location(self, location: Location) -> None:
+        """Try what the vault asks of a location, with a small object that is removed again. Raises StorageUnfit, Unreachable."""
+        from holdfast.storage.probe import require_fit
+
+        storage = self.storage(location)
+        try:
+            require_fit(storage)
+        finally:
+            storage.close()
+
+    def locations(self, system: str | None = None) -> tuple[Location, ...]:
+        """Where a system's points are kept, in the order they are written; without a system all locations of the plan."""
+        return self.plan.effective(system).locations if system else self.plan.document.vault.locations
+
+    def url(self, location: Location) -> str:
+        """A location's address as its storage writes it."""
+        storage = self.storage(location)
+        storage.close()
+        return storage.url
+
+    def create_vault(self) -> "Created":
+        """A new vault in every location of the plan; a vault that is there already in all of them is kept, once the key has opened it.
+
+        Every location is tried first (``probe_location``). Raises VaultPartly when only some hold one, WrongKey, StorageUnfit, Unreachable.
+        """
+        places = self.locations()
+        for place in places:
+            self.storage(place, create=True).close()
+            self.probe_location(place)
+        storages = [self.storage(place) for place in places]
+        from holdfast.vault import Vault
+
+        holding = [place.name for place, storage in zip(places, storages, strict=True) if storage.head("config") is not None]
+        if not holding:
+            vault, recovery = Vault.create(storages, self.key(), clock=self.clock, cache=self.cache)
+            with vault:
+                return Created(vault.id, recovery)
+        for storage in storages:
+            storage.close()
+        bare = [place.name for place in places if place.name not in holding]
+        if bare:
+            raise VaultPartly(
+                f"{', '.join(holding)} holds a vault, {', '.join(bare)} does not.",
+                hint="Copy it there first: holdfast vault copy; or name only locations that are empty.",
+                holding=holding,
+                empty=bare,
+            )
+        return Created(self.vault().id, None)
+
+    def vault(self, system: str | None = None) -> "Vault":
+        """The vault in the locations of one system's tier (or all). The same object for the same locations."""
+        places = self.locations(system)
+        names = tuple(place.name for place in places)
+        if names not in self._vaults:
+            from holdfast.vault import Vault
+
+            self._vaults[names] = Vault.open([self.storage(place) for place in places], self.key(), clock=self.clock, cache=self.cache)
+        return self._vaults[names]
+
+    def logs(self, system: str) -> "LogStore":
+        return self.vault(system).logs(system)
+
+    def history(self, system: str) -> "VaultHistory":
+        return VaultHistory(self.vault(system), system)
+
+    def copy_records(self) -> list[str]:
+        """The journal and the plan, copied into every location of the vaults that were opened; returns what could not be copied, in words.
+
+        Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
+        """
+        from holdfast.errors import HoldfastError
+        from holdfast.plan.portable import as_text
+        from holdfast.vault.records import RecordCopies
+
+        failed: dict[str, str] = {}
+        done: set[str] = set()
+        for vault in self._vaults.values():
+            for storage in vault.locations.storages if vault.role != "reader" else ():
+                if storage.url in done:
+                    continue
+                done.add(storage.url)
+                copies = RecordCopies(storage, vault.notary, self.clock.now)
+                try:
+                    self.journal.export(f"{vault.id} {storage.url}", copies)
+                    copies.put_plan(as_text(self.plan.merged), self.plan.hash)
+                except HoldfastError as error:
+                    failed[storage.url] = error.message
+        return [f"The journal and the plan were not copied into {url}: {message}" for url, message in failed.items()]
+
+    def close(self) -> None:
+        for vault in self._vaults.values():
+            vault.close()
+        self._vaults.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _options(self, location: Location) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        if location.endpoint:
+            options["endpoint"] = location.endpoint
+        if location.region:
+            options["region"] = location.region
+        if location.path_style is not None:
+            options["path_style"] = location.path_style
+        if given := location.credentials:
+            named = {
+                "profile": given.profile,
+                "access_key_id": given.access_key_id and self._secret(given.access_key_id),
+                "secret_access_key": given.secret_access_key and self._secret(given.secret_access_key),
+                "session_token": given.session_token and self._secret(given.session_token),
+            }
+            options["credentials"] = {name: value for name, value in named.items() if value}
+        if location.tls:
+            options["tls"] = {name: value for name, value in location.tls.model_dump().items() if value}
+        return options

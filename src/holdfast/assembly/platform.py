@@ -1,0 +1,61 @@
+"""A plan, joined with the vault, the systems, the state and the journal it speaks of."""
+
+from typing import TYPE_CHECKING
+
+from holdfast.assembly.postgres import PostgresSystems
+from holdfast.model import Progress, RecoveryPoint
+
+if TYPE_CHECKING:
+    from holdfast.protection.backup import Wish
+    from holdfast.protection.history import Past
+    from holdfast.vault.prune import Pruned, PrunePlan
+
+
+class Platform(PostgresSystems):
+    """Everything is made when it is first asked for. Close it when done."""
+
+    def backup(self, system: str, progress: Progress, wish: "Wish | None" = None) -> RecoveryPoint:
+        """One recovery point of one system, recorded; see ``protection.backup``."""
+        import socket
+
+        from holdfast.protection.backup import backup
+
+        protected = self.system(system)
+        return backup(protected, self.vault(system), self.state, self.journal, self.clock, progress, wish, host=socket.gethostname())
+
+    def prune_plan(self) -> "PrunePlan":
+        """What retention says, over all systems and locations of the plan. Nothing is changed. Raises what ``vault.prune.make`` raises."""
+        from holdfast.systems.postgres.lsn import replay_begins
+        from holdfast.vault.prune import make
+        from holdfast.vault.retention import Keep
+
+        policies: dict[str, Keep] = {}
+        proved: set[str] = set()
+        for name in self.plan.systems:
+            given = self.plan.effective(name).keep.model_dump(exclude_none=True)
+            if given:
+                policies[name] = Keep(**given)
+            proved |= {proof.point for proof in self.state.proofs.recent(name) if proof.ok and proof.point}
+        return make(self.vault(), policies, zone=self.plan.zone, proved=proved, begins=replay_begins)
+
+    def prune(self, plan: "PrunePlan", *, most: float, progress: Progress) -> "Pruned":
+        """Carry it out, recorded."""
+        from holdfast.protection.recorded import recorded
+        from holdfast.vault.prune import run
+
+        with recorded(self.state, self.journal, self.clock, "prune", None, drop=list(plan.drop)) as work:
+            done = run(self.vault(), plan, most=most, progress=work.watch(progress))
+            work.add(points=done.points, packs=done.packs, logs=done.logs, bytes=done.bytes)
+        return done
+
+    def past(self, name: str) -> "Past":
+        """What is known of a system's past; what a location or the vault does not tell is unknown in it, and not raised."""
+        from holdfast.errors import HoldfastError
+        from holdfast.protection.collect import collect, unknown
+
+        places = [place.name for place in self.locations(name)]
+        try:
+            vault = self.vault(name)
+            return collect(name, vault, dict(zip(places, vault.locations.storages, strict=True)), self.state)
+        except HoldfastError as error:
+            return unknown(name, places, self.state, error)
