@@ -149,7 +149,8 @@ class Vault:
         ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores.
         ``rate``: bytes read a second. Raises RoleLacking for a reader's key, ClockSkew, Unreachable.
         """
-        from holdfast.vault.capture.writer import Settings, Writer
+        from holdfast.vault.capture.settings import Settings
+        from holdfast.vault.capture.writer import Writer
         from holdfast.vault.content import MAX_CHUNK, MIN_CHUNK
 
         if chunk_size & (chunk_size - 1) or not MIN_CHUNK <= chunk_size <= MAX_CHUNK:

@@ -1,39 +1,64 @@
-"""What a session reuses: chosen when it begins, and looked at again just before its point is committed.
+"""The steps between the last byte read and a recovery point, in their order; each is confirmed before the next.
 
-The order of reading matters in both: first the lists of condemned packs, then the packs that are stored. A prune deletes a pack before the
-list that names it, so one whose list was not seen any more is not seen either.
+1. the session's packs are durable in every location of the session (``Writer`` drains its sinks);
+2. so is the index that tells of them;
+3. no pack that the point needs is condemned, and every pack that it reuses is still stored;
+4. the locks of reused packs reach as far as the new point's own will;
+5. the point is put, in the locations that its tier demands: that alone commits.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from holdfast.storage.contract import ObjectMissing, Storage
+from holdfast.model import Clock
+from holdfast.storage.contract import Storage
 from holdfast.vault import names
+from holdfast.vault.capture.reuse import condemned
+from holdfast.vault.capture.session import Session, check_skew
 from holdfast.vault.errors import Condemned, PackMissing
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
-from holdfast.vault.packs.present import PresentPacks
+from holdfast.vault.packs.table import PackTable
 
 _ASKED_SINGLY = 256
 """Up to so many packs are asked for one by one; for more the whole listing is quicker."""
 
 
-def condemned(locations: Locations, notary: Notary) -> set[bytes]:
-    """Ids of all packs on a list of a prune (envelopes ``condemned/``). Raises Damaged for a list that cannot be believed."""
-    found: set[bytes] = set()
-    for info in locations.list(names.CONDEMNED):
-        try:
-            listed = locations.read(info.name, lambda data, name=info.name: notary.check(name, data, "condemned")).packs  # type: ignore[misc]
-        except ObjectMissing:
-            continue  # its prune came to its end since it was listed
-        found.update(listed[i : i + 16] for i in range(0, len(listed), 48))
-    return found
+class Commit:
+    """Of one session, whose packs and index are durable."""
 
+    def __init__(self, session: Session, table: PackTable, *, locations: Locations, notary: Notary, clock: Clock) -> None:
+        self._session = session
+        self._table = table
+        self._locations = locations
+        self._notary = notary
+        self._clock = clock
 
-def reusable(locations: Locations, notary: Notary) -> PresentPacks:
-    """The packs that lie in every location and that no prune is about to delete."""
-    going = condemned(locations, notary)
-    return PresentPacks.list(locations.storages, going)
+    def prepare(self) -> bytes:
+        """Steps 3 and 4; returns the point's list of packs, 48 bytes each. Raises why nothing may be committed."""
+        packs = self._packs()
+        self._session.require_open()
+        check_not_condemned(self._locations, self._notary, [packs[at : at + 16] for at in range(0, len(packs), 48)])
+        check_stored(self._locations, self._table.reused())
+        self._extend_locks()
+        check_skew(self._locations.first, self._clock)
+        return packs
+
+    def put(self, envelope: bytes) -> None:
+        """Step 5. Raises SessionAborted, PointPartly."""
+        self._session.commit(envelope)
+
+    def _packs(self) -> bytes:
+        used = self._table.used()
+        missing = [pack.hex() for pack, digest in used if digest is None]
+        if missing:
+            raise PackMissing(
+                f"{len(missing)} packs that the point needs were never stored: {', '.join(missing[:3])}.", hint="This is a bug."
+            )
+        return b"".join(pack + digest for pack, digest in used if digest is not None)
+
+    def _extend_locks(self) -> None:
+        """Where a location locks what it holds, what the point reuses (``PackTable.reused``) is locked as long as what is new."""
 
 
 def check_not_condemned(locations: Locations, notary: Notary, packs: Sequence[bytes]) -> None:

@@ -1,0 +1,109 @@
+"""What a session stores only by naming it: the base's content lists, and chunks of this writer's earlier sessions.
+
+Chosen when the session begins, in an order that matters: first the session stands in every location, then the lists of condemned packs are
+read, then which packs are stored. A prune writes its list first and looks for sessions then, so one of the two sees the other: either the
+session leaves alone what is listed, or the prune waits for the session (docs/prune-protocol.md).
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from holdfast.storage.contract import ObjectMissing
+from holdfast.vault import names
+from holdfast.vault.capture.work import FileWork
+from holdfast.vault.content import Part
+from holdfast.vault.index.seen import Row
+from holdfast.vault.index.store import IndexStore
+from holdfast.vault.locations import Locations
+from holdfast.vault.notary import Notary
+from holdfast.vault.packs.present import PresentPacks
+from holdfast.vault.packs.table import PackTable
+from holdfast.vault.restore.reader import Reader
+
+
+class Reuse:
+    """One a session; safe from many threads. ``locations``: those of the session, which stands there already."""
+
+    def __init__(self, base: Reader | None, table: PackTable, *, locations: Locations, notary: Notary, cache: Path) -> None:
+        self.base = base
+        self._table = table
+        self._locations = locations
+        self._notary = notary
+        self._cache = cache
+        self._present = reusable(locations, notary) if base is not None else None
+        self._store: IndexStore | None = None
+        self._lazy = threading.Lock()
+
+    def document(self, path: str) -> dict[str, Any] | None:
+        """The base's entry of that path."""
+        return None if self.base is None else self.base.tree.find(path)
+
+    def parts(self, work: FileWork) -> Iterator[Part | None]:
+        """The base's content lists of the same path, None where one cannot be used."""
+        if self.base is None or work.base is None:
+            return
+        for part in self.base.tree.parts(work.base):
+            usable = part.chunk_size == work.chunk_size and self.all_present(part)
+            yield part if usable else None
+
+    def whole(self, document: Mapping[str, Any]) -> bool:
+        """Name all of an entry of the base as needed: False, and nothing named, when some pack of it does not lie everywhere."""
+        assert self.base is not None
+        packs: set[int] = set()
+        for part in self.base.tree.parts(document):
+            if not self.all_present(part):
+                return False
+            packs.update(self._table.translation(part.packs).tolist())
+        refs = [bytes.fromhex(ref[1]) for ref in document.get("r", ())]
+        if not all(self.register(pack) for pack in refs):
+            return False
+        self._table.use(self._table.number(pack) for pack in refs)
+        self._table.use(packs)
+        return True
+
+    def all_present(self, part: Part) -> bool:
+        return self._present is not None and all(self.register(pack) for pack in part.packs)
+
+    def register(self, pack: bytes) -> bool:
+        """Whether a pack of the base still lies everywhere; then the session knows its name."""
+        assert self._present is not None
+        digest = self._present.digest(pack)
+        if digest is not None:
+            self._table.number(pack, digest)
+        return digest is not None
+
+    def earlier(self, ids: bytes) -> dict[int, Row]:
+        """Chunks (32 bytes each) that this writer stored in earlier sessions, committed or not: their places, by position."""
+        with self._lazy:
+            if self._store is None:
+                store = IndexStore(self._cache / "index", self._locations, self._notary)
+                store.refresh()
+                if self._present is None:
+                    self._present = reusable(self._locations, self._notary)
+                self._store = store
+        found: dict[int, Row] = {}
+        assert self._present is not None
+        for hit in self._store.find(ids, self._notary.writer):
+            if hit.position not in found and self._present.digest(hit.pack) == hit.digest:
+                found[hit.position] = (self._table.number(hit.pack, hit.digest), hit.frame, hit.whole, hit.at, hit.size)
+        return found
+
+
+def condemned(locations: Locations, notary: Notary) -> set[bytes]:
+    """Ids of all packs on a list of a prune (envelopes ``condemned/``). Raises Damaged for a list that cannot be believed."""
+    found: set[bytes] = set()
+    for info in locations.list(names.CONDEMNED):
+        try:
+            listed = locations.read(info.name, lambda data, name=info.name: notary.check(name, data, "condemned")).packs  # type: ignore[misc]
+        except ObjectMissing:
+            continue  # its prune came to its end since it was listed
+        found.update(listed[i : i + 16] for i in range(0, len(listed), 48))
+    return found
+
+
+def reusable(locations: Locations, notary: Notary) -> PresentPacks:
+    """The packs that lie in every location and that no prune is about to delete."""
+    going = condemned(locations, notary)
+    return PresentPacks.list(locations.storages, going)
