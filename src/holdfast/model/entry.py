@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["file", "dir", "symlink"]
+Kind = Literal["file", "dir", "symlink", "fifo", "socket", "char", "block"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ class Source(Protocol):
         """Fill ``buffer`` from ``offset``; returns the bytes read, fewer only at the end of the file (a file that shrank is shorter)."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> bool | None:
+        """Called once, when everything was read and before the entry goes into the tree. False: leave the entry out, it is added again."""
+        ...
 
 
 Inspect = Callable[[Source, int, memoryview], None]
@@ -49,6 +51,53 @@ class StoredEntry(Protocol):
 
     @property
     def entry(self) -> Entry: ...
+
+
+class StoredLine(StoredEntry, Protocol):
+    """The same, cheap to compare: its entry is made only when it is asked for."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def is_file(self) -> bool: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def mtime_ns(self) -> int: ...
+
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
+
+
+ReadMany = Callable[[Sequence[Any], memoryview], Sequence[tuple[Entry, int, int] | None]]
+"""Reads many small files in a worker thread, by the handles that ``Bulk.small`` was given: fills the view, and returns for each handle
+its entry and where its content lies in the view (start, end), or None to leave it out of the point."""
+
+
+class Bulk(Protocol):
+    """Many small things at once, in order, by one thread. ``flush`` it before ``CaptureWriter.add`` (order) and before the commit."""
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest file that ``small`` takes."""
+        ...
+
+    def entry(self, entry: Entry) -> None:
+        """An entry without content: a folder, a link, a device, an empty file."""
+        ...
+
+    def keep(self, stored: StoredEntry) -> bool:
+        """Take a file over from the base, as it stands there and without reading; False when its content is not stored any more."""
+        ...
+
+    def small(self, path: str, size: int, handle: Any) -> None:
+        """Queue a file of about ``size`` bytes to be read by ``ReadMany``; several share one frame."""
+        ...
+
+    def flush(self) -> None: ...
 
 
 class CaptureWriter(Protocol):
@@ -87,6 +136,10 @@ class CaptureWriter(Protocol):
 
     def stream(self, entry: Entry, *, inspect: Inspect | None = None) -> Sink:
         """Queue one file whose content arrives as a stream."""
+        ...
+
+    def bulk(self, read: ReadMany) -> Bulk:
+        """For trees of many small files."""
         ...
 
     def flush(self) -> None:
@@ -135,6 +188,10 @@ class PointReader(Protocol):
     def point(self) -> RecoveryPoint: ...
 
     def entries(self, prefix: str = "") -> Iterator[StoredEntry]: ...
+
+    def lines(self) -> Iterator[StoredLine]:
+        """All entries in the order of capture; the cheap way to look at each."""
+        ...
 
     def find(self, path: str) -> StoredEntry | None: ...
 
@@ -213,7 +270,11 @@ class LogStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Declared by each system; never guessed from its kind."""
+    """Declared by each system; never guessed from its kind.
+
+    ``chunk_size``: bytes at which the vault cuts its content. ``builds_on_findings``: a point with findings may be the next one's base,
+    for what a finding names is read anew.
+    """
 
     point_in_time: bool = False
     continuous: bool = False
@@ -222,6 +283,8 @@ class Capabilities:
     quiesce: bool = False
     delta_restore: bool = False
     logical: bool = False
+    chunk_size: int = 65536
+    builds_on_findings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

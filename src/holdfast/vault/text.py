@@ -6,10 +6,12 @@ import datetime as dt
 import json
 from typing import Any
 
+_ENCODE = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def to_json(value: Any) -> bytes:
     """UTF-8, ``ensure_ascii``, keys sorted, no spaces (docs/vault-format.md)."""
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ENCODE(value).encode("ascii")
 
 
 def from_json(data: bytes | bytearray | memoryview) -> Any:

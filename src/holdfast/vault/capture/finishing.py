@@ -26,6 +26,9 @@ class Finisher:
         self._tree = tree
         self.incremental = False
 
+    def used_base(self) -> None:
+        self.incremental = True
+
     def part(self, part: FilePart) -> None:
         """All of its pieces are done."""
         work = part.file
@@ -63,12 +66,14 @@ class Finisher:
         """Tell the tree when all parts of a file are finished."""
         with work.lock:
             expected = work.parts_left
-            if work.complete or (work.source is None and not work.queued) or len(work.done) < expected:
+            if work.ended or (work.source is None and not work.queued) or len(work.done) < expected:
                 return
-            work.complete = True
+            work.ended = True
         if work.source is not None:
-            work.source.close()
+            # Before the entry may go into the tree: closing may still change what it says, or that it says anything.
+            work.dropped = work.source.close() is False
             work.source = None
+        work.complete = True
         self._tree.finished()
 
     def _list_reusable(self, part: FilePart) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import names
 from holdfast.vault.capture.work import FileWork
-from holdfast.vault.content import Part
+from holdfast.vault.content import ChunkRef, Part
 from holdfast.vault.index.seen import Row
 from holdfast.vault.index.store import IndexStore
 from holdfast.vault.locations import Locations
@@ -34,6 +34,7 @@ class Reuse:
         self._cache = cache
         self._present = reusable(locations, notary) if base is not None else None
         self._store: IndexStore | None = None
+        self._segments: dict[bytes, ChunkRef] | None = None
         self._lazy = threading.Lock()
 
     def document(self, path: str) -> dict[str, Any] | None:
@@ -73,6 +74,15 @@ class Reuse:
         if digest is not None:
             self._table.number(pack, digest)
         return digest is not None
+
+    def segment(self, identity: bytes) -> ChunkRef | None:
+        """Where the base keeps a tree segment of that id; None when it has none, or not everywhere."""
+        if self.base is None:
+            return None
+        if self._segments is None:
+            self._segments = {segment.ref.id: segment.ref for segment in self.base.tree.segments}
+        found = self._segments.get(identity)
+        return found if found is not None and self.register(found.pack) else None
 
     def earlier(self, ids: bytes) -> dict[int, Row]:
         """Chunks (32 bytes each) that this writer stored in earlier sessions, committed or not: their places, by position."""

@@ -2,12 +2,14 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+from zlib import crc32
 
 import blake3
 import zstandard
 
+from holdfast.vault.capture.batch import Batch
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef
 from holdfast.vault.packs import layout
@@ -17,18 +19,27 @@ from holdfast.vault.restore.tree import to_document
 from holdfast.vault.text import to_json
 
 SEGMENT = 1 << 20
+LEAST = 512 << 10
+_CUT = 0x1FF
+"""Between LEAST and SEGMENT bytes a segment ends behind a path whose CRC-32 has none of these bits: about every 512th. So where a tree has
+changed only the segments around it are new, and the others are those of the base, stored already."""
 _WAITING = 20_000
 """Entries that may wait behind an unfinished one before ``add`` blocks."""
+
+Known = Callable[[bytes], ChunkRef | None]
+"""A segment of the base by its id, if it is still stored everywhere."""
 
 
 class TreeWriter:
     """Safe from many threads: entries are queued in order and finish in any order."""
 
-    def __init__(self, sink: PackSink, table: PackTable, identity: bytes) -> None:
+    def __init__(self, sink: PackSink, table: PackTable, identity: bytes, known: Known = lambda _: None) -> None:
         self._sink = sink
+        self._known = known
         self._table = table
         self._identity = identity
-        self._waiting: deque[FileWork] = deque()
+        self._waiting: deque[FileWork | Batch] = deque()
+        self._entries = 0
         self._changed = threading.Condition()
         self._lines: list[bytes] = []
         self._size = 0
@@ -38,16 +49,22 @@ class TreeWriter:
         self.files = 0
         self.bytes = 0
 
-    def queue(self, work: FileWork) -> None:
-        """The next entry in order; blocks while too many wait."""
+    def queue(self, work: FileWork | Batch) -> None:
+        """The next entry, or batch of them, in order; blocks while too many wait."""
         with self._changed:
-            while len(self._waiting) >= _WAITING and self._error is None:
+            while self._entries >= _WAITING and self._error is None:
                 self._advance()
-                if len(self._waiting) >= _WAITING:
+                if self._entries >= _WAITING:
                     self._changed.wait(1.0)
             if self._error is not None:
                 raise self._error
             self._waiting.append(work)
+            self._entries += work.entries
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits behind an unfinished entry that what still waits to be sent to the workers must be."""
+        return self._entries >= _WAITING // 2
 
     def fail(self, error: BaseException) -> None:
         with self._changed:
@@ -66,7 +83,7 @@ class TreeWriter:
         with self._changed:
             self._advance()
             if self._waiting:
-                raise RuntimeError(f"{len(self._waiting)} entries were never finished: {self._waiting[0].entry.path!r} first")
+                raise RuntimeError(f"{self._entries} entries were never finished")
             self._flush()
 
     def store(self, plain: bytes) -> ChunkRef:
@@ -82,20 +99,31 @@ class TreeWriter:
 
     def _advance(self) -> None:
         while self._waiting and self._waiting[0].complete:
-            self._write(self._waiting.popleft())
+            work = self._waiting.popleft()
+            self._entries -= work.entries
+            self._write(work)
 
-    def _write(self, work: FileWork) -> None:
-        document = work.document if work.document is not None else self._document(work)
-        line = to_json(document)
-        path = document["p"]
-        self._first = path if not self._lines else min(self._first, path)
-        self._last = path if not self._lines else max(self._last, path)
+    def _write(self, work: FileWork | Batch) -> None:
+        if isinstance(work, Batch):
+            for path, line, size in work.lines():
+                self._line(path, line, size)
+        elif not work.dropped:
+            document = work.document if work.document is not None else self._document(work)
+            self._line(document["p"], to_json(document), document["s"] if work.entry.kind == "file" else None)
+
+    def _line(self, path: str, line: bytes, size: int | None) -> None:
+        if not self._lines:
+            self._first = self._last = path
+        elif path > self._last:
+            self._last = path
+        elif path < self._first:
+            self._first = path
         self._lines.append(line)
         self._size += len(line) + 1
-        if work.entry.kind == "file":
+        if size is not None:
             self.files += 1
-            self.bytes += document["s"]
-        if self._size >= SEGMENT:
+            self.bytes += size
+        if self._size >= LEAST and (self._size >= SEGMENT or not crc32(path.encode("utf-8", "surrogatepass")) & _CUT):
             self._flush()
 
     def _document(self, work: FileWork) -> dict[str, Any]:
@@ -114,6 +142,11 @@ class TreeWriter:
     def _flush(self) -> None:
         if not self._lines:
             return
-        ref = self.store(b"\n".join(self._lines))
+        plain = b"\n".join(self._lines)
+        ref = self._known(blake3.blake3(plain, key=self._identity).digest())
+        if ref is None:
+            ref = self.store(plain)
+        else:
+            self._table.use([self._table.number(ref.pack)])
         self.segments.append({"first": self._first, "last": self._last, "n": len(self._lines), "ref": ref.to_json()})
         self._lines, self._size = [], 0

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from holdfast.model import Entry
+from holdfast.vault.capture.batch import Batch
 from holdfast.vault.content import NO_PACK, PLACE, Part, Places
 from holdfast.vault.packs.table import PackTable
 
@@ -19,7 +20,7 @@ class Source(Protocol):
 
     def read_into(self, offset: int, buffer: memoryview) -> int: ...
 
-    def close(self) -> None: ...
+    def close(self) -> bool | None: ...
 
 
 Inspect = Callable[[Source, int, memoryview], None]
@@ -57,7 +58,9 @@ class FilePart:
 
 @dataclass(slots=True, eq=False)
 class FileWork:
-    """One entry on its way to the tree. ``size`` shrinks when the file turns out shorter. ``done`` holds finished parts by index."""
+    """One entry on its way to the tree. ``size`` shrinks when the file turns out shorter. ``done`` holds finished parts by index.
+    ``dropped``: it leaves no line, its source asked for that when it was closed.
+    """
 
     entry: Entry
     size: int
@@ -67,7 +70,10 @@ class FileWork:
     base: Mapping[str, Any] | None = None
     parts_left: int = 0
     queued: bool = False
+    ended: bool = False
     complete: bool = False
+    dropped: bool = False
+    entries: int = 1
     done: dict[int, tuple[int, str | None, Sequence[Any] | None]] = field(default_factory=dict)
     document: dict[str, Any] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,7 +90,7 @@ class Piece:
     data: bytearray | None = None
 
 
-Task = list[Piece]
+Task = list[Piece] | Batch
 
 
 def new_part(file: FileWork, index: int, offset: int, chunks: int, base: Part | None, table: PackTable) -> FilePart:

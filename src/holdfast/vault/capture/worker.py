@@ -8,6 +8,7 @@ import numpy as np
 import zstandard
 
 from holdfast.model import Progress
+from holdfast.vault.capture.batch import Batch
 from holdfast.vault.capture.work import FilePart, Piece, Task
 from holdfast.vault.content import NO_PACK, PLACE, ZERO_ID, Places
 from holdfast.vault.index.seen import Row, SeenChunks
@@ -46,8 +47,8 @@ class Counts:
     new_chunks: int = 0
 
 
-_Missing = tuple[bytes, int, int, FilePart, int]
-"""A chunk without a place: id, start and end in the buffer, part, number in the part."""
+_Missing = tuple[bytes, int, int, FilePart | Batch, int]
+"""A chunk without a place: id, start and end in the buffer, part (or batch), number in it."""
 
 
 @dataclass(slots=True)
@@ -68,6 +69,9 @@ class Worker:
         self.compressor = zstandard.ZstdCompressor(level=self.shared.level)
 
     def __call__(self, task: Task) -> None:
+        if isinstance(task, Batch):
+            self.shared.progress.advance(task.run(self))
+            return
         missing: list[_Missing] = []
         at = 0
         for piece in task:
@@ -86,9 +90,9 @@ class Worker:
                 self._hash(piece, at, got, missing)
             at += got
         if missing:
-            missing = self._known(missing)
+            missing = self.known(missing)
         if missing:
-            self._store(missing)
+            self.store(missing)
         self.shared.progress.advance(at)
         for piece in task:
             part = piece.part
@@ -163,7 +167,7 @@ class Worker:
             with part.file.lock:
                 part.fresh += fresh
 
-    def _known(self, missing: list[_Missing]) -> list[_Missing]:
+    def known(self, missing: list[_Missing]) -> list[_Missing]:
         """Give a place to the chunks that were stored before; returns the others."""
         rest = missing
         if not self.shared.seen.none_recent([item[0] for item in missing]):
@@ -185,7 +189,7 @@ class Worker:
                 rest = [item for position, item in enumerate(rest) if position not in found]
         return rest
 
-    def _store(self, missing: list[_Missing]) -> None:
+    def store(self, missing: list[_Missing]) -> None:
         """One new frame of all chunks that nobody stored yet, each once."""
         ids: list[bytes] = []
         offsets: list[int] = []

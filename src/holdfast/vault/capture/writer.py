@@ -9,6 +9,8 @@ from holdfast import __version__
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Finding, Progress, RecoveryPoint, Totals
 from holdfast.vault import crypto, points
+from holdfast.vault.capture.batch import Batch, Read
+from holdfast.vault.capture.bulk import Bulk
 from holdfast.vault.capture.commit import Commit
 from holdfast.vault.capture.engine import Engine
 from holdfast.vault.capture.finishing import Finisher
@@ -75,7 +77,7 @@ class Writer:
         self._trees = PackSink(
             "tree", tree_sealing, self._table, locations.put, self._packed, failed=self._fail, target=_TREE_PACK, buffers=2, uploaders=1
         )
-        self._tree = TreeWriter(self._trees, self._table, identity)
+        self._tree = TreeWriter(self._trees, self._table, identity, self._reuse.segment)
         self._finisher = Finisher(self._reuse, self._table, self._tree)
         chunk = settings.chunk_size
         run = max(1 << 20, chunk)
@@ -155,6 +157,19 @@ class Writer:
         slicer = self._slicer
         return StreamSink(work, slicer.run, self._reuse.parts(work), self._table, slicer.stream, slicer.queued, self._close_stream)
 
+    def bulk(self, read: Read) -> Bulk:
+        """Many small things at once; see ``systems.contract.Bulk``. One at a time."""
+        return Bulk(
+            read,
+            run=self._slicer.run,
+            chunk_size=self.settings.chunk_size,
+            table=self._table,
+            put=self._put_batch,
+            finished=self._tree.finished,
+            reuse=self._reuse,
+            kept=self._finisher.used_base,
+        )
+
     def flush(self) -> None:
         self._slicer.flush()
         self._engine.join()
@@ -203,8 +218,20 @@ class Writer:
             self._slicer.queued(part)
         self._finisher.file(work)
 
+    def _put_batch(self, batch: Batch) -> None:
+        self._engine.check()
+        self._slicer.flush()
+        batch.complete = not batch.handles
+        self._tree.queue(batch)
+        if batch.complete:
+            self._tree.finished()
+        else:
+            self._engine.put(batch)
+
     def _queue_done(self, work: FileWork) -> None:
         work.complete = True
+        if self._tree.crowded:
+            self._slicer.flush()
         self._tree.queue(work)
         self._tree.finished()
 

@@ -19,8 +19,8 @@ from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.packs.reader import PackReader
 from holdfast.vault.text import from_b64
 
-_KINDS = {"f": "file", "d": "dir", "l": "symlink"}
-_CODES = {"file": "f", "dir": "d", "symlink": "l"}
+_KINDS = {"f": "file", "d": "dir", "l": "symlink", "p": "fifo", "s": "socket", "c": "char", "b": "block"}
+_CODES = {kind: code for code, kind in _KINDS.items()}
 _KEPT = 4
 """Decoded segments kept: about 10 MB each."""
 
@@ -47,12 +47,43 @@ def to_document(entry: Entry, size: int, inline: str | None, refs: Sequence[Sequ
     return document
 
 
-@dataclass(frozen=True, slots=True)
 class Stored:
-    """An entry of a point with the handle to its content. ``document`` is its line in the tree."""
+    """An entry of a point with the handle to its content. ``document`` is its line in the tree, ``line`` the same as it was stored (empty
+    where only the document was read). The entry is made when it is asked for: whoever compares a million lines looks at a few fields.
+    """
 
-    entry: Entry
-    document: Mapping[str, Any]
+    __slots__ = ("_entry", "document", "line")
+
+    def __init__(self, document: Mapping[str, Any], line: bytes = b"", entry: Entry | None = None) -> None:
+        self.document = document
+        self.line = line
+        self._entry = entry
+
+    @property
+    def entry(self) -> Entry:
+        if self._entry is None:
+            self._entry = _entry(self.document)
+        return self._entry
+
+    @property
+    def path(self) -> str:
+        return self.document["p"]  # type: ignore[no-any-return]
+
+    @property
+    def is_file(self) -> bool:
+        return bool(self.document["k"] == "f")
+
+    @property
+    def size(self) -> int:
+        return self.document["s"]  # type: ignore[no-any-return]
+
+    @property
+    def mtime_ns(self) -> int:
+        return self.document["t"]  # type: ignore[no-any-return]
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return self.document.get("x", {})  # type: ignore[no-any-return]
 
 
 class StoredEntry(Protocol):
@@ -71,7 +102,11 @@ def own(stored: StoredEntry) -> Stored:
 
 def to_stored(document: Mapping[str, Any]) -> Stored:
     """Raises KeyError, TypeError when it is no line of a tree."""
-    entry = Entry(
+    return Stored(document, entry=_entry(document))
+
+
+def _entry(document: Mapping[str, Any]) -> Entry:
+    return Entry(
         path=document["p"],
         kind=_KINDS[document["k"]],  # type: ignore[arg-type]
         size=document["s"],
@@ -82,7 +117,6 @@ def to_stored(document: Mapping[str, Any]) -> Stored:
         target=document.get("l"),
         extra=document.get("x", {}),
     )
-    return Stored(entry, document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +157,16 @@ class Tree:
                 f"A chunk of the tree in pack {ref.pack.hex()} is not what was written.", hint="Run 'holdfast vault check --read all'."
             )
         return plain
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        return self._segments
+
+    def stored_lines(self) -> Iterator[Stored]:
+        """All entries in order with their lines as stored; one segment in memory at a time."""
+        for segment in self._segments:
+            plain = self.chunk(segment.ref)
+            yield from map(Stored, self._parsed(plain, segment.count), plain.split(b"\n"))
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """All lines in order; one segment in memory at a time."""
@@ -188,12 +232,17 @@ class Tree:
             yield content.decode(self.chunk(ChunkRef.from_json(row)))
 
     def _lines(self, segment: Segment) -> list[dict[str, Any]]:
+        return self._parsed(self.chunk(segment.ref), segment.count)
+
+    @staticmethod
+    def _parsed(plain: bytes, count: int) -> list[dict[str, Any]]:
         try:
-            documents: list[dict[str, Any]] = [json.loads(line) for line in self.chunk(segment.ref).splitlines()]
+            # One call for all lines: JSON never holds a newline of its own.
+            documents: list[dict[str, Any]] = json.loads(b"[" + plain.replace(b"\n", b",") + b"]")
         except ValueError as error:
             raise ObjectDamaged(f"A tree segment is no JSON: {error}") from None
-        if len(documents) != segment.count:
-            raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {segment.count}.")
+        if len(documents) != count:
+            raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {count}.")
         return documents
 
 
