@@ -63,6 +63,12 @@ class Session:
         """Systems of the plan that a person means. Raises UnknownSystem."""
         return self.plan.select(patterns)
 
+    def import_ahead(self, names: Iterable[str], work: str) -> None:
+        """Begin with the imports that ``work`` on these systems needs, beside what comes first."""
+        from holdfast.assembly.ahead import import_ahead
+
+        import_ahead((self.plan.effective(name).kind for name in names), work)
+
     def progress(self) -> "contextlib.AbstractContextManager[Progress]":
         """``with session.progress() as progress:``."""
         from holdfast.interfaces.cli.progress import progress

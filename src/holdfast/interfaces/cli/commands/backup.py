@@ -42,6 +42,7 @@ def command(
         session.plan.effective(name).require_available()
     if dry_run:
         return _dry(session, names, full=full)
+    session.import_ahead(names, "backup")
     points: list[RecoveryPoint] = []
     failed: list[tuple[str, HoldfastError]] = []
     with session.progress() as progress:

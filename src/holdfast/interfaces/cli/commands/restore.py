@@ -63,6 +63,7 @@ def command(
     [name] = _one(session, system)
     if into is None:
         raise RestoreUsage("Where to? --into DIRECTORY is missing.", hint=f"holdfast restore {name} --into /new/directory")
+    session.import_ahead((name,), "restore")
     recovery, history = session.platform.recovery(name), session.platform.history(name)
     until = recovery.target(to, session.clock.now(), session.plan.zone)
     if to and until.get("time"):
