@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ def started(words: str) -> str:
 
 def test_numpy_starts_no_threads_that_nobody_uses() -> None:
     run = "from holdfast.interfaces.cli.main import main; main(['--version']); import numpy, os; print(len(os.listdir('/proc/self/task')))"
-    if not os.path.isdir("/proc/self/task"):
+    if not Path("/proc/self/task").is_dir():
         pytest.skip("threads are counted in /proc")
     assert started(run).splitlines()[-1] == "1"
 
