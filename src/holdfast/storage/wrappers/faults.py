@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from holdfast.storage.contract import Buffer, ObjectInfo, Storage, StorageFull, StorageUnreachable
+from holdfast.storage.contract import Buffer, ObjectInfo, Storage, StorageDenied, StorageFull, StorageUnreachable
 from holdfast.storage.wrappers.base import Wrapper
 
 Act = Callable[[str, str], None]
@@ -24,11 +24,18 @@ def full(call: str, name: str) -> None:
     raise StorageFull(f"Planned fault at {call} {name}.", name=name)
 
 
+def denied(call: str, name: str) -> None:
+    """Credentials were revoked."""
+    raise StorageDenied(f"Planned fault at {call} {name}.", name=name)
+
+
 @dataclass(slots=True)
 class Fault:
     """At calls of ``call`` ('*': any) on names beginning with ``prefix``, skipping the first ``after``, ``times`` times, do ``act``.
 
     ``late``: the call is carried out first, then its answer is lost. ``flip``: a get's bytes come back with this bit of byte 0 changed.
+    One fault given to several storages counts their calls together. ``seen``: calls that fit; ``fired``: how often it really happened (a
+    late one whose call failed by itself, or whose listing was not read to its end, did not).
     """
 
     call: str
@@ -40,6 +47,28 @@ class Fault:
     flip: int | None = None
     fired: int = field(default=0, init=False)
     seen: int = field(default=0, init=False)
+    _claimed: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def due(self, call: str, name: str) -> bool:
+        """Whether it is to happen at this call, which is counted."""
+        if self.call not in {call, "*"} or not name.startswith(self.prefix):
+            return False
+        with self._lock:
+            self.seen += 1
+            if self.seen <= self.after or self._claimed >= self.times:
+                return False
+            self._claimed += 1
+            return True
+
+    def fire(self, call: str, name: str) -> None:
+        """Do ``act``, counted first: it may not come back."""
+        self.count()
+        self.act(call, name)
+
+    def count(self) -> None:
+        with self._lock:
+            self.fired += 1
 
 
 class UnfiredFault(AssertionError):
@@ -55,30 +84,20 @@ class Faulty(Wrapper):
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.Lock()
 
-    def _due(self, call: str, name: str) -> list[Fault]:
-        due = []
+    def _before(self, call: str, name: str) -> list[Fault]:
         with self._lock:
             self.calls.append((call, name))
-            for fault in self.faults:
-                if fault.call in {call, "*"} and name.startswith(fault.prefix):
-                    fault.seen += 1
-                    if fault.seen > fault.after and fault.fired < fault.times:
-                        fault.fired += 1
-                        due.append(fault)
-        return due
-
-    def _before(self, call: str, name: str) -> list[Fault]:
-        due = self._due(call, name)
+        due = [fault for fault in self.faults if fault.due(call, name)]
         for fault in due:
             if not fault.late and fault.flip is None:
-                fault.act(call, name)
+                fault.fire(call, name)
         return due
 
     @staticmethod
     def _after(due: list[Fault], call: str, name: str) -> None:
         for fault in due:
             if fault.late:
-                fault.act(call, name)
+                fault.fire(call, name)
 
     def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
         due = self._before("put", name)
@@ -91,6 +110,7 @@ class Faulty(Wrapper):
         self._after(due, "get", name)
         for fault in due:
             if fault.flip is not None and data:
+                fault.count()
                 data = bytes([data[0] ^ (1 << fault.flip)]) + data[1:]
         return data
 

@@ -1,0 +1,86 @@
+"""Storages that misbehave within what they promise, each kind planned for a call and seen to fire."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from holdfast.model import SystemClock
+from holdfast.storage.contract import ObjectInfo, Storage
+from holdfast.storage.wrappers.base import Wrapper
+from holdfast.storage.wrappers.faults import Fault, Faulty, denied, full, unreachable
+from holdfast.storage.wrappers.retry import Retrying
+from tests.campaign.stage import Wrap
+from tests.campaign.watch import Report
+
+FOR_GOOD = 10**9
+
+
+class Lagging(Wrapper):
+    """Listings go on showing objects for some time after they were deleted: only what was put is promised to be seen."""
+
+    def __init__(self, inner: Storage, shown: int, fired: Callable[[str], None]) -> None:
+        super().__init__(inner)
+        self.ghosts: dict[str, tuple[ObjectInfo, int]] = {}
+        self.shown, self.fired = shown, fired
+        self.lock = threading.Lock()
+
+    def delete(self, name) -> None:
+        info = self.inner.head(name)
+        self.inner.delete(name)
+        if info is not None:
+            with self.lock:
+                self.ghosts[name] = info, self.shown
+
+    def list(self, prefix="", after=""):
+        found = {info.name: info for info in self.inner.list(prefix, after)}
+        with self.lock:
+            for name, (info, left) in list(self.ghosts.items()):
+                if name.startswith(prefix) and name > after and name not in found:
+                    found[name] = info
+                    self.fired(f"list {name}")
+                    self.ghosts[name] = info, left - 1
+                    if left == 1:
+                        del self.ghosts[name]
+        return iter([found[name] for name in sorted(found)])
+
+
+def slow(_call: str, _name: str) -> None:
+    time.sleep(0.05)
+
+
+def plan(kind: str, at: int, report: Report) -> Wrap:
+    """What goes round each storage so that a fault of ``kind`` happens at call ``at`` (1 is the first) of all locations together."""
+
+    def told(act: Callable[[str, str], None]) -> Callable[[str, str], None]:
+        def fire(call: str, name: str) -> None:
+            report(fired=f"{call} {name}")
+            act(call, name)
+
+        return fire
+
+    if kind == "listing that lags":
+        return lambda storage: Lagging(storage, at, lambda what: report(fired=what))
+    fault = {
+        "failing before the effect": lambda: Fault("*", told(unreachable), after=at - 1),
+        "failing after the effect": lambda: Fault("*", told(unreachable), after=at - 1, late=True),
+        "lost answers, repeated": lambda: Fault("*", told(unreachable), after=at - 1, times=3, late=True),
+        "full disk": lambda: Fault("put", told(full), after=at - 1, times=FOR_GOOD),
+        "unreachable from here on": lambda: Fault("*", told(unreachable), after=at - 1, times=FOR_GOOD),
+        "denied from here on": lambda: Fault("*", told(denied), after=at - 1, times=FOR_GOOD),
+        "slow": lambda: Fault("*", told(slow), after=at - 1, times=4),
+    }[kind]()
+    if kind == "lost answers, repeated":
+        return lambda storage: Retrying(Faulty(storage, fault), SystemClock(), patience=20, first=0.001, longest=0.01)
+    return lambda storage: Faulty(storage, fault)
+
+
+KINDS = (
+    "failing before the effect",
+    "failing after the effect",
+    "lost answers, repeated",
+    "full disk",
+    "unreachable from here on",
+    "denied from here on",
+    "slow",
+    "listing that lags",
+)

@@ -1,0 +1,88 @@
+"""What stands in the locations against the ledger: everything listed is restored and compared, and nothing committed is missing."""
+
+import secrets
+from dataclasses import dataclass
+
+from holdfast.vault import Vault, names
+from holdfast.vault.errors import WrongKey
+from tests.campaign.content import everything, log_bytes
+from tests.campaign.stage import BOTH, Stage
+from tests.vault.kit import restore
+
+
+@dataclass
+class Judged:
+    """``points`` restored and compared (once for each location that lists them), ``log`` bytes read and compared."""
+
+    points: int = 0
+    log: int = 0
+
+
+def judge(stage: Stage, *, hurt: bool = False) -> Judged:
+    """Raises AssertionError. ``hurt``: single locations were damaged on purpose, so only both together must give everything."""
+    plain = stage.plainly()
+    found = Judged()
+    if plain.storage(BOTH[0]).head(names.CONFIG) is None:
+        assert not stage.ledger.lines("committed"), "a vault that held points is gone"
+        return found
+    groups = [BOTH] if hurt else [(name,) for name in BOTH if plain.storage(name).head(names.CONFIG)]
+    listed = {group: _points(plain, group, found) for group in groups}
+    for group in groups:
+        _logs(plain, group, found)
+    if plain.storage("c").head(names.CONFIG) is not None:
+        _points(plain, ("c",), found)
+    partly = {line["id"]: set(line["where"]) for line in stage.ledger.lines("committed") if line.get("where")}
+    for group in groups:
+        must = {one for one in stage.ledger.must_be_listed() if partly.get(one, set(BOTH)) & set(group)}
+        assert must <= listed[group], f"committed, and not listed in {group}: {must - listed[group]}"
+        back = stage.ledger.must_be_gone() & listed[group]
+        assert not back, f"removed, and listed again in {group}: {back}"
+    _keys(stage, plain)
+    return found
+
+
+def _points(stage: Stage, group: tuple[str, ...], found: Judged) -> set[str]:
+    with _open(stage, group) as vault:
+        points = vault.points()
+        assert not vault.damaged, f"{group}: {vault.damaged}"
+        for number, point in enumerate(points):
+            system, seed = stage.ledger.content(point.id)
+            assert point.system == system
+            reader = vault.reader(point)
+            if number % 2:
+                got = restore(reader)
+            else:
+                got = {stored.entry.path: reader.read(stored) for stored in reader.entries() if stored.entry.kind == "file"}
+            assert got == everything(seed), f"{group}: {point.id} came back different: {_difference(got, everything(seed))}"
+            found.points += 1
+        return {point.id for point in points}
+
+
+def _difference(got: dict[str, bytes], wanted: dict[str, bytes]) -> list[str]:
+    return sorted(path for path in got.keys() | wanted.keys() if got.get(path) != wanted.get(path))
+
+
+def _logs(stage: Stage, group: tuple[str, ...], found: Judged) -> None:
+    starts = stage.ledger.log_starts()
+    with _open(stage, group) as vault:
+        for (system, branch), end in stage.ledger.log_ends().items():
+            start = starts.get((system, branch), 0)
+            got = b"".join(bytes(data) for _, data in vault.logs(system).reader(branch).stream(start, end))
+            assert got == log_bytes(system, branch, start, end), f"{group}: the log {system}/{branch} came back different"
+            found.log += len(got)
+
+
+def _keys(stage: Stage, plain: Stage) -> None:
+    for secret, state in stage.ledger.secrets().items():
+        if state == "open":
+            continue
+        try:
+            plain.open(secret=secret, cache="judging-keys").close()
+            opened = True
+        except WrongKey:
+            opened = False
+        assert opened == (state == "there"), f"the key {secret!r} should be {state}"
+
+
+def _open(stage: Stage, group: tuple[str, ...]) -> Vault:
+    return stage.open(group, cache=f"judging-{secrets.token_hex(4)}")

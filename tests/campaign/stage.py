@@ -1,0 +1,95 @@
+"""One vault in small folders (or prefixes of a bucket), its ledger, and the ways into it."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from holdfast.model import SystemClock
+from holdfast.storage.contract import Storage
+from holdfast.storage.local import LocalStorage
+from holdfast.storage.posix import FileSystem
+from holdfast.vault import Vault
+from holdfast.vault.keys.slots import PassphraseCost
+from tests.campaign.ledger import Ledger
+
+CHEAP = PassphraseCost(memory_kib=8, passes=1)
+SECRET = "open sesame"
+BOTH = ("a", "b")
+"""The vault's locations; "c" is where it is copied to."""
+CLOCK = SystemClock()
+
+Wrap = Callable[[Storage], Storage]
+Files = Callable[[str], FileSystem | None]
+
+
+def plain(storage: Storage) -> Storage:
+    return storage
+
+
+class Stage:
+    """``folder`` holds the locations ``a b c``, ``cache`` and the ledger. ``wrap`` goes round each storage, ``files`` below a folder.
+
+    ``bucket``: the locations are prefixes of it instead (``{"name", "endpoint", "key", "secret", "prefix"}``).
+    """
+
+    def __init__(self, folder: Path, *, wrap: Wrap = plain, files: Files = lambda _: None, bucket: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.wrap = wrap
+        self.files = files
+        self.bucket = bucket
+        self.ledger = Ledger(folder / "ledger")
+
+    def storage(self, name: str) -> Storage:
+        if self.bucket is None:
+            return self.wrap(LocalStorage(str(self.folder / name), create=True, files=self.files(str(self.folder / name))))
+        from holdfast.storage.objects import open_objects
+        from holdfast.storage.wrappers.retry import Retrying
+
+        options = {
+            "endpoint": self.bucket["endpoint"],
+            "region": "us-east-1",
+            "credentials": {"access_key_id": self.bucket["key"], "secret_access_key": self.bucket["secret"]},
+        }
+        made = open_objects("s3", self.bucket["name"], f"{self.bucket['prefix']}/{name}", options)
+        return self.wrap(Retrying(made, CLOCK, patience=20))
+
+    def open(self, names: Sequence[str] = BOTH, *, secret: str = SECRET, cache: str = "cache") -> Vault:
+        return Vault.open([self.storage(name) for name in names], secret, clock=CLOCK, cache=self.folder / cache)
+
+    def create(self) -> Vault:
+        vault, recovery = Vault.create([self.storage(name) for name in BOTH], SECRET, clock=CLOCK, cache=self.folder / "cache", cost=CHEAP)
+        self.ledger.say("key", secret=recovery, state="there")
+        return vault
+
+    def plainly(self) -> "Stage":
+        """The same place with nothing between."""
+        return Stage(self.folder, bucket=self.bucket)
+
+    def clone(self, folder: Path) -> "Stage":
+        """A copy to hurt, with the times that the stores put on their objects."""
+        shutil.copytree(self.folder, folder, copy_function=shutil.copy2)
+        return Stage(folder, bucket=self.bucket)
+
+    def age(self, hours: float) -> None:
+        """Time passes for the stores: every object is that much older."""
+        shift = hours * 3600
+        for name in "abc":
+            for path in (self.folder / name).rglob("*"):
+                if path.is_file():
+                    found = path.stat()
+                    os.utime(path, (found.st_atime - shift, found.st_mtime - shift))
+
+    def facts(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "bucket": dict(self.bucket) if self.bucket else None}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], **options: Any) -> "Stage":
+        return cls(Path(facts["folder"]), bucket=facts["bucket"], **options)
+
+
+def wait_until_older(seconds: float = 0.01) -> None:
+    """Ids of sessions begin with the time in ms: two of one stage must differ in order."""
+    time.sleep(seconds)
