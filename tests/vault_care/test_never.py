@@ -17,7 +17,7 @@ from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.systems.postgres.lsn import replay_begins
 from holdfast.vault import copy, envelope, holds, names, points, prune
 from holdfast.vault.capture.spill import SpillFolder
-from holdfast.vault.errors import Condemned, NotBelieved, ObjectDamaged, PackMissing, PointPartly, SessionAborted
+from holdfast.vault.errors import Condemned, NotBelieved, ObjectDamaged, PackMissing, SessionAborted
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.retention import Keep
@@ -336,9 +336,11 @@ def test_a_point_that_the_second_location_refuses_is_told_and_a_copy_completes_i
         raise StorageFull("no room", hint="")
 
     vault, _ = at(depot, "put", "points/", full, number=1)
-    with pytest.raises(PointPartly) as caught:
-        depot.take(CONTENT, vault=vault)
-    point = caught.value.details["point"]
+    with vault.begin(system="orders", kind="postgres") as writer:
+        for path, data in CONTENT.items():
+            writer.add(Entry(path, size=len(data)), data)
+        point = writer.commit(kind="postgres", start={}, stop={}).id
+    assert writer.lacking == {depot.storages[1].url: "no room"}
     depot.points[point] = CONTENT
     held, silent = points.places(depot.open().locations)
     assert (held[point], silent) == ({depot.storages[0].url}, [])

@@ -57,11 +57,11 @@ class Places(Host):
         """The text of the vault's key, from where the plan says it is. Raises the faults of ``connect.secrets``."""
         return self._secret(self.plan.document.vault.key)
 
-    def storage(self, location: Location, *, create: bool = False) -> "Storage":
-        """One location of the plan, opened."""
+    def storage(self, location: Location, *, create: bool = False, one_of_several: bool = False) -> "Storage":
+        """One location of the plan, opened; ``one_of_several`` as in ``storage.open``."""
         from holdfast.storage.open import open_storage
 
-        return open_storage(location.url, self._options(location), create=create, clock=self.clock)
+        return open_storage(location.url, self._options(location), create=create, clock=self.clock, one_of_several=one_of_several)
 
     def probe_location(self, location: Location) -> None:
         """Try what the vault asks of a location, with a small object that is removed again. Raises StorageUnfit, Unreachable."""
@@ -119,7 +119,9 @@ class Places(Host):
         if names not in self._vaults:
             from holdfast.vault import Vault
 
-            self._vaults[names] = Vault.open([self.storage(place) for place in places], self.key(), clock=self.clock, cache=self.cache)
+            several = len(places) > 1
+            storages = [self.storage(place, one_of_several=several) for place in places]
+            self._vaults[names] = Vault.open(storages, self.key(), clock=self.clock, cache=self.cache)
         return self._vaults[names]
 
     def logs(self, system: str) -> "LogStore":

@@ -1,5 +1,6 @@
 """A location's address becomes a storage."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -8,6 +9,11 @@ from holdfast.errors import Usage
 from holdfast.model import Clock, SystemClock
 from holdfast.storage.contract import Storage
 
+PATIENCE = 60.0
+"""Seconds for which passing faults of the only location are waited out."""
+LITTLE = 20.0
+"""The same where another location can be asked instead."""
+
 
 class UnknownScheme(Usage):
     """An address of a kind that no storage serves."""
@@ -15,13 +21,23 @@ class UnknownScheme(Usage):
     code = "location-unknown-scheme"
 
 
-def open_storage(url: str, options: Mapping[str, Any] | None = None, *, create: bool = False, clock: Clock | None = None) -> Storage:
+def open_storage(
+    url: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    create: bool = False,
+    clock: Clock | None = None,
+    one_of_several: bool = False,
+) -> Storage:
     """The storage at ``url``, with retries round anything remote.
 
     ``file:///path`` or a plain absolute path; ``s3://bucket/prefix``, ``gs://…``, ``az://container/prefix``. ``options`` are those of
     a location in the plan, with secrets already resolved: ``endpoint``, ``region``, ``credentials`` (``{"profile": …}`` or
-    ``{"access_key_id": …, "secret_access_key": …, "session_token": …}``; else the environment), ``tls`` (``{"ca": path}``).
-    ``create`` makes a missing local folder.
+    ``{"access_key_id": …, "secret_access_key": …, "session_token": …}``; else the environment), ``tls`` (``{"ca": path}``), ``lock``
+    (``{"mode": …, "days": …}``: objects are locked as they are put, and versions are read), ``versions`` (true: the versions of a bucket
+    that keeps any are read, though nothing is locked).
+    ``create`` makes a missing local folder. ``one_of_several``: there are others to turn to, so a location that hangs or does not answer is
+    given up soon and left alone for a while.
 
     Raises UnknownScheme, MissingExtra, StorageUnreachable.
     """
@@ -29,17 +45,33 @@ def open_storage(url: str, options: Mapping[str, Any] | None = None, *, create: 
     if url.startswith("/"):
         url = f"file://{url}"
     parts = urlsplit(url)
+    time = clock or SystemClock()
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
         from holdfast.storage.local import LocalStorage
+        from holdfast.storage.wrappers.lazy import Lazy
 
-        return LocalStorage(unquote(parts.path), create=create)
+        path = unquote(parts.path)
+        if one_of_several:
+            return impatient(Lazy(f"file://{os.path.abspath(path)}", lambda: LocalStorage(path, create=create)), time, retry=False)  # noqa: PTH100
+        return LocalStorage(path, create=create)
     if parts.scheme in {"s3", "gs", "az"} and parts.netloc:
         from holdfast.storage.objects import open_objects
         from holdfast.storage.wrappers.retry import Retrying
 
-        return Retrying(open_objects(parts.scheme, parts.netloc, parts.path.strip("/"), settings), clock or SystemClock())
+        objects = open_objects(parts.scheme, parts.netloc, parts.path.strip("/"), settings, time)
+        return impatient(objects, time) if one_of_several else Retrying(objects, time, patience=PATIENCE)
     raise UnknownScheme(
         f"{url!r} is no address of a location.",
         hint="Use file:///absolute/path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
         url=url,
     )
+
+
+def impatient(storage: Storage, clock: Clock, *, retry: bool = True) -> Storage:
+    """``storage`` as one of several: calls end in time, passing faults are waited out briefly, and silence is remembered for a while."""
+    from holdfast.storage.wrappers.breaker import Breaker
+    from holdfast.storage.wrappers.deadline import Deadline
+    from holdfast.storage.wrappers.retry import Retrying
+
+    timed = Deadline(storage)
+    return Breaker(Retrying(timed, clock, patience=LITTLE) if retry else timed, clock)

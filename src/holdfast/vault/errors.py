@@ -45,6 +45,24 @@ class LastSlot(Refused):
     code = "vault-last-slot"
 
 
+class SlotUnproved(Refused):
+    """No slot that would remain was ever seen to open."""
+
+    code = "vault-slot-unproved"
+
+
+class SlotRemoved(WrongKey):
+    """The key is that of a slot which was removed, or which the keyring never listed."""
+
+    code = "vault-slot-removed"
+
+
+class SlotOld(Refused):
+    """A slot was made before keys could be rotated, and would not open what is written from now on."""
+
+    code = "vault-slot-old"
+
+
 class SlotUnknown(Usage):
     """No key slot of that id or label."""
 
@@ -57,10 +75,76 @@ class ObjectDamaged(Damaged):
     code = "vault-object-damaged"
 
 
+class KeyringRolledBack(Damaged):
+    """An older keyring stands where this machine has seen a newer one."""
+
+    code = "vault-keyring-rolled-back"
+
+
+class KeyringForked(Damaged):
+    """Two locations hold different keyrings of the same generation."""
+
+    code = "vault-keyring-forked"
+
+
+class KeyringBusy(Unreachable):
+    """Other key changes came first, time and again."""
+
+    code = "vault-keyring-busy"
+
+
+class KeyringPartly(Unreachable):
+    """A key change is in force, but not every location has it yet."""
+
+    code = "vault-keyring-partly"
+
+
+class WriterRevoked(Refused):
+    """The writer's key was revoked: nothing that it signs from then on is believed."""
+
+    code = "vault-writer-revoked"
+
+
+class WriterUnknown(Usage):
+    """No writer of that id or label."""
+
+    code = "vault-writer-unknown"
+
+
+class ScopeUnknown(Usage):
+    """The vault has no scope of that name."""
+
+    code = "vault-scope-unknown"
+
+
+class ScopeExists(Refused):
+    """The vault has a scope of that name already."""
+
+    code = "vault-scope-exists"
+
+
+class ScopeClosed(Usage):
+    """The key of a scope was not given, or does not open it."""
+
+    code = "vault-scope-closed"
+
+
+class ScopeErased(Refused):
+    """The scope's key was destroyed: its history cannot be read any more."""
+
+    code = "vault-scope-erased"
+
+
 class NotBelieved(Damaged):
     """An object is not signed by a writer that the vault's root certified, or stands under another name."""
 
     code = "vault-not-believed"
+
+
+class SignedAfterRevocation(NotBelieved):
+    """A revoked writer signed it, and it was not there when the writer was revoked."""
+
+    code = "vault-signed-after-revocation"
 
 
 class PackDamaged(Damaged):
@@ -94,7 +178,7 @@ class SessionAborted(Refused):
 
 
 class PointPartly(Unreachable):
-    """The recovery point is committed and whole in the first location, but another one did not take its last object."""
+    """The recovery point is committed and whole, but in fewer locations than the plan demands."""
 
     code = "point-not-everywhere"
 
@@ -115,3 +199,9 @@ class TooLarge(Usage):
     """The whole content of a large file was asked for at once."""
 
     code = "file-too-large"
+
+
+class TooFewLocations(Unreachable):
+    """No location of the system's tier answers: there is nowhere to put a recovery point."""
+
+    code = "too-few-locations"

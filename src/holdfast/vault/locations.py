@@ -1,27 +1,80 @@
 """Several storages that each hold the whole vault: written in the order named, read from the first that answers rightly."""
 
 import heapq
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from holdfast.errors import Damaged, Unreachable
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import Buffer, ObjectExists, ObjectInfo, ObjectMissing, Storage
+from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged
 
 T = TypeVar("T")
+_HEAVY = (names.PACKS, names.INDEX, names.LOGS)
+"""What never differs between locations: read from the nearest. Elsewhere the plan's order decides, as it does between commit and abort."""
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What was wrong with one location while another one served in its place: ``what`` is unreachable, missing or damaged."""
+
+    url: str
+    what: str
+    count: int
+    first: str
+    message: str
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.what == "unreachable":
+            return f"{self.url} did not serve {self.count} reads, another location did: {self.message}"
+        objects = f"{self.count} reads found an object {self.what} ({self.first} first)"
+        return f"{self.url}: {objects}; another location had it. Heal it with: holdfast vault check --heal"
 
 
 class Locations:
-    """The first storage is the nearest and the one that decides races; the others hold complete copies."""
+    """The first storage is the one that decides races; the others hold complete copies. ``troubles`` tells what reading met."""
 
     def __init__(self, storages: Sequence[Storage]) -> None:
         if not storages:
             raise ValueError("a vault needs a location")
-        self.storages = tuple(storages)
+        self._storages = tuple(storages)
+        self._nearest = tuple(sorted(storages, key=lambda storage: "://" in storage.url and not storage.url.startswith("file:")))
+        self._troubles: dict[tuple[str, str], Trouble] = {}
+        self._blaming = threading.Lock()
+
+    @property
+    def storages(self) -> tuple[Storage, ...]:
+        """In the order of the plan."""
+        return self._storages
 
     @property
     def first(self) -> Storage:
         return self.storages[0]
+
+    @property
+    def nearest(self) -> tuple[Storage, ...]:
+        """Folders of this machine before what lies behind a network, else in the order of the plan: the order of reading what is large."""
+        return self._nearest
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """Locations that failed while another one served in their place, since the vault was opened."""
+        with self._blaming:
+            return list(self._troubles.values())
+
+    def blame(self, storage: Storage, name: str, error: HoldfastError | ValueError) -> None:
+        """``storage`` did not give ``name`` rightly, and another location did."""
+        what = "missing" if isinstance(error, ObjectMissing) else "unreachable" if isinstance(error, Unreachable) else "damaged"
+        with self._blaming:
+            known = self._troubles.get((storage.url, what))
+            if known is None:
+                self._troubles[storage.url, what] = Trouble(storage.url, what, 1, name, str(error))
+            else:
+                known.count += 1
 
     def put(self, name: str, parts: Sequence[Buffer]) -> None:
         """Store in every location, in order; durable in all when it returns.
@@ -41,35 +94,58 @@ class Locations:
 
         Raises Unreachable when a location that might hold a sound copy did not answer, else what the first copy suffered from.
         """
-        wrong: list[Damaged] = []
-        silent: list[Unreachable] = []
-        for storage in self.storages:
+        wrong: list[tuple[Storage, Damaged]] = []
+        silent: list[tuple[Storage, Unreachable]] = []
+        for storage in self.nearest if name.startswith(_HEAVY) else self.storages:
             try:
-                return accept(storage.get(name))
+                found = accept(storage.get(name))
             except Damaged as error:
-                wrong.append(error)
+                wrong.append((storage, error))
             except Unreachable as error:
-                silent.append(error)
-        if silent and all(isinstance(error, ObjectMissing) for error in wrong):
-            raise silent[0]
-        raise next((error for error in wrong if not isinstance(error, ObjectMissing)), wrong[0])
+                silent.append((storage, error))
+            else:
+                for other, why in (*wrong, *silent):
+                    self.blame(other, name, why)
+                return found
+        if silent and all(isinstance(error, ObjectMissing) for _, error in wrong):
+            raise silent[0][1]
+        raise next((error for _, error in wrong if not isinstance(error, ObjectMissing)), wrong[0][1])
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         """The union of all locations that answer, sorted by name; Unreachable when none does."""
         listings: list[list[ObjectInfo]] = []
-        silent: list[Unreachable] = []
+        silent: list[tuple[Storage, Unreachable]] = []
         for storage in self.storages:
             try:
                 listings.append(list(storage.list(prefix, after)))
             except Unreachable as error:
-                silent.append(error)
+                silent.append((storage, error))
         if not listings:
-            raise silent[0]
+            raise silent[0][1]
+        for storage, error in silent:
+            self.blame(storage, prefix, error)
         previous = ""
         for info in heapq.merge(*listings, key=lambda info: info.name):
             if info.name != previous:
                 previous = info.name
                 yield info
+
+    def drop(self, storage: Storage, error: HoldfastError) -> None:
+        """Go on without ``storage``: all of these are needed, so its ``error`` is raised. (A session's can do without some.)"""
+        del storage
+        raise error
+
+    def look_again(self, error: HoldfastError) -> None:
+        """Something raised ``error``: drop whoever does not answer now. Raises ``error`` when all do, or none would be left."""
+        raise error
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """By address: why a location of this session does not get its point."""
+        return {}
+
+    def end(self) -> None:
+        """No more puts will come from the session that these are for."""
 
     def delete(self, name: str) -> None:
         """Remove from every location."""

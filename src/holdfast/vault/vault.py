@@ -16,6 +16,7 @@ from holdfast.vault.keys.keyring import Keyring, certify, unlock
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
+from holdfast.vault.placement import place
 from holdfast.vault.points import PointCache, choose
 from holdfast.vault.text import to_b64
 
@@ -142,12 +143,14 @@ class Vault:
         rate: float | None = None,
         progress: Progress | None = None,
         host: str = "",
+        copies: int = 1,
     ) -> "Writer":
         """Open a session that can become one recovery point of ``system``.
 
         ``base``: the point whose content is reused; another writer's is not trusted for that and is left out (``writer.base`` is None).
         ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores.
-        ``rate``: bytes read a second. Raises RoleLacking for a reader's key, ClockSkew, Unreachable.
+        ``rate``: bytes read a second. ``copies``: locations that the plan demands; fewer are told of at once. A location that is away or
+        fails on the way is left out (``placement``). Raises RoleLacking for a reader's key, ClockSkew, TooFewLocations, VaultMixed.
         """
         from holdfast.vault.capture.settings import Settings
         from holdfast.vault.capture.writer import Writer
@@ -160,7 +163,10 @@ class Vault:
             watch.note(f"The base {base.point.id} was written by another writer: everything is read and stored by this one.")
             base = None
         settings = Settings(system, kind, label, note, keep_until, chunk_size, level, workers, rate, host)
-        return Writer(settings, base, locations=self.locations, notary=self.notary, clock=self.clock, cache=self.cache, progress=watch)
+        storages = self.locations.storages
+        ids = [point.id for point in self.points(system)] if len(storages) > 1 else []
+        locations = place(storages, self.notary.vault, ids, copies=copies, told=watch.note)
+        return Writer(settings, base, locations=locations, notary=self.notary, clock=self.clock, cache=self.cache, progress=watch)
 
     def points(self, system: str | None = None) -> list[RecoveryPoint]:
         """All recovery points that this key can read, newest last; of one system when named. ``damaged`` then says what is unreadable."""

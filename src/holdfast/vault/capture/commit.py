@@ -4,12 +4,13 @@
 2. so is the index that tells of them;
 3. no pack that the point needs is condemned, and every pack that it reuses is still stored;
 4. the locks of reused packs reach as far as the new point's own will;
-5. the point is put, in the locations that its tier demands: that alone commits.
+5. the point is put, in every location that is still a member of the session (``vault.placement``): that alone commits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import Storage
 from holdfast.vault import names
@@ -35,7 +36,18 @@ class Commit:
         self._clock = clock
 
     def prepare(self) -> bytes:
-        """Steps 3 and 4; returns the point's list of packs, 48 bytes each. Raises why nothing may be committed."""
+        """Steps 3 and 4; returns the point's list of packs, 48 bytes each. Raises why nothing may be committed.
+
+        A location that falls silent meanwhile is left out, as it is while packs are stored, and the steps are done again with the others.
+        """
+        while True:
+            try:
+                self._session.settle()
+                return self._prepare()
+            except Unreachable as error:
+                self._locations.look_again(error)
+
+    def _prepare(self) -> bytes:
         packs = self._packs()
         self._session.require_open()
         check_not_condemned(self._locations, self._notary, [packs[at : at + 16] for at in range(0, len(packs), 48)])
@@ -44,9 +56,9 @@ class Commit:
         check_skew(self._locations.first, self._clock)
         return packs
 
-    def put(self, envelope: bytes) -> None:
-        """Step 5. Raises SessionAborted, PointPartly."""
-        self._session.commit(envelope)
+    def put(self, make: Callable[[], bytes]) -> None:
+        """Step 5: what ``make`` returns for the session's present id. Raises SessionAborted; Unreachable when no location takes it."""
+        self._session.commit(make)
 
     def _packs(self) -> bytes:
         used = self._table.used()

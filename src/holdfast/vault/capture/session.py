@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-from holdfast.errors import HoldfastError, Unreachable
+from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import names
-from holdfast.vault.errors import ClockSkew, PointPartly, SessionAborted
+from holdfast.vault.errors import ClockSkew, SessionAborted
 from holdfast.vault.locations import Locations, put_same
 from holdfast.vault.notary import Notary
 
@@ -29,6 +29,8 @@ class Session:
         self.started_at = clock.now()
         check_skew(locations.first, clock)
         self.id = names.session_id(self.started_at, notary.random(10))
+        self._decider = locations.first
+        self._earlier: list[str] = []
         self._renewals = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,7 +68,8 @@ class Session:
         if self._clock.monotonic() - self._renewed >= _RENEW:
             now = self._clock.monotonic()
             self._renewals += 1
-            self._put(f"{names.SESSIONS}{self.id}.{self._renewals}")
+            for session in (*self._earlier, self.id):
+                self._put(f"{names.SESSIONS}{session}.{self._renewals}")
             self._renewed = now
 
     def require_open(self) -> None:
@@ -74,28 +77,43 @@ class Session:
         if self._locations.first.head(self.point_name) is not None:
             self._aborted()
 
-    def commit(self, envelope: bytes) -> None:
-        """The point, in every location. The first location decides: SessionAborted when an abort stands there.
+    def settle(self) -> None:
+        """When the location that decides was lost, go on under a new name, which stands only in those that are left.
 
-        PointPartly when another location does not take it: its packs lie there already, so only this object is missing.
+        Under the old name a prune may have put an abort where we cannot look. That session is kept alive as well until the end: what was
+        chosen for reuse was chosen under it.
         """
-        if not decide(Locations([self._locations.first]), self.point_name, envelope):
-            self._aborted()
-        lacking: dict[str, HoldfastError] = {}
+        if self._locations.first is self._decider:
+            return
+        decider = self._locations.first
+        self._earlier.append(self.id)
+        self.id = names.session_id(self.started_at, self._notary.random(10))
+        self._put(f"{names.SESSIONS}{self.id}")
+        self._decider = decider
+
+    def commit(self, make: Callable[[], bytes]) -> None:
+        """The point, in every location of the session. The first decides: SessionAborted when an abort stands there.
+
+        ``make`` gives the point's envelope for the session's present id. A location that does not take it is left out, and a copy brings it
+        there: its packs lie there already. Raises Unreachable when none is left.
+        """
+        while True:
+            self.settle()
+            first = self._locations.first
+            envelope = make()
+            try:
+                won = decide(Locations([first]), self.point_name, envelope)
+            except Unreachable as error:
+                self._locations.drop(first, error)
+                continue
+            if not won:
+                self._aborted()
+            break
         for storage in self._locations.storages[1:]:
             try:
                 put_same(storage, self.point_name, [envelope])
-            except HoldfastError as error:
-                lacking[storage.url] = error
-        if lacking:
-            urls = ", ".join(lacking)
-            raise PointPartly(
-                f"The recovery point {self.id} is committed in {self._locations.first.url}, but not in {urls}:"
-                f" {next(iter(lacking.values())).message}",
-                hint="It is listed and can be restored. 'holdfast vault copy' completes it there; the next backup does not need that.",
-                point=self.id,
-                lacking=list(lacking),
-            ) from next(iter(lacking.values()))
+            except Unreachable as error:
+                self._locations.drop(storage, error)
 
     def abort(self) -> None:
         """Give up the name, so that the session can never commit. What was uploaded stays."""
@@ -109,7 +127,7 @@ class Session:
         )
 
     def _put(self, name: str) -> None:
-        fields = {"session": self.id, "lease": int(LEASE.total_seconds())}
+        fields = {"session": name[len(names.SESSIONS) :].partition(".")[0], "lease": int(LEASE.total_seconds())}
         self._locations.put(name, [self._notary.make(name, "session", self._clock.now(), fields)])
 
 

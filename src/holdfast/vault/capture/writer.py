@@ -106,6 +106,11 @@ class Writer:
     def base(self) -> Reader | None:
         return self._reuse.base
 
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """By address, which locations do not get (after ``commit``: did not get) the point, and why. A copy brings it there."""
+        return self._locations.lacking
+
     def add(
         self,
         entry: Entry,
@@ -265,49 +270,56 @@ class Writer:
         packs = commit.prepare()
         counts = [worker.counts for worker in self._workers]
         base = self._reuse.base
-        point = RecoveryPoint(
-            id=self.session,
-            system=self.settings.system,
-            kind=kind or self.settings.kind,
-            method=method or ("incremental" if base is not None and self._finisher.incremental else "full"),  # type: ignore[arg-type]
-            base=base.point.id if base is not None else None,
-            label=self.settings.label,
-            note=self.settings.note,
-            keep_until=self.settings.keep_until,
-            started_at=self._session.started_at,
-            committed_at=self._clock.now(),
-            start=dict(start),
-            stop=dict(stop),
-            logs=logs,
-            facts=facts,
-            expected=expected,
-            findings=findings,
-            totals=Totals(
-                files=self._tree.files,
-                bytes=self._tree.bytes,
-                read=sum(c.read for c in counts),
-                new=sum(c.new for c in counts),
-                stored=self._data.stored + self._trees.stored,
-                chunks=sum(c.chunks for c in counts),
-                new_chunks=sum(c.new_chunks for c in counts),
-            ),
-            version=__version__,
-            host=self.settings.host,
-            writer=self._notary.writer,
-            packs=len(packs) // 48,
-        )
-        fields = {
-            "session": self.session,
-            "system": self._notary.tag("system", self.settings.system),
-            "clock": to_time(self._locations.first.now()),
-            "scope": SCOPE,
-            "epoch": self._notary.bundle.epoch()[0],
-        }
-        name = self._session.point_name
-        sealed = points.encode(point, self._tree.segments)
-        commit.put(self._notary.make(name, "point", point.committed_at, fields, plain=sealed, packs=packs))
+        made: list[RecoveryPoint] = []
+
+        def make() -> bytes:
+            """For the session's present id: it changes when the location that decided is lost."""
+            self.session = self._session.id
+            point = RecoveryPoint(
+                id=self.session,
+                system=self.settings.system,
+                kind=kind or self.settings.kind,
+                method=method or ("incremental" if base is not None and self._finisher.incremental else "full"),  # type: ignore[arg-type]
+                base=base.point.id if base is not None else None,
+                label=self.settings.label,
+                note=self.settings.note,
+                keep_until=self.settings.keep_until,
+                started_at=self._session.started_at,
+                committed_at=self._clock.now(),
+                start=dict(start),
+                stop=dict(stop),
+                logs=logs,
+                facts=facts,
+                expected=expected,
+                findings=findings,
+                totals=Totals(
+                    files=self._tree.files,
+                    bytes=self._tree.bytes,
+                    read=sum(c.read for c in counts),
+                    new=sum(c.new for c in counts),
+                    stored=self._data.stored + self._trees.stored,
+                    chunks=sum(c.chunks for c in counts),
+                    new_chunks=sum(c.new_chunks for c in counts),
+                ),
+                version=__version__,
+                host=self.settings.host,
+                writer=self._notary.writer,
+                packs=len(packs) // 48,
+            )
+            made.append(point)
+            fields = {
+                "session": self.session,
+                "system": self._notary.tag("system", self.settings.system),
+                "clock": to_time(self._locations.first.now()),
+                "scope": SCOPE,
+                "epoch": self._notary.bundle.epoch()[0],
+            }
+            sealed = points.encode(point, self._tree.segments)
+            return self._notary.make(self._session.point_name, "point", point.committed_at, fields, plain=sealed, packs=packs)
+
+        commit.put(make)
         self._end(None)
-        return point
+        return made[-1]
 
     def _end(self, error: BaseException | None) -> None:
         self._ended = True
@@ -319,3 +331,4 @@ class Writer:
         self._trees.stop(error)
         self._seen.close()
         self._spill.close()
+        self._locations.end()

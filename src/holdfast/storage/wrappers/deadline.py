@@ -1,0 +1,111 @@
+"""A location that does not answer at all is given up in time, so that another one can be asked.
+
+A call that hangs cannot be ended from outside (a mounted folder whose server is gone, say). It is carried out by a thread of its own that
+nobody waits for, not even the end of the process; whoever called hears StorageUnreachable. What the call still does later is what a call
+whose answer was lost does, and every caller of a storage reckons with that.
+"""
+
+import datetime as dt
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from holdfast.storage.contract import Buffer, ObjectInfo, Storage, StorageUnreachable
+from holdfast.storage.wrappers.base import Wrapper
+
+T = TypeVar("T")
+SECONDS = 30.0
+TAKES = float(128 << 10)
+GIVES = float(512 << 10)
+"""Bytes a second that a location takes and gives at least in one call: what moves more slowly counts as silent."""
+_PAGE = 1000
+_WHOLE = 64 << 20
+
+
+class Deadline(Wrapper):
+    """Each call of ``inner`` answers within ``seconds``, and a second more for each TAKES or GIVES bytes that it moves."""
+
+    def __init__(self, inner: Storage, *, seconds: float = SECONDS) -> None:
+        super().__init__(inner)
+        self._seconds = seconds
+        self._idle: list[_Hand] = []
+        self._lock = threading.Lock()
+
+    def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
+        # A copy: the caller uses its buffers again once it has heard that the call failed, and a late write must not see that.
+        body = b"".join(parts)
+        self._within(f"put {name}", lambda: self.inner.put_if_absent(name, [body]), len(body) / TAKES)
+
+    def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        return self._within(f"get {name}", lambda: self.inner.get(name, start, length), (_WHOLE if length is None else length) / GIVES)
+
+    def head(self, name: str) -> ObjectInfo | None:
+        return self._within(f"head {name}", lambda: self.inner.head(name))
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        what = f"list {prefix}"
+        source = self._within(what, lambda: iter(self.inner.list(prefix, after)))
+        while page := self._within(what, lambda: list(itertools.islice(source, _PAGE))):
+            yield from page
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        yield from self._within(f"list {prefix}", lambda: list(self.inner.folders(prefix)))
+
+    def delete(self, name: str) -> None:
+        self._within(f"delete {name}", lambda: self.inner.delete(name))
+
+    def now(self) -> dt.datetime:
+        return self._within("tell its time", self.inner.now)
+
+    def _within(self, what: str, action: Callable[[], T], more: float = 0.0) -> T:
+        with self._lock:
+            hand = self._idle.pop() if self._idle else _Hand(self._free)
+        job: _Job[T] = _Job(action)
+        hand.jobs.put(job)
+        seconds = self._seconds + more
+        try:
+            result, error = job.done.get(timeout=seconds)
+        except queue.Empty:
+            raise StorageUnreachable(
+                f"{self.url} did not {what} within {seconds:.0f} s.",
+                hint="It hangs, or is too slow: look at the mount, the network and the server behind it.",
+                url=self.url,
+            ) from None
+        if error is not None:
+            raise error
+        return result
+
+    def _free(self, hand: "_Hand") -> None:
+        with self._lock:
+            self._idle.append(hand)
+
+
+class _Job(Generic[T]):
+    """``done`` receives (result, error) once; nobody may be there any more to take it."""
+
+    def __init__(self, action: Callable[[], T]) -> None:
+        self.action = action
+        self.done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+
+class _Hand:
+    """One thread that carries out calls, one after the other; ``free`` hears when it can take the next."""
+
+    def __init__(self, free: Callable[["_Hand"], None]) -> None:
+        self.jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
+        self._free = free
+        threading.Thread(target=self._work, name="holdfast-storage", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self.jobs.get()
+            result, error = None, None
+            try:
+                result = job.action()
+            except BaseException as raised:  # noqa: BLE001 - raised to whoever called
+                error = raised
+            self._free(self)
+            job.done.put((result, error))
+            del job, result, error
