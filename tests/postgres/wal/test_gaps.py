@@ -9,7 +9,7 @@ from holdfast.model import Silent, SystemClock
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.capture import wal as capture_wal
 from holdfast.systems.postgres.capture.wal import BackupWal
-from holdfast.systems.postgres.follow import WalGap, slot_name
+from holdfast.systems.postgres.follow import Follower, WalGap, slot_name
 from holdfast.systems.postgres.wal.coverage import LogIndex
 from tests.postgres.wal.following import Running, assembled, logs_of, new_vault, running
 from tests.postgres.wal.test_follow import flushed, server_bytes
@@ -183,6 +183,77 @@ def test_the_first_follower_after_backups_begins_without_complaint(server, tmp_p
     reader = other.reader(other.branches()[0])
     first = next(one for one in reader.increments() if one.start == begin)
     assert reader.meta(first)["gap_before"] == [lsn.show(end), lsn.show(begin)]
+
+
+@pytest.fixture
+def vanishing(server, monkeypatch) -> list[int]:
+    """A slot of somebody else keeps WAL until the server began to send it; then it is recycled. Holds the positions of all starts."""
+    starts: list[int] = []
+    real = Follower._start
+
+    def start(self, client, leg, position, buffer):
+        stream = real(self, client, leg, position, buffer)
+        starts.append(position)
+        if server.value("select count(*) from pg_replication_slots where slot_name = 'keeper'"):
+            server.execute("select pg_drop_replication_slot('keeper')")
+            recycle(server)
+        return stream
+
+    monkeypatch.setattr(Follower, "_start", start)
+    return starts
+
+
+def kept(server, segments: int) -> None:
+    """WAL before the last checkpoint that only the slot ``keeper`` keeps."""
+    server.execute("select pg_create_physical_replication_slot('keeper', true)")
+    write(server, segments)
+    server.execute("checkpoint")
+
+
+def test_wal_that_vanishes_while_it_is_sent_was_never_promised(server, tmp_path, name, vanishing) -> None:
+    """Recycled between the start and the sending: as if it had been gone at the start."""
+    logs = logs_of(tmp_path, name)
+    Backup(server, logs).end()
+    kept(server, 4)
+    with running(server.dsn, logs, name) as follow:
+        follow.wait(flushed(server))
+        assert len(vanishing) > 1, "the first stream went on"
+        assert "never followed" in follow.now.warning
+    first, second = ranges(logs)
+    reader = logs.reader(logs.branches()[0])
+    found = next(one for one in reader.increments() if one.start == second[0])
+    assert reader.meta(found)["gap_before"] == [lsn.show(first[1]), lsn.show(second[0])]
+    # Whatever else came of the first stream stays an island: the next one does not take it for a promise either.
+    assert reader.meta([one for one in reader.increments() if one.end <= first[1]][-1])["island"]
+    assert "island" not in reader.meta(found)
+
+
+def test_wal_that_vanishes_while_it_is_sent_and_was_promised(server, tmp_path, name, vanishing) -> None:
+    logs = logs_of(tmp_path, name)
+    with running(server.dsn, logs, name) as follow:
+        follow.wait(flushed(server))
+    vanishing.clear()
+    server.execute(f"select pg_drop_replication_slot('{slot_name(name)}')")
+    kept(server, 4)
+    gap = Running(server.dsn, logs, name).ended()
+    assert isinstance(gap, WalGap)
+    assert vanishing
+
+
+@pytest.mark.parametrize("version", [15, 18])
+def test_a_slot_whose_wal_the_server_took_away_is_made_anew(servers, tmp_path, version) -> None:
+    """max_slot_wal_keep_size: the promise is lost, and said to be; accepted, following goes on with a slot that keeps WAL again."""
+    server = servers(version, settings={"min_wal_size": "32MB", "max_wal_size": "64MB", "max_slot_wal_keep_size": "32MB"})
+    server.execute("create table t (x text)")
+    new_vault(tmp_path)
+    logs = logs_of(tmp_path)
+    follow_once(server, logs, "db")
+    recycle(server, 8)
+    server.wait_for("select wal_status = 'lost' from pg_replication_slots")
+    assert isinstance(Running(server.dsn, logs, "db").ended(), WalGap)
+    with running(server.dsn, logs, "db", after_gap=True) as follow:
+        follow.wait(flushed(server))
+        server.wait_for("select wal_status = 'reserved' and restart_lsn is not null from pg_replication_slots")
 
 
 def test_a_promise_that_was_lost_before_a_backup_is_an_error_once(server, tmp_path, name) -> None:

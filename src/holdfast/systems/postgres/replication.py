@@ -389,14 +389,19 @@ class WalStream:
             raise self._broken(str(exc)) from exc
 
     def stop(self) -> None:
-        """End the copy from this side and leave the connection usable for commands."""
+        """End the copy from this side and leave the connection usable for commands. Raises what ``receive`` raises."""
+        from psycopg import OperationalError
+
         if self.ended is not None:
             return
         conn = self._conn
         conn.put_copy_end()
         deadline = self._client.clock.monotonic() + self._client.timeout
         while True:
-            size, _ = conn.get_copy_data(1)
+            try:
+                size, _ = conn.get_copy_data(1)
+            except OperationalError as exc:
+                raise self._broken(str(exc)) from exc
             if size < 0:
                 break
             if size == 0:

@@ -1,5 +1,7 @@
 """What can go wrong in streaming replication, told apart by the server's SQLSTATE."""
 
+import re
+
 from holdfast.errors import FoundWrong, HoldfastError, Refused, Unreachable
 from holdfast.systems.postgres import faults, lsn
 
@@ -77,7 +79,7 @@ def from_server(text: str, state: str | None) -> HoldfastError:
             hint="One follower per system; end the other one, or wait until the server notices that it is gone.",
             sqlstate=state,
         )
-    if (state == "42704" and "slot" in text) or "can no longer get changes from replication slot" in text or "obsolete_slot" in text:
+    if (state == "42704" and "slot" in text) or re.search("can no longer (get changes from|access) replication slot", text):
         return SlotMissing(
             f"The slot cannot be used: {text}", hint="It is created again; what is missing meanwhile is reported as a gap.", sqlstate=state
         )

@@ -4,7 +4,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 from holdfast.errors import Refused, Unreachable
 from holdfast.model import Clock, SystemClock
@@ -59,6 +59,7 @@ class Follower:
         self._backlog_asked = 0.0
         self._baseline: int | None = None
         self._lost_from: int | None = None
+        self._remade = False
         self._warning = self._trouble = ""
         self._state: State = "connecting"
 
@@ -181,10 +182,10 @@ class Follower:
             server = client.identify()
             self.segment_size = client.segment_size()
             history = client.timeline_history(server.timeline)
-            fresh = self._reserve(client, server.position)
+            fresh = self._reserve(client)
             held = {branch: tuple(self._logs.reader(branch).coverage()) for branch in self._logs.branches()}
             self.stretches = stretches_of(self.name, server, history, held)
-            since = self._since(client, held, fresh)
+            since = self._since(client, held)
             found = legs(self.stretches, held, segment_size=self.segment_size, fresh=fresh, since=since)
             for branch, ranges in held.items():
                 storing.note(branch, ranges[-1][1] if ranges else None)
@@ -222,15 +223,19 @@ class Follower:
             safe_at=self._at.safe_at if self._at is not None else self._safe_at,
             first={**first, **gap},
             buffer=buffer,
+            promises_from=0 if leg.start >= fresh or self._promised(held) is not None else fresh,
         )
-        self._at, self._trouble, self._baseline = at, "", None
+        self._at, self._trouble, self._baseline, self._remade = at, "", None, False
         self.say("streaming")
         try:
             at.run(self)
         except WalRemoved as exc:
-            if leg.fill:
-                raise _LookAgain from exc
-            raise
+            # Recycled while it was sent: below its restart position the slot keeps nothing. What is lost, and whether that may be, is found
+            # as if it had been gone at the start.
+            raise _LookAgain from exc
+
+    def _promised(self, held: Mapping[str, Ranges]) -> int | None:
+        return promised(self._logs, self.stretches, held_on(self.stretches, held))
 
     def _take(self, branch: str, storing: Storing) -> None:
         """The branch's lease comes first: a second follower is refused before anything is received. A backup that ships its own WAL, or a
@@ -248,7 +253,7 @@ class Follower:
             self.say("connecting")
             self._stop.wait(1.0)
 
-    def _since(self, client: ReplicationClient, held: Mapping[str, Ranges], fresh: int) -> int | None:
+    def _since(self, client: ReplicationClient, held: Mapping[str, Ranges]) -> int | None:
         """Where filling begins: the oldest of the gaps whose WAL the server still has, None when there is none.
 
         Backups leave gaps that ship their own WAL while nobody follows. Raises WalGap for one that is lost although following had promised
@@ -258,7 +263,7 @@ class Follower:
         since = None
         for before, behind in reversed(list(pairwise(known))):
             low, high = before[1], behind[0]
-            if low < fresh - fresh % self.segment_size and not self._has(client, low):
+            if not self._has(client, low):
                 newest = promised(self._logs, self.stretches, known)
                 if newest is not None and newest <= low:
                     branch = holder(self.stretches, low).branch
@@ -278,13 +283,16 @@ class Follower:
             return False
         return True
 
-    def _reserve(self, client: ReplicationClient, position: int) -> int:
+    def _reserve(self, client: ReplicationClient) -> int:
         """Make sure of the slot; the position from which it keeps WAL."""
-        for _ in range(2):
+        for _ in range(3):
             client.create_slot(self.slot)
             state = client.read_slot(self.slot)
+            if state is not None and state.restart is not None:
+                return state.restart
             if state is not None:
-                return position if state.restart is None else state.restart
+                # It keeps nothing: the server took its WAL away (max_slot_wal_keep_size), or it was made without reserving any.
+                client.drop_slot(self.slot)
         raise SlotMissing(f"The slot {self.slot} cannot be made.", hint="Is there a logical slot of that name?")
 
     def _begin(
@@ -306,10 +314,11 @@ class Follower:
             if leg.fill:
                 raise _LookAgain from exc
             start = fresh - fresh % self.segment_size
-            known = held_on(self.stretches, held)
-            newest = promised(self._logs, self.stretches, known)
-            if start <= leg.start or (newest is not None and not self.settings.after_gap):
+            newest = self._promised(held)
+            if newest is not None and not self.settings.after_gap:
                 raise WalGap(leg.branch, leg.start, start if start > leg.start else leg.until, exc.message) from exc
+            if start <= leg.start:
+                self._remake_slot(client, leg, exc)
         low = self._lost_from = leg.start if self._lost_from is None else self._lost_from
         if leg.until is not None and start >= leg.until:
             return None
@@ -319,7 +328,18 @@ class Follower:
                 f"Following begins at {lsn.show(start)}. Before that it was never followed: WAL behind {lsn.show(low)}, where the newest "
                 "backup's own ends, is no longer on the server."
             )
-        return self._start(client, leg, start, buffer), {"gap_before": [lsn.show(low), lsn.show(start)]}
+        try:
+            return self._start(client, leg, start, buffer), {"gap_before": [lsn.show(low), lsn.show(start)]}
+        except WalRemoved as exc:
+            self._remake_slot(client, leg, exc)
+
+    def _remake_slot(self, client: ReplicationClient, leg: Leg, lost: WalRemoved) -> NoReturn:
+        """The slot's restart position lies in WAL that is gone: acknowledging old WAL moved it back. A new slot says where WAL begins."""
+        if self._remade:
+            raise WalGap(leg.branch, leg.start, leg.until, lost.message) from lost
+        self._remade = True
+        client.drop_slot(self.slot)
+        raise _LookAgain from lost
 
     def _start(self, client: ReplicationClient, leg: Leg, position: int, buffer: bytearray) -> WalStream:
         try:

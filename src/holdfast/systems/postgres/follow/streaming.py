@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
+from holdfast.systems.postgres.follow.promise import ISLAND
 from holdfast.systems.postgres.follow.route import Leg
 from holdfast.systems.postgres.follow.settings import FollowSettings
 from holdfast.systems.postgres.follow.status import State
@@ -58,6 +59,7 @@ class LegStream:
 
     WAL below ``known`` is in the vault already: it is compared. ``first`` joins the meta of the first new increment. ``vouches``: the
     server is a primary, whose clock tells what was committed. ``safe_at``: monotonic time of which everything earlier is durable.
+    ``promises_from``: WAL below it is not kept by the slot, and nobody promised it: it is stored as an island.
     """
 
     leg: Leg
@@ -72,6 +74,7 @@ class LegStream:
     safe_at: float
     first: dict[str, Any] = field(default_factory=dict)
     buffer: bytearray = field(default_factory=bytearray)
+    promises_from: int = 0
     covered: int | None = None
     position: int = 0
     arrived: float | None = None
@@ -159,6 +162,7 @@ class LegStream:
         # The buffer itself becomes the piece: only what is left over is copied.
         rest = self.buffer[size:]
         del self.buffer[size:]
+        island = {ISLAND: True} if self.position + size < self.promises_from else {}
         piece = Piece(
             branch=self.leg.branch,
             timeline=self.leg.timeline,
@@ -168,7 +172,7 @@ class LegStream:
             arrived=self.arrived if self.arrived is not None else now,
             covered=covered,
             known=known,
-            extra={} if known else self.first,
+            extra={} if known else {**self.first, **island},
         )
         if not known:
             self.first = {}
