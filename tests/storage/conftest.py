@@ -44,13 +44,31 @@ def s3_options(minio):
     }
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.minio), "memory", "retrying", "lost-answers", "throttled"])
+@pytest.fixture(scope="module")
+def versioned_bucket(minio):
+    return minio.bucket(lock=True)
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("s3", marks=pytest.mark.minio),
+        pytest.param("s3-versions", marks=pytest.mark.minio),
+        "memory",
+        "retrying",
+        "lost-answers",
+        "throttled",
+    ]
+)
 def storage(request, tmp_path):
     """One empty location of each kind, and of each wrapper round a local one."""
     if request.param == "s3":
         made = open_storage(
             f"s3://{request.getfixturevalue('bucket')}/{secrets.token_hex(6)}", s3_options(request.getfixturevalue("minio"))
         )
+    elif request.param == "s3-versions":
+        place = f"s3://{request.getfixturevalue('versioned_bucket')}/{secrets.token_hex(6)}"
+        made = open_storage(place, s3_options(request.getfixturevalue("minio")) | {"versions": True})
     elif request.param == "memory":
         made = MemoryStorage()
     else:

@@ -3,25 +3,33 @@
 from holdfast.storage.contract import (
     Buffer,
     Capabilities,
+    KeepsVersions,
+    Lock,
     ObjectExists,
     ObjectInfo,
+    ObjectLocked,
     ObjectMissing,
     Storage,
     StorageDenied,
     StorageFull,
     StorageUnfit,
     StorageUnreachable,
+    versions_of,
 )
 
 __all__ = [
     "Buffer",
     "Capabilities",
+    "KeepsVersions",
+    "Lock",
     "ObjectExists",
     "ObjectInfo",
+    "ObjectLocked",
     "ObjectMissing",
     "Storage",
     "StorageDenied",
     "StorageFull",
     "StorageUnfit",
     "StorageUnreachable",
+    "versions_of",
 ]

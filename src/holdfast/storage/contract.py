@@ -1,11 +1,11 @@
 """What every storage promises. One conformance suite (tests/storage/conformance.py) holds all implementations to it."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, cast
 
-from holdfast.errors import Damaged, Unreachable, Usage
+from holdfast.errors import Damaged, Refused, Unreachable, Usage
 
 Buffer = bytes | bytearray | memoryview
 
@@ -38,6 +38,12 @@ class ObjectMissing(Damaged):
     """No object of that name."""
 
     code = "object-missing"
+
+
+class ObjectLocked(Refused):
+    """The object's lock has not ended: nobody can remove it before."""
+
+    code = "object-locked"
 
 
 class ObjectExists(Exception):
@@ -111,3 +117,57 @@ class Storage(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a location's plan says: objects cannot be destroyed for ``days`` days. In governance mode a special right lifts it."""
+
+    mode: Literal["compliance", "governance"]
+    days: int
+
+    @property
+    def term(self) -> dt.timedelta:
+        return dt.timedelta(days=self.days)
+
+
+Judge = Callable[[str, bytes], bool]
+"""Whether bytes may stand under a name: who keeps several versions of one name asks it for the oldest that holds."""
+Term = Callable[[str, Lock], dt.timedelta | None]
+"""How long an object of that name is locked from the moment it is put; None for not at all."""
+
+
+class KeepsVersions(Protocol):
+    """A storage whose names hold versions, which nobody can hide: it lists and reads the oldest version that ``judge`` accepts, whatever
+    was put over it, delete markers included. Deleting removes all versions and markers for good; ObjectLocked while one is locked.
+    """
+
+    url: str
+    lock: Lock | None
+    """What new objects are locked with; None where the plan asks for no lock."""
+
+    def attach(self, judge: Judge, term: Term) -> None:
+        """Whom to believe and what to lock for how long. Until then the oldest version counts, and everything is locked for all days."""
+        ...
+
+    def locked_until(self, name: str) -> dt.datetime | None:
+        """When the lock of the object ends, by the store's time; None when it was never locked or is not there."""
+        ...
+
+    def extend(self, name: str, until: dt.datetime) -> dt.datetime:
+        """Lock the object at least to ``until`` and return when its lock ends; never shortens. ObjectMissing when it is not there."""
+        ...
+
+    def time(self) -> dt.datetime:
+        """The store's time without asking each time: asked once in ten minutes, counted on from there."""
+        ...
+
+
+def versions_of(storage: Storage) -> KeepsVersions | None:
+    """The layer that keeps versions, under whatever wraps it; None for a storage that has none."""
+    layer: object = storage
+    while layer is not None:
+        if hasattr(layer, "attach") and hasattr(layer, "locked_until"):
+            return cast("KeepsVersions", layer)
+        layer = getattr(layer, "inner", None)
+    return None

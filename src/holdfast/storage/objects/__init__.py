@@ -3,14 +3,30 @@
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.storage.contract import Storage
+from holdfast.model import Clock
+from holdfast.storage.contract import Lock, Storage
 
 
-def open_objects(scheme: str, bucket: str, prefix: str, options: Mapping[str, Any]) -> Storage:
-    """The store at ``scheme://bucket/prefix``; ``options`` as in ``holdfast.storage.open``. Contacts nothing yet."""
+def open_objects(scheme: str, bucket: str, prefix: str, options: Mapping[str, Any], clock: Clock | None = None) -> Storage:
+    """The store at ``scheme://bucket/prefix``; ``options`` as in ``holdfast.storage.open``.
+
+    Contacts nothing yet, but with ``versions`` "auto", where the bucket is asked whether it keeps any.
+    """
     from holdfast.storage.objects import clients
     from holdfast.storage.objects.store import ObjectStorage
 
     make = {"s3": clients.s3, "gs": clients.gcs, "az": clients.azure}[scheme]
     url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-    return ObjectStorage(make(bucket, options), url, prefix)
+    client = make(bucket, options)
+    lock = Lock(**options["lock"]) if options.get("lock") else None
+    if scheme == "s3" and (lock is not None or options.get("versions")):
+        from holdfast.model import SystemClock
+        from holdfast.storage.objects.api import Api
+        from holdfast.storage.objects.bucket import keeps_versions
+        from holdfast.storage.objects.versions import VersionedStorage
+
+        api = Api(bucket, options)
+        if lock is not None or keeps_versions(api, url):
+            return VersionedStorage(client, url, prefix, api, lock, clock or SystemClock())
+        api.close()
+    return ObjectStorage(client, url, prefix)

@@ -31,10 +31,28 @@ class Client:
     ca: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an S3 store answers; ``endpoint`` None is Amazon's own. ``path_style``: the bucket stands in the path."""
+
+    endpoint: str | None
+    region: str
+    path_style: bool
+    ca: str | None
+
+
+def place_of(options: Mapping[str, Any]) -> Place:
+    """Out of a location's options and the usual environment variables."""
+    endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    ca = (options.get("tls") or {}).get("ca")
+    return Place(endpoint, region, bool(endpoint), str(ca) if ca else None)
+
+
 def s3(bucket: str, options: Mapping[str, Any]) -> Client:
     """Amazon S3 or a compatible store. Credentials: given, of a profile (by boto3), else of the environment, else the machine's role."""
-    endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    place = place_of(options)
+    endpoint, region = place.endpoint, place.region
     config: Any = {"region": region}
     if endpoint:
         config["endpoint"] = endpoint

@@ -1,0 +1,11 @@
+"""Object lock as the vault uses it: what is locked for how long, whom to believe among versions, what a new point must lock again.
+
+Storages that keep no versions are passed over everywhere, so nobody needs to ask first.
+"""
+
+from holdfast.vault.lock.attach import attach
+from holdfast.vault.lock.extend import LockBook, before_commit, hold_full, keep_logs
+from holdfast.vault.lock.policy import LOG_TERM, slack, term
+from holdfast.vault.lock.standing import locked, void_drops
+
+__all__ = ["LOG_TERM", "LockBook", "attach", "before_commit", "hold_full", "keep_logs", "locked", "slack", "term", "void_drops"]
