@@ -5,6 +5,7 @@ against the BLAKE3 in their names, small objects against the signatures that the
 the target holds every pack that it needs, and ``config`` comes last: until then the target is no vault.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from holdfast.vault import config, envelope, names
 from holdfast.vault.envelope import PACK_ENTRY
 from holdfast.vault.errors import ObjectDamaged, VaultMissing, VaultMixed
 from holdfast.vault.keys import slots, writer_id
+from holdfast.vault.lock import attach, before_copied
 from holdfast.vault.text import from_b64
 
 _THREADS = 4
@@ -37,6 +39,7 @@ class Copied:
 
 def copy(source: Storage, target: Storage, *, progress: Progress | None = None) -> Copied:
     """Raises VaultMissing, VaultMixed (the target holds another vault), FormatNewer, and the storages' errors: run it again to go on."""
+    attach((source, target))
     return _Copy(source, target, progress or Silent()).run()
 
 
@@ -49,6 +52,7 @@ class _Copy:
         self._present: set[str] = set()
         self._refused: list[str] = []
         self._sent = self._bytes = self._there = 0
+        self._locked_here: dict[str, dt.datetime] = {}
 
     def run(self) -> Copied:
         try:
@@ -135,10 +139,11 @@ class _Copy:
         if not envelope.verify(parsed, self._vault, public):
             return "it is not what its writer signed; heal it first."
         if parsed.kind == "point":
-            packs = (parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY))
+            packs = [parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY)]
             lacking = sum(names.pack(entry[:16], entry[16:]) not in self._present for entry in packs)
             if lacking:
                 return f"{lacking} packs that it needs are not in the target."
+            before_copied(self._target, (names.pack(entry[:16], entry[16:]) for entry in packs), self._locked_here)
         return None
 
     def _writer(self, writer: str) -> bytes:

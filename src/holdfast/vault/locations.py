@@ -41,6 +41,9 @@ class Locations:
     def __init__(self, storages: Sequence[Storage]) -> None:
         if not storages:
             raise ValueError("a vault needs a location")
+        from holdfast.vault.lock.attach import attach
+
+        attach(storages)
         self._storages = tuple(storages)
         self._nearest = tuple(sorted(storages, key=lambda storage: "://" in storage.url and not storage.url.startswith("file:")))
         self._troubles: dict[tuple[str, str], Trouble] = {}

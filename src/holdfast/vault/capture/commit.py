@@ -7,13 +7,15 @@
 5. the point is put, in every location that is still a member of the session (``vault.placement``): that alone commits.
 """
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import Storage
-from holdfast.vault import names
+from holdfast.vault import lock, names
 from holdfast.vault.capture.reuse import condemned
 from holdfast.vault.capture.session import Session, check_skew
 from holdfast.vault.errors import Condemned, PackMissing
@@ -28,12 +30,27 @@ _ASKED_SINGLY = 256
 class Commit:
     """Of one session, whose packs and index are durable."""
 
-    def __init__(self, session: Session, table: PackTable, *, locations: Locations, notary: Notary, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: Session,
+        table: PackTable,
+        *,
+        locations: Locations,
+        notary: Notary,
+        clock: Clock,
+        cache: Path,
+        system: str,
+        age: float,
+    ) -> None:
+        """``system`` by name; ``age``: seconds since the session began, by a clock that nobody sets."""
         self._session = session
         self._table = table
         self._locations = locations
         self._notary = notary
         self._clock = clock
+        self._cache = cache
+        self._system = system
+        self._age = dt.timedelta(seconds=age)
 
     def prepare(self) -> bytes:
         """Steps 3 and 4; returns the point's list of packs, 48 bytes each. Raises why nothing may be committed.
@@ -71,6 +88,14 @@ class Commit:
 
     def _extend_locks(self) -> None:
         """Where a location locks what it holds, what the point reuses (``PackTable.reused``) is locked as long as what is new."""
+        lock.before_commit(
+            self._locations.storages,
+            self._cache,
+            reused=[names.pack(pack, digest) for pack, digest in self._table.reused()],
+            fresh=lambda: [names.pack(pack, digest or b"") for pack, digest in self._table.used()],
+            age=self._age,
+            system=self._notary.tag("system", self._system),
+        )
 
 
 def check_not_condemned(locations: Locations, notary: Notary, packs: Sequence[bytes]) -> None:

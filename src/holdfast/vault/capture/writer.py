@@ -58,6 +58,8 @@ class Writer:
         self._locations = locations
         self._notary = notary
         self._clock = clock
+        self._cache = cache
+        self._began = clock.monotonic()
         self._progress = progress
         identity = notary.bundle.identity[SCOPE]
         self._session = Session(locations, notary, clock)
@@ -266,7 +268,16 @@ class Writer:
         self._data.drain()
         self._trees.drain()
         self._log.flush()
-        commit = Commit(self._session, self._table, locations=self._locations, notary=self._notary, clock=self._clock)
+        commit = Commit(
+            self._session,
+            self._table,
+            locations=self._locations,
+            notary=self._notary,
+            clock=self._clock,
+            cache=self._cache,
+            system=self.settings.system,
+            age=self._clock.monotonic() - self._began,
+        )
         packs = commit.prepare()
         counts = [worker.counts for worker in self._workers]
         base = self._reuse.base

@@ -4,8 +4,20 @@ Storages that keep no versions are passed over everywhere, so nobody needs to as
 """
 
 from holdfast.vault.lock.attach import attach
-from holdfast.vault.lock.extend import LockBook, before_commit, hold_full, keep_logs
+from holdfast.vault.lock.extend import LockBook, before_commit, before_copied, hold_full, keep_logs
 from holdfast.vault.lock.policy import LOG_TERM, slack, term
 from holdfast.vault.lock.standing import locked, void_drops
 
-__all__ = ["LOG_TERM", "LockBook", "attach", "before_commit", "hold_full", "keep_logs", "locked", "slack", "term", "void_drops"]
+__all__ = [
+    "LOG_TERM",
+    "LockBook",
+    "attach",
+    "before_commit",
+    "before_copied",
+    "hold_full",
+    "keep_logs",
+    "locked",
+    "slack",
+    "term",
+    "void_drops",
+]

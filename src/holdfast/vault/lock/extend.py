@@ -109,6 +109,21 @@ def before_commit(
     return count
 
 
+def before_copied(target: Storage, packs: Iterable[str], known: dict[str, dt.datetime]) -> None:
+    """The packs of a point that is about to be copied are locked there as long as the point will be.
+
+    ``known`` remembers for one run which locks reach how far; a cache of this host may speak of another machine's doings.
+    """
+    layer = versions_of(target)
+    if layer is None or layer.lock is None:
+        return
+    least = layer.time() + layer.lock.term + _MARGIN
+    early = dt.datetime.min.replace(tzinfo=dt.UTC)
+    for name in packs:
+        if known.get(name, early) < least:
+            known[name] = layer.extend(name, least + slack(layer.lock))
+
+
 def hold_full(storages: Sequence[Storage], wanted: Iterable[str]) -> None:
     """Lock objects for all days from now on: for a large log increment, before it stands for the small ones that it joins."""
     asked = list(wanted)
