@@ -5,13 +5,16 @@ import sys
 import time
 from pathlib import Path
 
-from bench import report
+from bench import report, trees
 from bench.cases import backups, wal
+from bench.cases import trees as tree_cases
 from bench.contenders.bound import shared
 from bench.results import Results
 from tests.servers import ServerMissing
 
 ROOT = Path(__file__).resolve().parents[1]
+KINDS = ("empty", "pgbench", "orders", "wal", "files", "large")
+TREES = {"files": trees.SMALL, "large": trees.LARGE}
 WHOLE = {"gib": 2, "rounds": 5, "wal_gib": 1, "load_seconds": 20}
 QUICK = {"gib": 0.1, "rounds": 1, "wal_gib": 0.1, "load_seconds": 4}
 
@@ -21,15 +24,18 @@ def main() -> int:
     parser.add_argument("--gib", type=float, help="size of each kind of data (default 2)")
     parser.add_argument("--rounds", type=int, help="runs of each; the median counts (default 5)")
     parser.add_argument("--quick", action="store_true", help="0.1 GiB, one round, short WAL runs: to see that everything works")
-    parser.add_argument("--data", default="empty,pgbench,orders,wal", help="what to measure, by commas: empty, pgbench, orders, wal")
-    parser.add_argument("--contenders", default="bound,pgbackrest,holdfast", help="by commas")
+    parser.add_argument("--data", default=",".join(KINDS), help=f"what to measure, by commas: {', '.join(KINDS)}")
+    parser.add_argument("--contenders", default=",".join(report.CONTENDERS), help="by commas")
+    parser.add_argument("--growth", nargs="?", const="10000,100000", default="", help="also trees of so many small files (10000,100000)")
     parser.add_argument("--wal-gib", type=float, help="WAL to catch up with and to replay (default 1)")
     parser.add_argument("--load-seconds", type=float, help="length of each run under pgbench's load (default 20)")
     args = parser.parse_args()
     for name, value in (QUICK if args.quick else WHOLE).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    kinds, wanted = args.data.split(","), set(args.contenders.split(","))
+    if args.growth and "--data" not in " ".join(sys.argv):
+        args.data = ""
+    kinds, wanted = [kind for kind in args.data.split(",") if kind], set(args.contenders.split(","))
     results = Results()
     began = time.monotonic()
 
@@ -37,6 +43,10 @@ def main() -> int:
         print(f"[{time.monotonic() - began:6.0f} s] {text}", file=sys.stderr, flush=True)
 
     for kind in kinds:
+        if kind in TREES:
+            shape = trees.small_enough(TREES[kind]) if args.quick else TREES[kind]
+            tree_cases.measure(results, kind, shape, args.rounds, wanted, say)
+            continue
         if kind == "wal":
             wal.measure(results, args.wal_gib, args.load_seconds, args.rounds, wanted, say)
             continue
@@ -46,6 +56,8 @@ def main() -> int:
             results.missing.append(str(missing))
             continue
         backups.measure(results, kind, args.gib, args.rounds, orders, wanted, say)
+    if args.growth:
+        tree_cases.growth(results, [int(count) for count in args.growth.split(",")], args.rounds, wanted, say)
     print(report.table(results))
     print()
     print(report.parts(results))

@@ -1,4 +1,4 @@
-"""What comes as Debian packages: PostgreSQL 15 with its client programs, and pgBackRest, the peer of the benchmarks."""
+"""What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic and borg, the peers of the benchmarks."""
 
 import os
 import shutil
@@ -7,7 +7,12 @@ from pathlib import Path
 
 from scripts.services.outcome import Outcome, run
 
-PACKAGES = {"postgresql-15": Path("/usr/lib/postgresql/15/bin/postgres"), "pgbackrest": Path("/usr/bin/pgbackrest")}
+PACKAGES = {
+    "postgresql-15": Path("/usr/lib/postgresql/15/bin/postgres"),
+    "pgbackrest": Path("/usr/bin/pgbackrest"),
+    "restic": Path("/usr/bin/restic"),
+    "borgbackup": Path("/usr/bin/borg"),
+}
 
 
 @cache
@@ -33,7 +38,7 @@ def install() -> Outcome:
     return Outcome("debian", there=True, detail=str(program.parent) if there else f"PostgreSQL 15 is taken from Maven instead ({problem})")
 
 
-def pgbackrest() -> Outcome:
+def peer(package: str) -> Outcome:
     problem = _apt()
-    program = PACKAGES["pgbackrest"]
-    return Outcome("pgbackrest", program.exists(), str(program) if program.exists() else problem)
+    program = PACKAGES[package]
+    return Outcome(package, program.exists(), str(program) if program.exists() else problem)
