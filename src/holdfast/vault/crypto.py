@@ -21,6 +21,7 @@ __all__ = [
     "box",
     "box_public",
     "cipher",
+    "digest_hex",
     "gcm_open",
     "gcm_seal",
     "hkdf",
@@ -60,6 +61,11 @@ def gcm_open(key: bytes, nonce: bytes, sealed: bytes | memoryview, ad: bytes | N
 
 def gcm_seal(key: bytes, nonce: bytes, plain: bytes, ad: bytes | None) -> bytes:
     return AESGCM(key).encrypt(nonce, plain, ad)
+
+
+def digest_hex(data: bytes) -> str:
+    """BLAKE3 of an object, as text."""
+    return blake3.blake3(data).hexdigest()
 
 
 def recipient(public: bytes) -> bytes:

@@ -9,6 +9,12 @@ CONFIG = "config"
 SLOTS = "keys/slots/"
 WRITERS = "keys/writers/"
 EPOCHS = "keys/epochs/"
+RINGS = "keys/ring/"
+SCOPED = "keys/scopes/"
+"""Slots of scopes."""
+SHREDS = "keys/shreds/"
+"""Never locked: one goes, and with it every slot of its scope."""
+REVOKED = "keys/revoked/"
 PACKS = "packs/"
 INDEX = "index/"
 SESSIONS = "sessions/"
@@ -20,13 +26,29 @@ JOURNAL = "journal/"
 PLAN = "plan/"
 DROPPED = ".dropped"
 """Behind a point's name: that point is going, whether or not its object is still there."""
+COMING = ".coming"
+"""Behind a point's name: its own bytes, staged by a copy that is bringing what the point needs into this location."""
 
 _POINT = re.compile(r"points/([0-9a-f]{32})(\.dropped)?\Z")
+_COMING = re.compile(r"points/([0-9a-f]{32})\.coming\Z")
 _PACK = re.compile(r"packs/([0-9a-f]{2})/([0-9a-f]{32})-([0-9a-f]{64})\Z")
 
 
-def slot(slot_id: str) -> str:
-    return f"{SLOTS}{slot_id}"
+def slot(slot_id: str, scope: str = "vault") -> str:
+    return f"{SLOTS}{slot_id}" if scope == "vault" else f"{SCOPED}{scope}/{slot_id}"
+
+
+def ring(generation: int) -> str:
+    return f"{RINGS}{generation:016x}"
+
+
+def shred(scope: str) -> str:
+    return f"{SHREDS}{scope}"
+
+
+def revoked(writer_id: str) -> str:
+    """What a writer had signed when it was revoked."""
+    return f"{REVOKED}{writer_id}"
 
 
 def writer(writer_id: str) -> str:
@@ -57,6 +79,17 @@ def point(session: str) -> str:
 def dropped(session: str) -> str:
     """The record, made before a point's object goes, that the point is no longer one."""
     return f"{POINTS}{session}{DROPPED}"
+
+
+def coming(session: str) -> str:
+    """The staged copy of a point: what it needs is needed from then on, though the point is not listed yet."""
+    return f"{POINTS}{session}{COMING}"
+
+
+def parse_coming(name: str) -> str | None:
+    """The session id out of the name of a staged point, None for any other name."""
+    match = _COMING.match(name)
+    return None if match is None else match[1]
 
 
 def parse_point(name: str) -> tuple[str, bool] | None:

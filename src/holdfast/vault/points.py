@@ -3,10 +3,10 @@
 import contextlib
 import difflib
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,12 +16,12 @@ from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import crypto, names
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, PointAmbiguous, PointUnknown
-from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.text import from_json, to_json
 
 _LEAST = 4
+Found = TypeVar("Found", Envelope, Envelope | None)
 
 
 def encode(point: RecoveryPoint, tree: Sequence[Mapping[str, Any]]) -> bytes:
@@ -46,7 +46,21 @@ def read(locations: Locations, notary: Notary, name: str) -> tuple[Envelope, Rec
         checked = notary.check(name, data)
         return checked, *_body(notary, name, checked)
 
-    return locations.read(name, accept)
+    return _rather_a_point(locations, name, accept)
+
+
+def _rather_a_point(
+    locations: Locations, name: str, accept: Callable[[bytes], tuple[Found, RecoveryPoint | None, list[dict[str, Any]]]]
+) -> tuple[Found, RecoveryPoint | None, list[dict[str, Any]]]:
+    """A session that came too late for one location is aborted there; where another one holds its point, that is what counts."""
+    found = locations.read(name, accept)
+    if found[0] is not None and found[0].kind == "abort" and len(locations.storages) > 1:
+        for storage in locations.storages:
+            with contextlib.suppress(Damaged, Unreachable):
+                other = accept(storage.get(name))
+                if other[1] is not None:
+                    return other
+    return found
 
 
 def _body(notary: Notary, name: str, checked: Envelope) -> tuple[RecoveryPoint | None, list[dict[str, Any]]]:
@@ -118,8 +132,11 @@ class PointCache:
     """
 
     def __init__(self, folder: Path, notary: Notary) -> None:
-        self._path = folder / f"points-{notary.bundle.role}-{notary.bundle.writer.id if notary.bundle.writer else 0}"
-        self._key = crypto.hkdf(notary.bundle.identity[SCOPE], b"", b"holdfast cache points")
+        # What this file holds depends on the keys that were open: with more of them more can be read. And who lacks one of them (a scope's,
+        # that was erased) must not read it here.
+        held = crypto.digest_hex(b"".join(sorted(notary.privates())))[:16]
+        self._path = folder / f"points-{notary.bundle.role}-{held}"
+        self._key = crypto.hkdf(b"".join(key for _, key in sorted(notary.bundle.identity.items())), b"", b"holdfast cache points")
         self._random = notary.random
         self._ad = notary.vault
         self._rows: dict[str, dict[str, Any] | None] | None = None
@@ -153,8 +170,8 @@ class PointCache:
             self._points.pop(key, None)
         if changed or gone:
             self._save(rows)
-        points = [point for key in present if key in rows and (point := self._point(key, rows[key])) is not None]
-        return sorted(points, key=lambda point: (point.committed_at, point.id)), damaged
+        points = {point.id: point for key in present if key in rows and (point := self._point(key, rows[key])) is not None}
+        return sorted(points.values(), key=lambda point: (point.committed_at, point.id)), damaged
 
     @staticmethod
     def _read(locations: Locations, notary: Notary, wanted: Sequence[str]) -> Iterator[tuple[RecoveryPoint | None, Damaged | None]]:
@@ -202,7 +219,7 @@ def read_if_ours(locations: Locations, notary: Notary, name: str) -> tuple[Envel
             return None, None, []
         return checked, *_body(notary, name, checked)
 
-    return locations.read(name, accept)
+    return _rather_a_point(locations, name, accept)
 
 
 def choose(points: Sequence[RecoveryPoint], wanted: str) -> RecoveryPoint:

@@ -1,24 +1,27 @@
 """An open vault: the entry point to its recovery points, logs and keys."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from holdfast.errors import Damaged, Unreachable
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import config, crypto, names, points, selfdescription
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import PointUnknown, VaultExists, VaultMissing, VaultMixed
+from holdfast.vault.errors import KeyringRolledBack, PointUnknown, ScopeClosed, VaultExists, VaultMissing, VaultMixed
+from holdfast.vault.keys import opening
 from holdfast.vault.keys.bundle import SCOPE, Bundle
-from holdfast.vault.keys.keyring import Keyring, certify, unlock
+from holdfast.vault.keys.keyring import Keyring, certify
+from holdfast.vault.keys.kms import Secret
+from holdfast.vault.keys.ring import Found, RingMemory
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.placement import place
 from holdfast.vault.points import PointCache, choose
-from holdfast.vault.text import to_b64
+from holdfast.vault.text import from_b64, to_b64
 
 if TYPE_CHECKING:  # what captures and restores is imported where it is used: a status must not wait for numpy
     from holdfast.vault.capture.writer import Writer
@@ -35,13 +38,19 @@ class Vault:
         self.clock = clock
         self.cache = cache / notary.vault.hex()
         self.damaged: list[Damaged] = []
+        self.opened_by: tuple[str, ...] = ()
+        """Ids of the slots that were opened."""
+        self.scopes: dict[str, str] = {}
+        """System → scope's name, as the plan has it; systems that are not named have the vault's own key."""
+        self.closed: dict[str, Exception] = {}
+        """Scope's name → why its key did not open it."""
         self._points = PointCache(self.cache, notary)
 
     @classmethod
     def create(
         cls,
         storages: Sequence[Storage],
-        secret: str,
+        secret: Secret,
         *,
         clock: Clock,
         cache: Path,
@@ -61,31 +70,99 @@ class Vault:
         notary = Notary(bundle, locations.read, random)
         now = clock.now()
         assert bundle.writer is not None
-        certify(locations, notary, bundle.writer, label, now)
+        certify(locations, notary, bundle.writer, label, now, "owner")
         number, epoch = bundle.epoch()
         name = names.epoch(SCOPE, number)
         locations.put(name, [notary.make(name, "epoch", now, {"scope": SCOPE, "epoch": number, "public": to_b64(epoch.public)})])
-        keyring = Keyring(locations, notary, cost)
-        keyring.add(secret, label=label, now=now)
-        recovery = keyring.new_key("recovery", now=now)
+        memory = RingMemory(cache / bundle.vault.hex())
+        first = Keyring(locations, notary, cost, memory=memory).add(secret, label=label, now=now)
+        # That key came from where the plan says it is, as it will the next time; the recovery key was only shown.
+        recovery = Keyring(locations, notary, cost, memory=memory, opened_by=[first.id]).new_key("recovery", now=now)
         for storage in storages:
             selfdescription.write(storage)
         locations.put(names.CONFIG, [config.make(notary, now)])
-        return cls(locations, notary, clock, cache), recovery.text
+        vault = cls(locations, notary, clock, cache)
+        vault.opened_by = (first.id,)
+        notary.renew = vault.renew_keys
+        return vault, recovery.text
 
     @classmethod
     def open(
-        cls, storages: Sequence[Storage], secret: str, *, clock: Clock, cache: Path, random: crypto.Random = crypto.SYSTEM_RANDOM
+        cls,
+        storages: Sequence[Storage],
+        secret: Secret,
+        *,
+        clock: Clock,
+        cache: Path,
+        random: crypto.Random = crypto.SYSTEM_RANDOM,
+        scopes: Mapping[str, Secret] | None = None,
+        systems: Mapping[str, str] | None = None,
     ) -> "Vault":
-        """The vault that the storages hold. ``secret``: a passphrase, the recovery key or a file key; ``cache``: a folder that may be lost.
+        """The vault that the storages hold. ``secret``: a passphrase, the recovery key, a file key or a KMS. ``cache``: a folder that may
+        be lost. ``scopes``: keys of scopes by name; one that does not open is in ``closed``. ``systems``: system → its scope's name.
 
-        Raises VaultMissing, VaultMixed, FormatNewer, WrongKey, ObjectDamaged, Unreachable.
+        Raises VaultMissing, VaultMixed, FormatNewer, WrongKey, ObjectDamaged, KeyringForked, Unreachable, and what a KMS raises. A keyring
+        that was set back is no reason not to read: ``notary.distrust`` then keeps the vault from being written.
         """
         locations = Locations(storages)
         parsed = cls._config(locations)
-        bundle, _ = unlock(locations, bytes.fromhex(str(parsed.clear["vault"])), secret)
-        config.verify(parsed, bundle)
-        return cls(locations, Notary(bundle, locations.read, random), clock, cache)
+        try:
+            root = from_b64(str(parsed.clear.get("root_public")))
+        except ValueError:
+            root = b""
+        vault_id = bytes.fromhex(str(parsed.clear["vault"]))
+        memory = RingMemory(cache / vault_id.hex())
+        opened = opening.unlock(locations, vault_id, root, secret, first=memory.opened_last())
+        config.verify(parsed, opened.bundle)
+        notary = Notary(opened.bundle, locations.read, random, opened.ring)
+        vault = cls(locations, notary, clock, cache)
+        memory.opened(opened.slot.id)
+        vault.opened_by = (opened.slot.id,)
+        vault.scopes = dict(systems or {})
+        notary.distrust = memory.compare(opened.ring) or opened.problem or _unbelieved(opened.found)
+        notary.renew = vault.renew_keys
+        for name, key in (scopes or {}).items():
+            vault._open_scope(name, key)
+        return vault
+
+    def _open_scope(self, name: str, key: Secret) -> None:
+        try:
+            _, bundle, slot = opening.open_scope(self.locations, self.notary.bundle, self.notary.ring, name, key)
+        except HoldfastError as error:
+            self.closed[name] = error
+            return
+        self.notary.take(bundle, self.notary.ring)
+        self.opened_by = (*self.opened_by, slot.id)
+
+    def renew_keys(self) -> None:
+        """Look whether keys were changed since: a new epoch is written to from now on, a revoked writer stops. Unreachable, Damaged."""
+        found = opening.newest(self.locations.storages, self.notary.vault, self.notary.bundle.root_public)
+        self.notary.distrust = RingMemory(self.cache).compare(found.ring) or _unbelieved(found)
+        if self.notary.distrust is not None:
+            raise self.notary.distrust
+        bundle = self.notary.bundle
+        for scope in bundle.epochs:
+            bundle, problem = opening.with_epochs(self.locations, bundle, found.ring, scope)
+            if problem is not None:
+                raise problem
+        self.notary.take(bundle, found.ring)
+
+    def scope_of(self, system: str) -> str:
+        """The scope (as objects name it) to which a system's new data belongs. Raises ScopeClosed, and why its key did not open it."""
+        name = self.scopes.get(system)
+        if name is None:
+            return SCOPE
+        if name in self.closed:
+            raise self.closed[name]
+        tag = self.keys.tag(name)
+        opening.require_scope(self.notary.ring, tag, name)
+        if tag not in self.notary.bundle.identity:
+            raise ScopeClosed(
+                f"The key of the scope {name!r}, to which {system} belongs, was not given.",
+                hint="Name it in the plan: vault.scopes.",
+                scope=name,
+            )
+        return tag
 
     @staticmethod
     def _config(locations: Locations) -> Envelope:
@@ -123,7 +200,7 @@ class Vault:
 
     @property
     def keys(self) -> Keyring:
-        return Keyring(self.locations, self.notary)
+        return Keyring(self.locations, self.notary, opened_by=self.opened_by, memory=RingMemory(self.cache))
 
     def slots(self) -> list[Slot]:
         return self.keys.list()
@@ -162,7 +239,11 @@ class Vault:
         if base is not None and base.point.writer != self.notary.writer:
             watch.note(f"The base {base.point.id} was written by another writer: everything is read and stored by this one.")
             base = None
-        settings = Settings(system, kind, label, note, keep_until, chunk_size, level, workers, rate, host)
+        scope = self.scope_of(system)
+        if base is not None and base.scope != scope:
+            watch.note(f"The base {base.point.id} belongs to another scope: everything is read and stored under the key of this one.")
+            base = None
+        settings = Settings(system, kind, label, note, keep_until, chunk_size, level, workers, rate, host, scope)
         storages = self.locations.storages
         ids = [point.id for point in self.points(system)] if len(storages) > 1 else []
         locations = place(storages, self.notary.vault, ids, copies=copies, told=watch.note)
@@ -192,7 +273,7 @@ class Vault:
         """The logs of one system, branch by branch."""
         from holdfast.vault.logs.store import SystemLogs
 
-        return SystemLogs(self.locations, self.notary, self.clock, system)
+        return SystemLogs(self.locations, self.notary, self.clock, system, scope=self.scope_of)
 
     def now(self) -> dt.datetime:
         return self.clock.now()
@@ -206,3 +287,14 @@ class Vault:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _unbelieved(found: Found) -> KeyringRolledBack | None:
+    """A location holds keyrings, and none of them is the root's: whatever was in force is not known."""
+    if found.ring is not None or not found.wrong:
+        return None
+    name, why = next(iter(found.wrong.items()))
+    return KeyringRolledBack(
+        f"No keyring in the vault's locations can be believed ({name}: {why}). Slots that were removed could be in force again.",
+        hint="Heal it from another location: 'holdfast vault check --heal'. Restoring works.",
+    )

@@ -17,10 +17,11 @@ _SECONDS = 30.0
 class IndexLog:
     """``add`` is called with packs that are durable. An envelope is written every 64 packs or 30 seconds, and by ``flush``."""
 
-    def __init__(self, locations: Locations, notary: Notary, clock: Clock) -> None:
+    def __init__(self, locations: Locations, notary: Notary, clock: Clock, scope: str = "vault") -> None:
         self._locations = locations
         self._notary = notary
         self._clock = clock
+        self._scope = scope
         self._waiting: list[PackChunks] = []
         self._last = clock.monotonic()
         self._lock = threading.Lock()
@@ -40,4 +41,4 @@ class IndexLog:
             self._last = self._clock.monotonic()
         if packs:
             name = f"{names.INDEX}{self._notary.random(16).hex()}"
-            self._locations.put(name, [self._notary.make(name, "index", self._clock.now(), plain=objects.encode(packs))])
+            self._locations.put(name, [self._notary.make(name, "index", self._clock.now(), plain=objects.encode(packs), scope=self._scope)])

@@ -18,3 +18,5 @@ class Settings:
     workers: int = 0
     rate: float | None = None
     host: str = ""
+    scope: str = "vault"
+    """As objects name it; see ``Vault.scope_of``."""

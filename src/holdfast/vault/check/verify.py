@@ -8,7 +8,8 @@ from holdfast.errors import Damaged
 from holdfast.vault import config, crypto, names, selfdescription
 from holdfast.vault.errors import FormatNewer, RoleLacking
 from holdfast.vault.index import objects
-from holdfast.vault.keys import SCOPE, slots
+from holdfast.vault.keys import slots
+from holdfast.vault.keys.ring import parse as ring_of
 from holdfast.vault.logs import body
 from holdfast.vault.notary import Notary
 from holdfast.vault.packs import layout
@@ -17,6 +18,8 @@ from holdfast.vault.points import decode
 KINDS = {
     names.WRITERS: ("writer",),
     names.EPOCHS: ("epoch",),
+    names.SHREDS: ("shred",),
+    names.REVOKED: ("revoked",),
     names.INDEX: ("index",),
     names.SESSIONS: ("session",),
     names.POINTS: ("point", "abort", "drop"),
@@ -35,7 +38,6 @@ class Verifier:
 
     def __init__(self, notary: Notary) -> None:
         self._notary = notary
-        self._identity = notary.bundle.identity[SCOPE]
         self.opens = notary.bundle.reads_content
 
     def known(self, name: str) -> bool:
@@ -43,7 +45,7 @@ class Verifier:
         return (
             name in {names.CONFIG, selfdescription.FORMAT, selfdescription.DECODER}
             or names.parse_pack(name) is not None
-            or name.startswith((names.SLOTS, names.LOGS, PROBES, *KINDS))
+            or name.startswith((names.SLOTS, names.SCOPED, names.RINGS, names.LOGS, PROBES, *KINDS))
         )
 
     def problem(self, name: str, data: bytes) -> str | None:
@@ -51,8 +53,13 @@ class Verifier:
         try:
             if name == names.CONFIG:
                 config.verify(config.parse(data), self._notary.bundle)
-            elif name.startswith(names.SLOTS):
-                slots.parse(name[len(names.SLOTS) :], data)
+            elif name.startswith((names.SLOTS, names.SCOPED)):
+                slots.parse(name.rsplit("/", 1)[1], data)
+                ring = self._notary.ring
+                refusal = None if ring is None else ring.refusal(name, data)
+                return None if refusal is None else f"{name}: {refusal}; it opens nothing and is believed by nobody."
+            elif name.startswith(names.RINGS):
+                ring_of(name, data, self._notary.vault, self._notary.bundle.root_public)
             elif name.startswith(names.PACKS):
                 return self._pack(name, data)
             elif name.startswith(names.LOGS):
@@ -108,7 +115,7 @@ class Verifier:
             return f"{name} is not signed by a writer of this vault."
         privates = self._notary.privates()
         box = next((box for holder, box in header.boxes.items() if holder in privates), None)
-        if box is None:
+        if box is None or header.scope not in self._notary.bundle.identity:
             return None
         key = crypto.unbox(box, next(privates[holder] for holder in header.boxes if holder in privates))
         frames = _count_frames(data, header.end, offset)
@@ -126,7 +133,10 @@ class Verifier:
             )
             at = 0
             for i, size in enumerate(entry.lengths):
-                if blake3.blake3(plain[at : at + size], key=self._identity).digest() != entry.ids[32 * i : 32 * i + 32]:
+                if (
+                    blake3.blake3(plain[at : at + size], key=self._notary.bundle.identity[header.scope]).digest()
+                    != entry.ids[32 * i : 32 * i + 32]
+                ):
                     return f"{name} holds a chunk that is not what its id says (frame {number})."
                 at += size
         return None

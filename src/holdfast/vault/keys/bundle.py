@@ -54,6 +54,8 @@ class Bundle:
     epochs: Mapping[str, Mapping[int, Epoch]]
     root_private: bytes | None = field(default=None, repr=False)
     writer: WriterKeys | None = None
+    slot: bytes | None = field(default=None, repr=False)
+    """The X25519 private key of the slot that was opened: epochs made later are boxed to it."""
 
     @classmethod
     def new(cls, random: crypto.Random) -> "Bundle":
@@ -82,6 +84,27 @@ class Bundle:
             return replace(self, role=role, root_private=None, writer=None)
         public_only = {scope: {number: Epoch(epoch.public) for number, epoch in numbers.items()} for scope, numbers in self.epochs.items()}
         return replace(self, role=role, root_private=None, writer=writer, epochs=public_only)
+
+    def only(self, scope: str) -> "Bundle":
+        """The keys of one scope: what its slots hold."""
+        return replace(
+            self, root_private=None, writer=None, slot=None, identity={scope: self.identity[scope]}, epochs={scope: self.epochs[scope]}
+        )
+
+    def without_scopes(self) -> "Bundle":
+        """Only what belongs to the whole vault: its slots hold no key of a scope."""
+        return replace(self, identity={SCOPE: self.identity[SCOPE]}, epochs={SCOPE: self.epochs[SCOPE]})
+
+    def joined(self, scope: str, other: "Bundle") -> "Bundle":
+        """With the keys of ``scope`` out of another bundle."""
+        return replace(
+            self,
+            identity={**self.identity, scope: other.identity[scope]},
+            epochs={**self.epochs, scope: {**self.epochs.get(scope, {}), **other.epochs[scope]}},
+        )
+
+    def with_epoch(self, scope: str, number: int, epoch: Epoch) -> "Bundle":
+        return replace(self, epochs={**self.epochs, scope: {**self.epochs.get(scope, {}), number: epoch}})
 
     def epoch(self, scope: str = SCOPE) -> tuple[int, Epoch]:
         """The newest epoch of a scope: (number, keys)."""
@@ -117,6 +140,8 @@ class Bundle:
         }
         if self.root_private is not None:
             document["root_private"] = to_b64(self.root_private)
+        if self.slot is not None:
+            document["slot_private"] = to_b64(self.slot)
         if self.writer is not None:
             document["writer"] = {"id": self.writer.id, "sign_private": to_b64(self.writer.sign), "box_private": to_b64(self.writer.box)}
         return document
@@ -125,6 +150,7 @@ class Bundle:
     def from_json(cls, document: Mapping[str, Any], role: Role) -> "Bundle":
         """Raises ValueError or KeyError when it is no bundle."""
         writer = document.get("writer")
+        slot = document.get("slot_private")
         root = document.get("root_private")
         return cls(
             vault=bytes.fromhex(document["vault"]),
@@ -140,4 +166,5 @@ class Bundle:
             },
             root_private=from_b64(root) if root else None,
             writer=WriterKeys(writer["id"], from_b64(writer["sign_private"]), from_b64(writer["box_private"])) if writer else None,
+            slot=from_b64(slot) if slot else None,
         )

@@ -1,18 +1,25 @@
-"""The key slots of a vault: open one, list, add, remove. Adding and removing rewrites no pack."""
+"""The key slots of a vault: list, add, label, prove, remove; rotate; writers; scopes. None of it rewrites a pack."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from holdfast.errors import Damaged, HoldfastError, Usage
+from holdfast.errors import Damaged, Usage
 from holdfast.storage.contract import Storage
 from holdfast.vault import crypto, names
-from holdfast.vault.errors import LastSlot, ObjectDamaged, RoleLacking, SlotUnknown, WrongKey
-from holdfast.vault.keys import secret_text, slots
-from holdfast.vault.keys.bundle import Bundle, Role, WriterKeys
+from holdfast.vault.errors import KeyringPartly, LastSlot, ScopeClosed, SlotOld, SlotUnknown, SlotUnproved, WrongKey
+from holdfast.vault.keys import opening, secret_text, slots
+from holdfast.vault.keys.bundle import SCOPE, Bundle, Epoch, Role, WriterKeys
+from holdfast.vault.keys.change import Changes, Stale, removed
+from holdfast.vault.keys.kms import Secret
+from holdfast.vault.keys.ring import Listed, Ring, RingMemory
 from holdfast.vault.keys.slots import DEFAULT_COST, PassphraseCost, Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
-from holdfast.vault.text import to_b64, to_json
+from holdfast.vault.text import to_b64, to_json, to_time
+
+_TRIES = 20
+_MOST_SLOTS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,137 +30,309 @@ class NewRecoveryKey:
     text: str
 
 
-def read_slots(locations: Locations) -> tuple[list[Slot], list[str]]:
-    """(sound slots, ids of damaged ones), each read from the first location that has it sound."""
-    found: list[Slot] = []
-    damaged: list[str] = []
-    for info in locations.list(names.SLOTS):
-        slot_id = info.name.removeprefix(names.SLOTS)
-        try:
-            found.append(locations.read(info.name, lambda data, slot_id=slot_id: slots.parse(slot_id, data)))  # type: ignore[misc]
-        except Damaged:
-            damaged.append(slot_id)
-    return sorted(found, key=lambda slot: (slot.created, slot.id)), damaged
+@dataclass(frozen=True, slots=True)
+class SlotState:
+    """A slot and what the keyring knows of it. ``proved``: when its key was last seen to open it. ``scope``: its name, None: the vault's.
 
+    ``damaged``: addresses of the locations in which it is damaged or missing.
+    """
 
-def unlock(locations: Locations, vault: bytes, secret: str) -> tuple[Bundle, Slot]:
-    """Try each slot. WrongKey when sound slots are there and none opens; ObjectDamaged when the right one may be among damaged slots."""
-    found, damaged = read_slots(locations)
-    own = [slot for slot in found if slot.vault == vault]
-    kind = secret_text.kind_of(secret)
-    if kind != "passphrase":
-        secret_text.from_text(secret)
-    for slot in own:
-        try:
-            bundle = slots.unlock(slot, secret)
-        except ObjectDamaged:
-            damaged.append(slot.id)  # one that was planted must not keep the others from opening
-            continue
-        if bundle is not None:
-            return bundle, slot
-    if damaged or not own:
-        what = f"{len(damaged)} key slots are damaged ({', '.join(damaged)})" if damaged else "the vault's key slots are gone"
-        raise ObjectDamaged(
-            f"None of the {len(own)} sound key slots opens with this key, and {what}." if damaged else f"Cannot open: {what}.",
-            hint="Try the recovery key, or another location: each holds all slots.",
-            damaged=damaged,
-        )
-    kinds = ", ".join(sorted({slot.kind for slot in own}))
-    raise WrongKey(
-        f"The key opens none of the vault's {len(own)} slots (kinds: {kinds}).",
-        hint="Check the passphrase (and its environment variable or file); the recovery key begins with 'hf1-'.",
-        vault=vault.hex(),
-    )
+    slot: Slot
+    proved: dt.datetime | None
+    writer: str | None
+    scope: str | None
+    damaged: tuple[str, ...]
 
 
 class Keyring:
-    """Management of an open vault's slots. Only an owner adds and removes."""
+    """Management of an open vault's keys. Only an owner changes them."""
 
-    def __init__(self, locations: Locations, notary: Notary, cost: PassphraseCost | None = None) -> None:
+    def __init__(
+        self,
+        locations: Locations,
+        notary: Notary,
+        cost: PassphraseCost | None = None,
+        *,
+        opened_by: Sequence[str] = (),
+        memory: RingMemory | None = None,
+    ) -> None:
         self._locations = locations
         self._notary = notary
         self._cost = cost or DEFAULT_COST
+        self._memory = memory
+        self._opened_by = tuple(opened_by)
+        self.changes = Changes(locations, notary, opened_by=opened_by, memory=memory)
+
+    # ------------------------------------------------------------ looking
 
     def list(self) -> list[Slot]:
-        """Sound slots, oldest first."""
-        return read_slots(self._locations)[0]
+        """Sound slots in force, of the vault and of its scopes, oldest first, under their present labels."""
+        ring = self.changes.current()
+        scopes = [SCOPE, *ring.scopes] if ring.generation else [SCOPE]
+        found = [slot for scope in scopes for slot in opening.read_slots(self._locations, ring if ring.generation else None, scope)[0]]
+        return [replace(slot, label=ring.labels.get(slot.id, slot.label)) for slot in sorted(found, key=lambda one: (one.created, one.id))]
 
-    def add(self, secret: str, *, role: Role = "owner", label: str = "", now: dt.datetime) -> Slot:
-        """A slot that ``secret`` (a passphrase, or a key of ``new_key``) opens. A writer's slot gets its own certified pair."""
-        if secret_text.kind_of(secret) != "passphrase":
-            secret_text.from_text(secret)
-        elif not secret.strip():
-            raise Usage("The passphrase is empty.", hint="Give a passphrase that is hard to guess; five random words are good.")
-        bundle = self._notary.bundle
-        own = WriterKeys.new(self._notary.random) if role == "writer" else None
-        part = bundle.for_role(role, own)
+    def states(self) -> "list[SlotState]":
+        """The same with what the keyring knows of each."""
+        ring = self.changes.current()
+        states = []
+        for slot in self.list():
+            listed = ring.slots[slot.id]
+            bad = tuple(storage.url for storage in self._locations.storages if not _holds(storage, ring, slot.id))
+            proved = self.changes.now() if slot.id in self._opened_by else listed.proved
+            states.append(SlotState(slot, proved, listed.writer, ring.scope_names.get(slot.scope), bad))
+        return states
+
+    def tag(self, scope: str) -> str:
+        """What stands for a scope's name in the vault's objects."""
+        return names.tag(self._notary.bundle.identity[SCOPE], "scope", scope)
+
+    # ------------------------------------------------------------ slots
+
+    def add(self, secret: Secret, *, role: Role = "owner", label: str = "", now: dt.datetime, scope: str | None = None) -> Slot:
+        """A slot that ``secret`` (a passphrase, a key of ``new_key``, or a KMS) opens. A writer's slot gets its own certified pair.
+
+        ``scope``: a scope's name, whose key must be open. Raises RoleLacking, ScopeClosed, Unreachable when a location does not answer.
+        """
+        slots.require_usable(secret)
+        self.changes.require_owner(f"make a key of role {role!r}")
+        self.changes.require_all()
+        own = WriterKeys.new(self._notary.random) if role == "writer" and scope is None else None
         if own is not None:
-            certify(self._locations, self._notary, own, label, now)
-        slot_id = self._notary.random(8).hex()
-        data = slots.make(part, secret, slot_id=slot_id, label=label, now=now, random=self._notary.random, cost=self._cost)
-        self._locations.put(names.slot(slot_id), [data])
-        return slots.parse(slot_id, data)
+            certify(self._locations, self._notary, own, label, now, role)
+        tag = SCOPE if scope is None else self._opened(scope)
+        for _ in range(_TRIES):
+            try:
+                return self._add(secret, role, label, now, tag, own)
+            except Stale:
+                continue
+        raise KeyringPartly("Keys are being changed by others all the time.", hint="Try again.")
 
-    def new_key(self, kind: str = "recovery", *, role: Role = "owner", label: str = "", now: dt.datetime) -> NewRecoveryKey:
+    def _add(self, secret: Secret, role: Role, label: str, now: dt.datetime, tag: str, own: WriterKeys | None) -> Slot:
+        ring = self.changes.current()
+        bundle, problem = opening.with_epochs(self._locations, self._notary.bundle, ring if ring.generation else None, tag)
+        if problem is not None:
+            raise problem
+        if len(ring.in_scope(tag)) >= _MOST_SLOTS:
+            raise Usage(f"There are {_MOST_SLOTS} key slots already.", hint="Remove some: holdfast vault key list.")
+        part = self._part(bundle, role, tag, own)
+        slot_id = self._notary.random(8).hex()
+        shred = b"" if tag == SCOPE else opening.read_shred(self._locations, bundle, ring, tag)
+        data = slots.make(part, secret, slot_id=slot_id, now=now, random=self._notary.random, cost=self._cost, scope=tag, shred=shred)
+        slot = slots.parse(slot_id, data)
+        # A KMS answers for itself, so its slot is tried at once; a person's key is proved when the person opens with it.
+        proved = None
+        if not isinstance(secret, str):
+            if slots.unlock(slot, secret, shred) is None:
+                raise WrongKey("The KMS does not unwrap what it wrapped.", hint="Nothing was changed. Is the key allowed to decrypt?")
+            proved = now
+        self.changes.put(names.slot(slot_id, tag), data)
+        writer = part.writer.id if part.writer is not None else None
+        listed = Listed(tag, slot.kind, role, crypto.digest_hex(data), slot.public, proved, writer)
+
+        def edit(ring: Ring) -> Ring:
+            if ring.epochs.get(tag) != max(part.epochs[tag]) or (tag != SCOPE and tag not in ring.scopes):
+                raise Stale
+            return replace(ring, slots={**ring.slots, slot_id: listed}, labels={**ring.labels, slot_id: label})
+
+        self.changes.change(edit, bundle)
+        return replace(slot, label=label)
+
+    @staticmethod
+    def _part(bundle: Bundle, role: Role, tag: str, own: WriterKeys | None) -> Bundle:
+        if tag == SCOPE:
+            return bundle.for_role(role, own).without_scopes()
+        part = bundle.only(tag)
+        return part if role == "owner" else part.for_role(role, None)
+
+    def _opened(self, scope: str) -> str:
+        tag = self.tag(scope)
+        opening.require_scope(self.changes.current(), tag, scope)
+        number_keys = self._notary.bundle.epochs.get(tag, {})
+        if not any(epoch.private is not None for epoch in number_keys.values()):
+            raise ScopeClosed(
+                f"The scope {scope!r} is not open: a slot for it is made by who holds its key.",
+                hint="Name its key in the plan: vault.scopes.",
+                scope=scope,
+            )
+        return tag
+
+    def new_key(
+        self, kind: str = "recovery", *, role: Role = "owner", label: str = "", now: dt.datetime, scope: str | None = None
+    ) -> NewRecoveryKey:
         """A slot for a fresh key of 256 random bits: "recovery" (to be written on paper) or "file"."""
         text = secret_text.to_text(self._notary.random(32), secret_text.RECOVERY if kind == "recovery" else secret_text.FILE)
-        return NewRecoveryKey(self.add(text, role=role, label=label or kind, now=now).id, text)
+        return NewRecoveryKey(self.add(text, role=role, label=label or kind, now=now, scope=scope).id, text)
+
+    def label(self, id_or_label: str, label: str) -> Slot:
+        """Give a slot another label."""
+        self.changes.require_owner("label key slots")
+        chosen = self._choose(id_or_label)
+        self.changes.change(lambda ring: replace(ring, labels={**ring.labels, chosen.id: label}))
+        return replace(chosen, label=label)
+
+    def prove(self, secret: Secret, scope: str | None = None) -> Slot:
+        """Open a slot with its key, in every location by itself, and record that it was seen to open.
+
+        Raises WrongKey, ObjectDamaged for a location in which it does not open.
+        """
+        self.changes.require_owner("record that a key was proved")
+        slot: Slot | None = None
+        for storage in self._locations.storages:
+            alone = Locations([storage])
+            if scope is None:
+                slot = opening.unlock(alone, self._notary.vault, self._notary.bundle.root_public, secret).slot
+            else:
+                slot = opening.open_scope(alone, self._notary.bundle, self.changes.current(), scope, secret)[2]
+        assert slot is not None
+        chosen, now = slot, self.changes.now()
+        ring = self.changes.change(lambda ring: replace(ring, slots={**ring.slots, chosen.id: replace(ring.slots[chosen.id], proved=now)}))
+        return replace(chosen, label=ring.labels.get(chosen.id, chosen.label))
 
     def remove(self, id_or_label: str) -> Slot:
-        """Remove one slot from every location and return it. Refuses the last one of an owner, counted in each location by itself.
+        """Take one slot out of force and delete it from every location; returns it.
 
-        Every location must answer before anything is removed. When one fails in between, the error names those that still hold the slot:
-        the key opens the vault there until the removal is repeated.
+        Refused for the last one that could open the vault (or the scope), counted in each location that answers by itself, and when none of
+        those that would remain was ever seen to open. Raises KeyringPartly when a location did not hear of it.
         """
-        if self._notary.bundle.role != "owner":
-            raise RoleLacking("Only an owner's key may remove key slots.", hint="Use an owner's passphrase or the recovery key.")
+        self.changes.require_owner("remove key slots")
+        chosen = self._choose(id_or_label)
+        ring = self.changes.current()
+        remaining = self._require_others(ring, [chosen.id], chosen.scope)
+        now = to_time(self.changes.now())
+
+        def edit(ring: Ring) -> Ring:
+            if not any(one in ring.slots for one in remaining):
+                raise self._last(chosen.id, chosen.scope, ring, "the vault's locations")
+            return removed(ring, [chosen.id], now)
+
+        self.changes.change(edit)
+        return chosen
+
+    def _choose(self, id_or_label: str) -> Slot:
         present = self.list()
         chosen = [slot for slot in present if slot.id == id_or_label] or [slot for slot in present if slot.label == id_or_label]
         if len(chosen) != 1:
             listed = ", ".join(f"{slot.id} ({slot.label or slot.kind})" for slot in present)
             what = "No key slot" if not chosen else f"{len(chosen)} key slots"
             raise SlotUnknown(f"{what} named {id_or_label!r}.", hint=f"Slots: {listed}.")
-        for storage in self._locations.storages:
-            if not any(slot.role == "owner" for slot in _sound(storage) if slot.id != chosen[0].id):
-                raise LastSlot(
-                    f"Slot {chosen[0].id} is the last one with an owner's key in {storage.url}: without it nobody could read or manage the"
-                    " vault there.",
-                    hint="Add another owner's slot first ('holdfast vault key add'), or heal that location: 'holdfast vault check --heal'.",
-                    url=storage.url,
-                )
-        self._delete_everywhere(names.slot(chosen[0].id))
         return chosen[0]
 
-    def _delete_everywhere(self, name: str) -> None:
-        """The last location first: while the first one holds the slot, it is listed, so that a removal that failed can be repeated."""
-        left: dict[str, HoldfastError] = {}
-        for storage in reversed(self._locations.storages):
+    def _require_others(self, ring: Ring, going: Sequence[str], scope: str) -> "Sequence[str]":
+        """Ids of the owner's slots that remain and were seen to open. Raises LastSlot, SlotUnproved."""
+        others = [one for one, listed in ring.in_scope(scope).items() if listed.role == "owner" and one not in going]
+        for storage in self._locations.storages:
             try:
-                storage.delete(name)
-            except HoldfastError as error:
-                left[storage.url] = error
-        if left:
-            first = next(iter(left.values()))
-            raise type(first)(
-                f"The key slot is still in {', '.join(left)}, where its key opens the vault: {first.message}",
-                hint="Remove it again when the location answers.",
-                **{**first.details, "left": list(left)},
-            ) from first
+                held = [one for one in others if _holds(storage, ring, one)]
+            except Damaged:
+                held = []
+            if not held:
+                raise self._last(going[0], scope, ring, storage.url)
+        proved = [one for one in others if ring.slots[one].proved is not None or one in self._opened_by]
+        if not proved:
+            listed = ", ".join(f"{one} ({ring.labels.get(one) or ring.slots[one].kind})" for one in others)
+            raise SlotUnproved(
+                f"None of the slots that would remain was ever seen to open: {listed}. A key that was copied wrongly or lost would"
+                " be noticed when it is too late.",
+                hint="Type one of those keys in once: holdfast vault key prove; then remove this slot.",
+                remaining=others,
+            )
+        return proved
+
+    @staticmethod
+    def _last(slot_id: str, scope: str, ring: Ring, where: str) -> LastSlot:
+        name = ring.scope_names.get(scope)
+        what = "the vault" if scope == SCOPE else f"the scope {name!r}"
+        return LastSlot(
+            f"Slot {slot_id} is the last one with an owner's key of {what} in {where}: without it nobody could read or manage it there.",
+            hint="Add another owner's slot first ('holdfast vault key add'), or heal that location: 'holdfast vault check --heal'."
+            + ("" if scope == SCOPE else f" To destroy the scope on purpose: holdfast vault key erase-scope {name}."),
+            url=where,
+        )
+
+    # ------------------------------------------------------------ epochs
+
+    def rotate(self, scope: str | None = None) -> int:
+        """A new epoch: what is written from now on is encrypted to a new key, given to every slot in force that may read.
+
+        Returns its number. Writers that still know only the old epoch go on, readably. Raises SlotOld when a slot was made before epochs
+        could follow it.
+        """
+        self.changes.require_owner("rotate keys")
+        self.changes.require_all()
+        tag = SCOPE if scope is None else self.tag(scope)
+        if scope is not None:
+            opening.require_scope(self.changes.current(), tag, scope)
+        for _ in range(_TRIES):
+            try:
+                return self._rotate(tag)
+            except Stale:
+                continue
+        raise KeyringPartly("Keys are being changed by others all the time.", hint="Try again.")
+
+    def _rotate(self, tag: str) -> int:
+        ring = self.changes.current()
+        self.changes.complete()
+        readers = {one: listed for one, listed in ring.in_scope(tag).items() if listed.role != "writer"}
+        old = [f"{one} ({ring.labels.get(one) or listed.kind})" for one, listed in readers.items() if listed.public is None]
+        if old:
+            raise SlotOld(
+                f"{len(old)} key slots were made before keys could be rotated, and would not open what is written from now on:"
+                f" {', '.join(old)}.",
+                hint="Add a new slot for each of these keys ('holdfast vault key add'), open with it once, and remove the old one.",
+                slots=old,
+            )
+        number = max(ring.epochs.get(tag, 0), self.changes.epochs_taken(tag)) + 1
+        private, public = crypto.new_box_pair(self._notary.random)
+        name = names.epoch(tag, number)
+        fields = {"scope": tag, "epoch": number, "public": to_b64(public)}
+        boxed_to = [listed.public for listed in readers.values() if listed.public is not None]
+        plain = to_json({"private": to_b64(private)})
+        self.changes.put(name, self._notary.make(name, "epoch", self.changes.now(), fields, plain=plain, boxed_to=boxed_to))
+
+        def edit(now_ring: Ring) -> Ring:
+            same = {one: listed.public for one, listed in now_ring.in_scope(tag).items() if listed.role != "writer"}
+            if same != {one: listed.public for one, listed in readers.items()} or now_ring.epochs.get(tag) != ring.epochs.get(tag):
+                raise Stale
+            return replace(now_ring, epochs={**now_ring.epochs, tag: number})
+
+        bundle = self._notary.bundle
+        if bundle.epochs.get(tag):
+            readable = tag == SCOPE or any(epoch.private is not None for epoch in bundle.epochs[tag].values())
+            bundle = bundle.with_epoch(tag, number, Epoch(public, private if readable else None))
+        self.changes.change(edit, bundle)
+        return number
+
+    def accept(self) -> int:
+        """Declare that the keyring in the locations is the right one, though this machine saw a newer one. Returns the new generation."""
+        known = 0 if self._memory is None else self._memory.known()[0]
+        self._notary.distrust = None
+
+        def edit(ring: Ring) -> Ring:
+            return ring
+
+        ring = self.changes.change(edit)
+        while ring.generation <= known:
+            ring = self.changes.change(edit)
+        return ring.generation
 
 
-def _sound(storage: Storage) -> list[Slot]:
-    """The sound slots of one location."""
-    found = []
-    for info in list(storage.list(names.SLOTS)):
-        try:
-            found.append(slots.parse(info.name.removeprefix(names.SLOTS), storage.get(info.name)))
-        except Damaged:
-            continue
-    return found
+def _holds(storage: Storage, ring: Ring, slot_id: str) -> bool:
+    """Whether a location holds this slot sound."""
+    name = names.slot(slot_id, ring.slots[slot_id].scope)
+    try:
+        return ring.refusal(name, storage.get(name)) is None
+    except Damaged:
+        return False
 
 
-def certify(locations: Locations, notary: Notary, writer: WriterKeys, label: str, now: dt.datetime) -> None:
+def certify(locations: Locations, notary: Notary, writer: WriterKeys, label: str, now: dt.datetime, role: str = "writer") -> None:
     """The root's certificate for a writer, stored before the writer writes anything. The label is sealed: it may name a host."""
-    fields = {"id": writer.id, "sign_public": to_b64(crypto.sign_public(writer.sign)), "box_public": to_b64(crypto.box_public(writer.box))}
+    fields = {
+        "id": writer.id,
+        "sign_public": to_b64(crypto.sign_public(writer.sign)),
+        "box_public": to_b64(crypto.box_public(writer.box)),
+        "role": role,
+    }
     name = names.writer(writer.id)
     locations.put(name, [notary.make(name, "writer", now, fields, plain=to_json({"label": label}))])

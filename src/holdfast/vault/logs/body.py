@@ -11,7 +11,7 @@ import blake3
 from holdfast.storage.contract import Buffer
 from holdfast.vault import crypto
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.errors import ObjectDamaged, RoleLacking
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.logs.names import parse
 from holdfast.vault.notary import Notary
@@ -28,20 +28,33 @@ class Opened:
     end: int
     meta: Mapping[str, Any]
     data: memoryview
+    scope: str = SCOPE
 
 
-def seal(notary: Notary, name: str, *, system: str, branch: str, data: Buffer, meta: Mapping[str, Any], at: dt.datetime) -> bytes:
+def seal(
+    notary: Notary, name: str, *, system: str, branch: str, data: Buffer, meta: Mapping[str, Any], at: dt.datetime, scope: str = SCOPE
+) -> bytes:
     """The object for ``name``. Its clear part carries a keyed hash of ``data``, so that a writer who cannot read compares."""
     system_tag, branch_tag, start, end = _parts(name)
     head = to_json({"system": system, "branch": branch, "start": start, "end": end, "meta": dict(meta)})
-    fields = {"system": system_tag, "branch": branch_tag, "start": start, "end": end, "sum": keyed_sum(notary, data)}
-    return notary.make(name, "log", at, fields, plain=b"".join((struct.pack("<I", len(head)), head, data)))
+    fields = {"system": system_tag, "branch": branch_tag, "start": start, "end": end, "sum": keyed_sum(notary, data, scope)}
+    return notary.make(name, "log", at, fields, plain=b"".join((struct.pack("<I", len(head)), head, data)), scope=scope)
 
 
-def keyed_sum(notary: Notary, data: Buffer) -> str:
-    """Hides what it is the hash of from all who lack the identity key."""
-    key = crypto.hkdf(notary.bundle.identity[SCOPE], b"", b"holdfast log sum")
+def keyed_sum(notary: Notary, data: Buffer, scope: str = SCOPE) -> str:
+    """Hides what it is the hash of from all who lack the scope's identity key."""
+    key = crypto.hkdf(notary.bundle.identity[scope], b"", b"holdfast log sum")
     return blake3.blake3(data, key=key).hexdigest()
+
+
+def same(notary: Notary, clear: Mapping[str, Any], data: Buffer) -> bool:
+    """Whether a stored increment (the clear part of its envelope) holds these bytes. RoleLacking when its scope's key is not open."""
+    scope = str(clear.get("scope", SCOPE))
+    if scope not in notary.bundle.identity:
+        raise RoleLacking(
+            "The log holds increments of a scope whose key was not given.", hint="Name it in the plan: vault.scopes.", scope=scope
+        )
+    return bool(clear.get("sum") == keyed_sum(notary, data, scope))
 
 
 def check(notary: Notary, name: str, stored: bytes) -> Envelope:
@@ -82,12 +95,13 @@ def open_head(notary: Notary, name: str, stored: bytes) -> Head:
 
 def open_(notary: Notary, name: str, stored: bytes) -> Opened:
     """Raises ObjectDamaged, NotBelieved, and RoleLacking for a key that may not read."""
-    plain = notary.open(check(notary, name, stored))
+    envelope = check(notary, name, stored)
+    plain = notary.open(envelope)
     head = _head(notary, name, plain)
     data = memoryview(plain)[4 + struct.unpack_from("<I", plain)[0] :]
     if len(data) != head.end - head.start:
         raise _unsound(name)
-    return Opened(head.system, head.branch, head.start, head.end, head.meta, data)
+    return Opened(head.system, head.branch, head.start, head.end, head.meta, data, str(envelope.clear.get("scope", SCOPE)))
 
 
 def _head(notary: Notary, name: str, plain: bytes) -> Head:

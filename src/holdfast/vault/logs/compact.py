@@ -63,9 +63,13 @@ def compact(
         if len(run) < fewest:
             continue
         opened = [locations.read(one.name, partial(body.open_, notary, one.name)) for one in run]
+        scope = opened[0].scope
+        if any(one.scope != scope for one in opened):
+            continue  # the system was moved to another scope in between: what is under one key stays under it
         data = b"".join(one.data for one in opened)
         name = names.increment(*tags, run[0].start, run[-1].end)
-        sealed = body.seal(notary, name, system=system, branch=branch, data=data, meta=merge([one.meta for one in opened]), at=clock.now())
+        meta = merge([one.meta for one in opened])
+        sealed = body.seal(notary, name, system=system, branch=branch, data=data, meta=meta, at=clock.now(), scope=scope)
         for storage in storages:
             put_same(storage, name, [sealed])
             if storage.get(name) != sealed or bytes(body.open_(notary, name, sealed).data) != data:

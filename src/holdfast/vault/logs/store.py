@@ -1,11 +1,12 @@
 """All logs of one system in the vault."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from holdfast.errors import Damaged
 from holdfast.model import Clock
 from holdfast.storage.contract import Storage
+from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.lease import SECONDS
@@ -16,7 +17,9 @@ from holdfast.vault.notary import Notary
 
 
 class SystemLogs:
-    """``write_to``: the locations that the tier demands for an acknowledged increment; by default all of ``locations``."""
+    """``write_to``: the locations that the tier demands for an acknowledged increment; by default all of ``locations``. ``scope`` tells
+    to which scope new increments of a system belong.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class SystemLogs:
         *,
         write_to: Sequence[Storage] = (),
         lease_seconds: int = SECONDS,
+        scope: Callable[[str], str] = lambda _: SCOPE,
     ) -> None:
         self._locations = locations
         self._notary = notary
@@ -34,6 +38,7 @@ class SystemLogs:
         self._system = system
         self._write_to = tuple(write_to) or locations.storages
         self._lease_seconds = lease_seconds
+        self._scope = scope
 
     def branches(self) -> Sequence[str]:
         """Names of the branches, sorted. Raises RoleLacking for a key that cannot read them."""
@@ -46,7 +51,8 @@ class SystemLogs:
 
     def writer(self, branch: str) -> BranchWriter:
         """Takes the branch's lease: raises LogFollowed while another holds it."""
-        return BranchWriter(self._write_to, self._notary, self._clock, self._system, branch, lease_seconds=self._lease_seconds)
+        scope = self._scope(self._system)
+        return BranchWriter(self._write_to, self._notary, self._clock, self._system, branch, lease_seconds=self._lease_seconds, scope=scope)
 
     def _branch_name(self, folder: str) -> str | None:
         """Out of the first increment that can be read: a tag does not tell its name. None for a folder without increments."""

@@ -8,6 +8,7 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Increment
 from holdfast.storage.contract import Buffer, ObjectExists, Storage
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.keys import SCOPE
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.errors import LogConflict
 from holdfast.vault.logs.lease import SECONDS, Lease
@@ -26,12 +27,14 @@ class BranchWriter:
         branch: str,
         *,
         lease_seconds: int = SECONDS,
+        scope: str = SCOPE,
     ) -> None:
         self.system = system
         self.branch = branch
         self._storages = tuple(storages)
         self._notary = notary
         self._clock = clock
+        self._scope = scope
         self._tags = notary.tag("system", system), notary.tag("branch", branch)
         self._lease = Lease(storages[0], notary, clock, *self._tags, seconds=lease_seconds)
         self._pool = ThreadPoolExecutor(len(storages), thread_name_prefix="append") if len(storages) > 1 else None
@@ -81,14 +84,16 @@ class BranchWriter:
 
     def _store(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> None:
         name = names.increment(*self._tags, start, start + len(piece))
-        sealed = body.seal(self._notary, name, system=self.system, branch=self.branch, data=piece, meta=meta, at=self._clock.now())
+        sealed = body.seal(
+            self._notary, name, system=self.system, branch=self.branch, data=piece, meta=meta, at=self._clock.now(), scope=self._scope
+        )
 
         def put(storage: Storage) -> None:
             try:
                 storage.put_if_absent(name, [sealed])
             except ObjectExists:
                 found = body.check(self._notary, name, storage.get(name)).clear
-                if found.get("sum") != body.keyed_sum(self._notary, piece):
+                if not body.same(self._notary, found, piece):
                     raise self._conflict(start, start + len(piece), storage.url) from None
 
         if self._pool is None:
@@ -121,7 +126,7 @@ class BranchWriter:
         stop = min(found.end, start + len(offered))
         piece = offered[position - start : stop - start]
         if (position, stop) == (found.start, found.end):
-            equal = body.check(self._notary, found.name, stored).clear.get("sum") == body.keyed_sum(self._notary, piece)
+            equal = body.same(self._notary, body.check(self._notary, found.name, stored).clear, piece)
         else:
             try:
                 equal = body.open_(self._notary, found.name, stored).data[position - found.start : stop - found.start] == piece

@@ -43,7 +43,9 @@ class Reader:
         self._listed = PresentPacks([envelope.packs[i : i + 48] for i in range(0, len(envelope.packs), 48)])
         self._store: IndexStore | None = None
         self._lock = threading.Lock()
-        self.identity = notary.bundle.identity[SCOPE]
+        self.scope = str(envelope.clear.get("scope", SCOPE))
+        """As objects name it: the point's content is reused within it alone."""
+        self.identity = notary.bundle.identity[self.scope]
         self.packs = PackReader(
             locations.storages, notary.vault, notary.privates(), self._listed.digest, reads_content=notary.bundle.reads_content
         )
