@@ -1,6 +1,7 @@
 """What is done to a vault by processes that die at it: each can be begun, killed at any call, and done again by the next process."""
 
 import datetime as dt
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from holdfast.model import Entry
 from holdfast.vault import holds, names, prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
-from holdfast.vault.errors import PointPartly, VaultExists
+from holdfast.vault.errors import VaultExists
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.logs.compact import compact
 from holdfast.vault.retention import Keep
@@ -28,7 +29,8 @@ def back_up(stage: Stage, system: str = SHOP, seed: int = 1, *, incremental: boo
         end = stage.ledger.log_ends().get((system, BRANCH), 0)
         base = vault.reader(points[-1]) if points else None
         with vault.begin(system=system, kind="files", base=base, chunk_size=CHUNK, workers=2) as writer:
-            stage.ledger.say("intend", id=writer.session, system=system, seed=seed)
+            token = secrets.token_hex(8)
+            stage.ledger.say("intend", id=token, system=system, seed=seed)
             for path, data in files(seed).items():
                 writer.add(Entry(path, size=len(data)), data)
             for path, data in streamed(seed).items():
@@ -36,13 +38,11 @@ def back_up(stage: Stage, system: str = SHOP, seed: int = 1, *, incremental: boo
                 for at in range(0, len(data), 5000):
                     sink.write(data[at : at + 5000])
                 sink.close()
-            try:
-                logs = BRANCH if system == SHOP else None
-                point = writer.commit(kind="files", start={"position": end}, stop={"position": end}, logs=logs)
-            except PointPartly:
-                stage.ledger.say("committed", id=writer.session, where=[BOTH[0]])
-                raise
-        stage.ledger.say("committed", id=point.id)
+            logs = BRANCH if system == SHOP else None
+            at = {"position": end}
+            point = writer.commit(kind="files", start=at, stop=at, logs=logs, facts={"token": token})
+        where = [name for name in BOTH if not any(url.endswith(f"/{name}") for url in writer.lacking)]
+        stage.ledger.say("committed", id=point.id, where=where)
         return point.id
 
 

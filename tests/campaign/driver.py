@@ -120,6 +120,8 @@ class Campaign:
 
     def some(self, count: int, share: float) -> Sequence[int]:
         """Numbers from 1 to ``count``, evenly chosen, beginning somewhere."""
+        if count < 1:
+            return ()
         step = max(1, round(1 / (share * self.share)))
         return range(1 + self.random.randrange(min(step, count)), count + 1, step)
 
@@ -153,7 +155,8 @@ class Campaign:
                 continue
             last = puts if kind == "full disk" else len(calls) - 3 if kind == "lost answers, repeated" else len(calls)
             for at in self.some(last, share):
-                yield self.order(deed, kind, at)
+                if kind != faults.ONE_GONE or at <= sum(call.endswith(f" {faults.gone_at(at)}") for call in calls):
+                    yield self.order(deed, kind, at)
 
     def full_disks(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
         """A real file system with room for some pages more than there are: each object needs one at least."""

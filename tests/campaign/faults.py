@@ -9,10 +9,11 @@ from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.storage.wrappers.base import Wrapper
 from holdfast.storage.wrappers.faults import Fault, Faulty, denied, full, unreachable
 from holdfast.storage.wrappers.retry import Retrying
-from tests.campaign.stage import Wrap
+from tests.campaign.stage import BOTH, Wrap
 from tests.campaign.watch import Report
 
 FOR_GOOD = 10**9
+ONE_GONE = "one location gone from here on"
 
 
 class Lagging(Wrapper):
@@ -44,6 +45,11 @@ class Lagging(Wrapper):
         return iter([found[name] for name in sorted(found)])
 
 
+def gone_at(at: int) -> str:
+    """Which location goes at its call number ``at``: now one, now the other."""
+    return BOTH[at % 2]
+
+
 def slow(_call: str, _name: str) -> None:
     time.sleep(0.05)
 
@@ -67,10 +73,14 @@ def plan(kind: str, at: int, report: Report) -> Wrap:
         "full disk": lambda: Fault("put", told(full), after=at - 1, times=FOR_GOOD),
         "unreachable from here on": lambda: Fault("*", told(unreachable), after=at - 1, times=FOR_GOOD),
         "denied from here on": lambda: Fault("*", told(denied), after=at - 1, times=FOR_GOOD),
+        ONE_GONE: lambda: Fault("*", told(unreachable), after=at - 1, times=FOR_GOOD),
         "slow": lambda: Fault("*", told(slow), after=at - 1, times=4),
     }[kind]()
     if kind == "lost answers, repeated":
         return lambda storage: Retrying(Faulty(storage, fault), SystemClock(), patience=20, first=0.001, longest=0.01)
+    if kind == ONE_GONE:
+        gone = f"/{gone_at(at)}"
+        return lambda storage: Faulty(storage, fault) if storage.url.endswith(gone) else storage
     return lambda storage: Faulty(storage, fault)
 
 
@@ -80,6 +90,7 @@ KINDS = (
     "lost answers, repeated",
     "full disk",
     "unreachable from here on",
+    ONE_GONE,
     "denied from here on",
     "slow",
     "listing that lags",

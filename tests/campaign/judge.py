@@ -31,9 +31,8 @@ def judge(stage: Stage, *, hurt: bool = False) -> Judged:
         _logs(plain, group, found)
     if plain.storage("c").head(names.CONFIG) is not None:
         _points(plain, ("c",), found)
-    partly = {line["id"]: set(line["where"]) for line in stage.ledger.lines("committed") if line.get("where")}
     for group in groups:
-        must = {one for one in stage.ledger.must_be_listed() if partly.get(one, set(BOTH)) & set(group)}
+        must = set().union(*(stage.ledger.must_be_listed(name) for name in group))
         assert must <= listed[group], f"committed, and not listed in {group}: {must - listed[group]}"
         back = stage.ledger.must_be_gone() & listed[group]
         assert not back, f"removed, and listed again in {group}: {back}"
@@ -46,7 +45,7 @@ def _points(stage: Stage, group: tuple[str, ...], found: Judged) -> set[str]:
         points = vault.points()
         assert not vault.damaged, f"{group}: {vault.damaged}"
         for number, point in enumerate(points):
-            system, seed = stage.ledger.content(point.id)
+            system, seed = stage.ledger.content(point.facts["token"])
             assert point.system == system
             reader = vault.reader(point)
             if number % 2:

@@ -30,16 +30,16 @@ class Ledger:
 
     # ------------------------------------------------------------ what follows from it
 
-    def content(self, point: str) -> tuple[str, int]:
-        """(system, seed) of a point that was at least meant."""
+    def content(self, token: str) -> tuple[str, int]:
+        """(system, seed) of a point that was at least meant; ``token`` stands in its facts, since a session may change its id."""
         for line in self.lines("intend"):
-            if line["id"] == point:
+            if line["id"] == token:
                 return line["system"], line["seed"]
-        raise AssertionError(f"the point {point} is listed, and nobody ever meant to commit it")
+        raise AssertionError(f"a point with the token {token} is listed, and nobody ever meant to commit it")
 
-    def must_be_listed(self) -> set[str]:
-        """Committed, and no prune or erasure was meant to remove them."""
-        return self.ids("committed") - self.ids("going")
+    def must_be_listed(self, name: str) -> set[str]:
+        """Committed in a location, by its name, and no prune or erasure was meant to remove them."""
+        return {line["id"] for line in self.lines("committed") if name in line["where"]} - self.ids("going")
 
     def must_be_gone(self) -> set[str]:
         return self.ids("gone")

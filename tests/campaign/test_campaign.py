@@ -125,12 +125,12 @@ def test_other_content_than_the_ledgers_is_a_loss(lived, tmp_path):
 
 def test_a_point_that_nobody_meant_and_one_that_came_back_are_seen(lived, tmp_path):
     hurt = lived.clone(tmp_path / "hurt")
-    one = hurt.ledger.lines("committed")[0]["id"]
+    one, token = hurt.ledger.lines("committed")[0]["id"], hurt.ledger.lines("intend")[0]["id"]
     hurt.ledger.say("going", id=one)
     hurt.ledger.say("gone", id=one)
     with pytest.raises(AssertionError, match="listed again"):
         judge(hurt)
-    hurt.ledger.path.write_text("\n".join(line for line in hurt.ledger.path.read_text().splitlines() if one not in line) + "\n")
+    hurt.ledger.path.write_text("\n".join(line for line in hurt.ledger.path.read_text().splitlines() if token not in line) + "\n")
     with pytest.raises(AssertionError, match="nobody ever meant"):
         judge(hurt)
 

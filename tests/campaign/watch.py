@@ -26,9 +26,9 @@ class Point:
         self.calls: list[str] = []
         self.lock = threading.Lock()
 
-    def around(self, call: str, name: str, action: Callable[[], Any]) -> Any:
+    def around(self, call: str, name: str, action: Callable[[], Any], url: str = "") -> Any:
         with self.lock:
-            self.calls.append(f"{call} {name.partition('/')[0]}")
+            self.calls.append(f"{call} {name.partition('/')[0]} {url.rpartition('/')[2]}")
             mine = len(self.calls) == self.at
         if mine and self.early:
             self.fire(call, name)
@@ -50,26 +50,29 @@ class Watched(Wrapper):
         super().__init__(inner)
         self.point = point
 
+    def _past(self, call: str, name: str, action: Callable[[], Any]) -> Any:
+        return self.point.around(call, name, action, self.url)
+
     def put_if_absent(self, name, parts) -> None:
-        self.point.around("put", name, lambda: self.inner.put_if_absent(name, parts))
+        self._past("put", name, lambda: self.inner.put_if_absent(name, parts))
 
     def get(self, name, start=0, length=None) -> bytes:
-        return self.point.around("get", name, lambda: self.inner.get(name, start, length))
+        return self._past("get", name, lambda: self.inner.get(name, start, length))
 
     def head(self, name) -> ObjectInfo | None:
-        return self.point.around("head", name, lambda: self.inner.head(name))
+        return self._past("head", name, lambda: self.inner.head(name))
 
     def list(self, prefix="", after="") -> Iterator[ObjectInfo]:
-        return iter(self.point.around("list", prefix, lambda: [*self.inner.list(prefix, after)]))
+        return iter(self._past("list", prefix, lambda: [*self.inner.list(prefix, after)]))
 
     def folders(self, prefix) -> Iterator[str]:
-        return iter(self.point.around("folders", prefix, lambda: [*self.inner.folders(prefix)]))
+        return iter(self._past("folders", prefix, lambda: [*self.inner.folders(prefix)]))
 
     def delete(self, name) -> None:
-        self.point.around("delete", name, lambda: self.inner.delete(name))
+        self._past("delete", name, lambda: self.inner.delete(name))
 
     def now(self):
-        return self.point.around("now", "", self.inner.now)
+        return self._past("now", "", self.inner.now)
 
 
 class WatchedFiles(RealFileSystem):
