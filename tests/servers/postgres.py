@@ -273,7 +273,7 @@ class PostgresServer:
         """The first column of the first row."""
         return self.execute(sql, params, dbname=dbname)[0][0]
 
-    def wait_for(self, sql: str, *, timeout: float = 30, dbname: str = "postgres") -> None:
+    def wait_for(self, sql: str, *, timeout: float = 90, dbname: str = "postgres") -> None:
         """Until a query's first value is true."""
         end = time.monotonic() + timeout
         while not self.value(sql, dbname=dbname):

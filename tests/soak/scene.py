@@ -19,11 +19,12 @@ from holdfast.demo.ledger import Acknowledged, Load, create
 from holdfast.model import SystemClock
 from holdfast.plan import load as load_plan
 from holdfast.systems.postgres import lsn
+from holdfast.systems.postgres.follow import slot_name
 from tests.servers import PostgresServer
 from tests.soak.tally import Tally
 
 SYSTEM = "shop"
-BACKUP_SECONDS = 120
+BACKUP_SECONDS = 180
 
 PLAN = """\
 platform: soak
@@ -69,7 +70,7 @@ class Scene:
         self.synchronous = synchronous
         settings = {"wal_keep_size": "256MB", "max_slot_wal_keep_size": "-1"}
         if synchronous:
-            settings |= {"synchronous_standby_names": f"holdfast, holdfast_{SYSTEM}", "synchronous_commit": "on"}
+            settings |= {"synchronous_standby_names": slot_name(SYSTEM), "synchronous_commit": "on"}
         self.primary = PostgresServer.create(version, settings=settings)
         self.standby: PostgresServer | None = None
         with self.primary.connect(options="-c synchronous_commit=local") as connection:
@@ -176,7 +177,7 @@ class Scene:
         assert self.follower is not None
         assert self.follower.poll() is None, f"the follower had ended by itself; {self.words()}"
         self.follower.send_signal(how)
-        self.follower.wait(60)
+        self.follower.wait(120)
 
     def kill_backup(self) -> None:
         """At a random moment; what it left must not keep the next one from its work."""
@@ -259,7 +260,7 @@ class Scene:
     def life(self, timeline: int) -> Life:
         return next(life for life in self.lives if life.timeline == timeline)
 
-    def wait_durable(self, position: int, timeout: float = 60) -> None:
+    def wait_durable(self, position: int, timeout: float = 120) -> None:
         """Until the follower said that the vault holds the log up to ``position`` of the newest timeline."""
         end = time.monotonic() + timeout
         with self.platform() as platform:

@@ -31,13 +31,13 @@ def begin(stage: Scene) -> None:
 
 
 def await_commits(stage: Scene, count: int) -> None:
-    goal, end = stage.load.count() + count, time.monotonic() + 60
+    goal, end = stage.load.count() + count, time.monotonic() + 120
     while stage.load.count() < goal:
         assert time.monotonic() < end, stage.words()
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_a_short_play_with_every_kind_of_death(tmp_path):
     with need(), scene(tmp_path / "play", 7, rate=60) as stage:
         begin(stage)
@@ -58,7 +58,7 @@ def test_a_short_play_with_every_kind_of_death(tmp_path):
         assert {ack.era for ack in acks} == {0, 1}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_synchronous_mode_loses_nothing_from_what_the_vault_alone_gives_back(tmp_path):
     with need(), scene(tmp_path / "play", 11, rate=60, synchronous=True) as stage:
         begin(stage)
@@ -84,7 +84,7 @@ def everything_but_the_vault_is_lost(stage: Scene) -> None:
     stage.tally.restored(1, "latest", proof.rows(found))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_planted_faults_are_seen(tmp_path):
     """Each of these would go unseen in a soak that compares nothing."""
     with need(), scene(tmp_path / "play", 13, rate=60) as stage:

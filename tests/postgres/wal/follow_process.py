@@ -12,12 +12,12 @@ from tests.postgres.wal.following import logs_of
 
 def main() -> None:
     folder, dsn, interval, *sockets = sys.argv[1:]
-    settings = FollowSettings(interval=float(interval), heartbeat=0.2, retry=0.5, timeout=10.0)
+    settings = FollowSettings(interval=float(interval), heartbeat=0.2, retry=0.5, timeout=30.0)
     follower = Follower("db", lambda: dsn, logs_of(Path(folder)), settings)
     signal.signal(signal.SIGTERM, lambda *_: follower.stop())
     with contextlib.ExitStack() as stack:
         for path in sockets:
-            archive = WalArchive(follower, logs_of(Path(folder)), patience=10)
+            archive = WalArchive(follower, logs_of(Path(folder)), patience=60)
             stack.enter_context(WalServer(Path(path), archive=archive, mode=0o666))
         follower.run()
 

@@ -19,6 +19,8 @@ from holdfast.vault.logs import SystemLogs
 
 SECRET = "correct horse"
 ROOT = Path(__file__).parents[3]
+PATIENCE = 100.0
+"""Seconds that anything may take on a machine with other things to do."""
 
 
 def new_vault(folder: Path) -> None:
@@ -40,7 +42,7 @@ class Running:
         self.statuses: list[FollowStatus] = []
         self.error: BaseException | None = None
         conninfo = (lambda: dsn) if isinstance(dsn, str) else dsn
-        settings = {"interval": 0.05, "heartbeat": 0.2, "retry": 0.5, "timeout": 10.0, "lease_patience": 0.0, **settings}
+        settings = {"interval": 0.05, "heartbeat": 0.2, "retry": 0.5, "timeout": 30.0, "lease_patience": 0.0, **settings}
         self.follower = Follower(name, conninfo, logs, FollowSettings(**settings), on_status=self.statuses.append)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -61,11 +63,11 @@ class Running:
         durable = self.follower.durable
         return int(durable[0].split("-")[1]) if durable else 0
 
-    def wait(self, position: int, branch: str | None = None, timeout: float = 30) -> None:
+    def wait(self, position: int, branch: str | None = None, timeout: float = PATIENCE) -> None:
         """Until the vault holds the log up to ``position``."""
         self.wait_for(lambda: (d := self.follower.durable) is not None and d[1] >= position and branch in {None, d[0]}, timeout)
 
-    def wait_for(self, truth: Callable[[], object], timeout: float = 30) -> None:
+    def wait_for(self, truth: Callable[[], object], timeout: float = PATIENCE) -> None:
         end = time.monotonic() + timeout
         while not truth():
             if self.error is not None:
@@ -74,7 +76,7 @@ class Running:
             assert self.thread.is_alive()
             time.sleep(0.01)
 
-    def ended(self, timeout: float = 30) -> BaseException | None:
+    def ended(self, timeout: float = PATIENCE) -> BaseException | None:
         """What ended it, once it has."""
         self.thread.join(timeout)
         assert not self.thread.is_alive()
@@ -82,7 +84,7 @@ class Running:
 
     def stop(self) -> None:
         self.follower.stop()
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         self.follower.close()
 

@@ -1,6 +1,7 @@
 """Gaps that backups leave which ship their own WAL while nobody follows: filled while the server has the WAL, told when not."""
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from holdfast.systems.postgres.capture import wal as capture_wal
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.follow import Follower, WalGap, slot_name
 from holdfast.systems.postgres.wal.coverage import LogIndex
-from tests.postgres.wal.following import Running, assembled, logs_of, new_vault, running
+from tests.postgres.wal.following import PATIENCE, Running, assembled, logs_of, new_vault, running
 from tests.postgres.wal.test_follow import flushed, server_bytes
 from tests.servers import PostgresServer, need
 
@@ -44,8 +45,15 @@ def write(server, segments: int = 1) -> None:
         server.execute("select pg_switch_wal()")
 
 
-def recycle(server, segments: int = 6) -> None:
+def recycle(server, segments: int = 6, *, position: int | None = None) -> None:
+    """The segment of ``position`` (by default: of now) is gone afterwards, and what lies before it; late on a loaded server."""
+    here = lsn.segment_name(1, flushed(server) if position is None else position)
     for _ in range(segments):
+        write(server)
+        server.execute("checkpoint")
+    until = time.monotonic() + PATIENCE
+    while server.value("select count(*) from pg_ls_waldir() where name = %s", (here,)):
+        assert time.monotonic() < until, server.execute("select * from pg_replication_slots")
         write(server)
         server.execute("checkpoint")
 
@@ -67,6 +75,8 @@ class Backup:
         self.server.execute("select pg_switch_wal()")
         self.wal.finish(stop)
         self.wal.close()
+        # The slot goes with its connection, when the server noticed; until then it keeps WAL.
+        self.server.wait_for("select count(*) = 0 from pg_replication_slots where temporary")
         return stop
 
 
@@ -196,7 +206,7 @@ def vanishing(server, monkeypatch) -> list[int]:
         starts.append(position)
         if server.value("select count(*) from pg_replication_slots where slot_name = 'keeper'"):
             server.execute("select pg_drop_replication_slot('keeper')")
-            recycle(server)
+            recycle(server, position=position)
         return stream
 
     monkeypatch.setattr(Follower, "_start", start)

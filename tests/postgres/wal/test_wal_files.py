@@ -45,7 +45,7 @@ class Given:
 def archiving(vault: Path, follow):
     """The follower's socket, for PUSH and GET of the first branch."""
     socket = server_folder("sock") / "wal.sock"
-    with WalServer(socket, archive=WalArchive(follow.follower, logs_of(vault), patience=5), mode=0o666):
+    with WalServer(socket, archive=WalArchive(follow.follower, logs_of(vault), patience=60), mode=0o666):
         yield socket
 
 
@@ -59,7 +59,7 @@ def test_archive_command_succeeds_with_what_was_streamed(servers, tmp_path) -> N
     where = server
     with running(lambda: where.dsn, logs_of(tmp_path)) as follow:
         follow.wait_for(lambda: follow.follower.durable)
-        with WalServer(socket, archive=WalArchive(follow.follower, logs_of(tmp_path), patience=5), mode=0o666):
+        with WalServer(socket, archive=WalArchive(follow.follower, logs_of(tmp_path), patience=60), mode=0o666):
             server.execute("create table t (x text)")
             for _ in range(3):
                 server.execute("insert into t select md5(n::text) from generate_series(1, 1000) n; select pg_switch_wal()")
@@ -175,7 +175,7 @@ def test_limit_and_outage_and_gap(servers, tmp_path) -> None:
             assert main(["wal", "get", f"--socket={socket}", lsn.segment_name(1, start), str(target)]) == 200
             away.clear()
             away.append(True)
-        with WalServer(socket, fetcher, patience=20):
+        with WalServer(socket, fetcher, patience=60):
             assert main(["wal", "get", f"--socket={socket}", lsn.segment_name(1, start), str(target)]) == 0
     for path in (tmp_path / "vault").rglob(f"*{start + lsn.SEGMENT:016x}-*"):
         path.unlink()
