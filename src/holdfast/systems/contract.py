@@ -200,10 +200,16 @@ class PointReader(Protocol):
         ...
 
     def extract(
-        self, wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]], *, delta: bool = False, progress: Progress | None = None
+        self,
+        wanted: Iterable[tuple[StoredEntry, Callable[[], Target] | None]],
+        *,
+        delta: bool = False,
+        progress: Progress | None = None,
+        small: Callable[[Sequence[tuple[StoredEntry, memoryview | bytes]]], None] | None = None,
     ) -> "Extracted":
         """Write the content of many files at full speed, every chunk's identity checked. ``delta`` asks each target for what exists
-        and fetches only what differs.
+        and fetches only what differs. A file (of at most 4 MiB) without an opener is handed whole to ``small``, many at a time, in worker
+        threads (not with ``delta``).
         """
         ...
 

@@ -1,7 +1,10 @@
-"""Writes the content of many files at full speed: jobs of some MiB in file order, taken by threads that fetch, open, check and write."""
+"""Writes the content of many files at full speed: jobs of some MiB in file order, taken by threads that fetch, open, check and write.
+
+Small files may be handed over whole, many at a time, to whoever writes them: a file then costs no target with locks of its own.
+"""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,10 +16,12 @@ from holdfast.vault.capture.engine import Engine
 from holdfast.vault.content import NO_PACK, ZERO_ID, Part
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.restore.frames import Frames
+from holdfast.vault.restore.small import SmallFile, Wanted, Whole
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, own
 
 JOB = 4 << 20
 _FILES = 64
+_SMALL = 512
 _DELTA_RUN = 1 << 20
 
 
@@ -73,9 +78,20 @@ class _Piece:
     offset: int
 
 
-_Job = list[_Piece]
-_Wanted = tuple[_File, int, int, int, bytes]
-"""file, offset in it, offset in the frame, size, id"""
+@dataclass(slots=True)
+class _Job:
+    """``small``: files that are handed over whole."""
+
+    pieces: list[_Piece] = field(default_factory=list)
+    small: list[SmallFile] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.size >= JOB or len(self.pieces) >= _FILES or len(self.small) >= _SMALL
+
+
+Small = Callable[[Sequence[Whole]], None]
 
 
 @dataclass(slots=True)
@@ -84,14 +100,17 @@ class _Worker:
     frames: Frames
     delta: bool
     progress: Progress
+    small: Small | None = None
     written: int = 0
     kept: int = 0
     buffer: bytearray = field(default_factory=bytearray)
 
     def __call__(self, job: _Job) -> None:
-        wanted: dict[bytes, dict[tuple[int, int], list[_Wanted]]] = {}
-        for piece in job:
+        wanted: dict[bytes, dict[tuple[int, int], list[Wanted]]] = {}
+        for piece in job.pieces:
             self._plan(piece, wanted)
+        for file in job.small:
+            self._plan_small(file, wanted)
         for pack, frames in wanted.items():
             try:
                 by_offset = {offset: rows for (offset, _), rows in frames.items()}
@@ -99,10 +118,23 @@ class _Worker:
                     self._write(pack, offset, plain, by_offset[offset])
             except Damaged as error:
                 self._one_by_one(pack, frames, error)
-        for piece in job:
+        for piece in job.pieces:
             piece.file.done()
+        if job.small:
+            assert self.small is not None
+            self.small([file.whole() for file in job.small])
 
-    def _plan(self, piece: _Piece, wanted: dict[bytes, dict[tuple[int, int], list[_Wanted]]]) -> None:
+    def _plan_small(self, file: SmallFile, wanted: dict[bytes, dict[tuple[int, int], list[Wanted]]]) -> None:
+        size = 0
+        for pack, frame, whole, row in file.rows():
+            size += row[3]
+            if pack is None:
+                self.written += row[3]
+            else:
+                wanted.setdefault(pack, {}).setdefault((frame, whole), []).append(row)
+        self.progress.advance(size)
+
+    def _plan(self, piece: _Piece, wanted: dict[bytes, dict[tuple[int, int], list[Wanted]]]) -> None:
         part, first, count = piece.part, piece.first, piece.count
         rows = part.places[first : first + count].tolist()
         ids = part.ids
@@ -152,7 +184,7 @@ class _Worker:
             at = end
         return have
 
-    def _write(self, pack: bytes, frame: int, plain: bytes, rows: list[_Wanted]) -> None:
+    def _write(self, pack: bytes, frame: int, plain: bytes, rows: list[Wanted]) -> None:
         view = memoryview(plain)
         used = 0
         pending: tuple[_File, int, int, int] | None = None
@@ -179,7 +211,7 @@ class _Worker:
         file.write(offset, view[at : at + size])
         self.written += size
 
-    def _one_by_one(self, pack: bytes, frames: dict[tuple[int, int], list[_Wanted]], first_error: Damaged) -> None:
+    def _one_by_one(self, pack: bytes, frames: dict[tuple[int, int], list[Wanted]], first_error: Damaged) -> None:
         """A pack is damaged or gone: take each frame by itself, and each chunk of a lost one from wherever the index knows it."""
         for (offset, whole), rows in frames.items():
             try:
@@ -201,7 +233,7 @@ def _named(error: Damaged, path: str) -> Damaged:
 
 
 def run(
-    wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]],
+    wanted: Iterable[tuple[StoredEntry, Callable[[], Target] | None]],
     tree: Tree,
     identity: bytes,
     frames: Frames,
@@ -209,26 +241,38 @@ def run(
     delta: bool,
     progress: Progress,
     workers: int,
+    small: Small | None = None,
 ) -> Extracted:
-    """Extract; returns when every target was closed. The first error of any worker is raised, and targets not finished stay open."""
-    crew = [_Worker(identity, frames, delta, progress) for _ in range(workers)]
+    """Extract; returns when every target was closed. The first error of any worker is raised, and targets not finished stay open.
+
+    A file without a way to open it goes whole to ``small``.
+    """
+    crew = [_Worker(identity, frames, delta, progress, small) for _ in range(workers)]
     engine: Engine[_Job] = Engine(crew, workers + 2, "restore")
     files = 0
     try:
-        job: _Job = []
-        size = 0
-        for file, pieces in ((_File(stored.entry.path, opener), _pieces(own(stored), tree)) for stored, opener in wanted):
+        job = _Job()
+        for stored, opener in wanted:
             files += 1
-            for part, first, count, offset, length in pieces:
-                with file.lock:
-                    file.left += 1
-                job.append(_Piece(file, part, first, count, offset))
-                size += length
-                if size >= JOB or len(job) >= _FILES:
-                    engine.put(job)
-                    job, size = [], 0
-            file.done()
-        if job:
+            if opener is None:
+                one = SmallFile(own(stored), tree)
+                job.small.append(one)
+                job.size += one.size
+            else:
+                file = _File(stored.entry.path, opener)
+                for part, first, count, offset, length in _pieces(own(stored), tree):
+                    with file.lock:
+                        file.left += 1
+                    job.pieces.append(_Piece(file, part, first, count, offset))
+                    job.size += length
+                    if job.full:
+                        engine.put(job)
+                        job = _Job()
+                file.done()
+            if job.full:
+                engine.put(job)
+                job = _Job()
+        if job.size or job.small:
             engine.put(job)
         engine.join()
     finally:

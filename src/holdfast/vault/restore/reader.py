@@ -78,20 +78,24 @@ class Reader:
 
     def extract(
         self,
-        wanted: Iterable[tuple[StoredEntry, Callable[[], Target]]],
+        wanted: Iterable[tuple[StoredEntry, Callable[[], Target] | None]],
         *,
         delta: bool = False,
         progress: Progress | None = None,
         workers: int = 0,
+        small: Callable[[Sequence[tuple[StoredEntry, memoryview | bytes]]], None] | None = None,
     ) -> Extracted:
         """Write the content of many files, every chunk's identity checked; targets are opened in worker threads, each closed when complete.
 
         Chunks of only zeros are not written to a new file: ``close`` sets its size. ``delta`` asks each target for what exists and fetches
-        only what differs. Raises PackDamaged, PackMissing, ObjectDamaged (naming the path), RoleLacking, Unreachable.
+        only what differs. A file (of at most 4 MiB) that comes with None in the place of its opener is handed whole to ``small``, many at a
+        time, in worker threads; not with ``delta``.
+
+        Raises PackDamaged, PackMissing, ObjectDamaged (naming the path), RoleLacking, Unreachable.
         """
         frames = Frames(self.packs, self.identity, self._index)
         count = workers or _workers(self._locations)
-        return extract.run(wanted, self.tree, self.identity, frames, delta=delta, progress=progress or Silent(), workers=count)
+        return extract.run(wanted, self.tree, self.identity, frames, delta=delta, progress=progress or Silent(), workers=count, small=small)
 
     def _index(self) -> IndexStore:
         with self._lock:

@@ -1,0 +1,1 @@
+"""Takes folders into a recovery point."""

@@ -1,0 +1,35 @@
+"""What else a system of kind files holds beside folders: Git repositories, container images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from holdfast.model import Finding, Progress
+from holdfast.systems.contract import CaptureWriter, PointReader, Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a part added to a point. ``facts`` are JSON-ready and come back at a restore."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+
+
+class Part(Protocol):
+    """``name`` is its top folder in a point and its key in the point's facts: ``git``, ``images``."""
+
+    name: str
+
+    def probe(self) -> Sequence[Probe]: ...
+
+    def capture(self, writer: CaptureWriter, progress: Progress) -> Captured:
+        """Add entries below ``name``. Raises what keeps the whole point from being taken."""
+        ...
+
+    def restore(self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress) -> Sequence[str]:
+        """Make what the point holds below ``name`` (of it only ``paths``, in the point's terms; none named: all) usable again below
+        ``into``, durably. Returns notes.
+        """
+        ...
