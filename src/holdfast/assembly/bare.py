@@ -20,7 +20,8 @@ def bare_vault(url: str, key: str, *, endpoint: str | None, clock: Clock, enviro
     from holdfast.storage.open import open_storage
     from holdfast.vault import Vault
 
-    storage = open_storage(url, {"endpoint": endpoint} if endpoint else {}, clock=clock)
+    # Whoever deleted and overwrote what he could left the versions below: they are what counts.
+    storage = open_storage(url, {"versions": True, **({"endpoint": endpoint} if endpoint else {})}, clock=clock)
     secret = resolve(SecretRef(env=key))
     return Vault.open([storage], secret, clock=clock, cache=cache_directory(os.environ if environ is None else environ))
 

@@ -8,9 +8,12 @@ from holdfast.assembly.host import Host
 from holdfast.errors import Refused
 from holdfast.model import Clock, RecoveryPoint
 from holdfast.plan import Location, Plan
+from holdfast.plan.keeping import promised
 
 if TYPE_CHECKING:
+    from holdfast.plan.keeping import LockPrice
     from holdfast.storage import Storage
+    from holdfast.storage.protection import Finding
     from holdfast.systems.contract import LogStore, PointReader
     from holdfast.vault import Vault
 
@@ -63,15 +66,50 @@ class Places(Host):
 
         return open_storage(location.url, self._options(location), create=create, clock=self.clock, one_of_several=one_of_several)
 
-    def probe_location(self, location: Location) -> None:
-        """Try what the vault asks of a location, with a small object that is removed again. Raises StorageUnfit, Unreachable."""
+    def probe_location(self, location: Location) -> bool:
+        """Try what the vault asks of a location, with a small object that is removed again; whether these credentials may remove it.
+
+        Raises StorageUnfit, Unreachable.
+        """
         from holdfast.storage.probe import require_fit
 
         storage = self.storage(location)
         try:
-            require_fit(storage)
+            return require_fit(storage)
         finally:
             storage.close()
+
+    def protection(self, location: Location) -> "list[Finding]":
+        """Who could destroy what lies in a location, by its settings and by trying. Raises StorageDenied, StorageUnreachable."""
+        from holdfast.storage.protection import look
+
+        storage = self.storage(location)
+        try:
+            keep = promised(self.plan, location.name)
+            found = look(location.url, self._options(location), storage, self.clock, keep=keep)
+        finally:
+            storage.close()
+        return found
+
+    def lock_price(self, location: Location, vault: "Vault | None") -> "LockPrice | None":
+        """What the lock of a location costs and leaves open, by what its systems stored in the last 30 days; None without a lock."""
+        if location.lock is None:
+            return None
+        from holdfast.plan.keeping import lock_price
+        from holdfast.storage import Lock
+        from holdfast.vault.lock import daily_bytes, slack
+
+        lock = Lock(location.lock.mode, location.lock.days)
+        here = [one for one in map(self.plan.effective, self.plan.systems) if location.name in {place.name for place in one.locations}]
+        gaps = {one.name: one.backup.longest_gap for one in here if one.backup is not None}
+        prices = self.plan.document.prices
+        return lock_price(
+            location.name,
+            lock.term + slack(lock),
+            promised(self.plan, location.name),
+            daily=daily_bytes(vault, gaps) if vault is not None else None,
+            price=prices.storage.get(location.name) if prices else None,
+        )
 
     def locations(self, system: str | None = None) -> tuple[Location, ...]:
         """Where a system's points are kept, in the order they are written; without a system all locations of the plan."""
@@ -88,8 +126,11 @@ class Places(Host):
 
         Every location is tried first (``probe_location``). Raises VaultPartly when only some hold one, WrongKey, StorageUnfit, Unreachable.
         """
+        from holdfast.storage.protection import prepare
+
         places = self.locations()
         for place in places:
+            prepare(place.url, self._options(place))
             self.storage(place, create=True).close()
             self.probe_location(place)
         storages = [self.storage(place) for place in places]
@@ -181,6 +222,8 @@ class Places(Host):
                 "session_token": given.session_token and self._secret(given.session_token),
             }
             options["credentials"] = {name: value for name, value in named.items() if value}
+        if location.lock:
+            options["lock"] = {"mode": location.lock.mode, "days": location.lock.days}
         if location.tls:
             options["tls"] = {name: value for name, value in location.tls.model_dump().items() if value}
         return options

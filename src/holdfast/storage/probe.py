@@ -2,12 +2,13 @@
 
 import secrets
 
-from holdfast.storage.contract import ObjectExists, Storage, StorageUnfit
+from holdfast.storage.contract import ObjectExists, ObjectLocked, Storage, StorageDenied, StorageUnfit
 
 
-def require_fit(storage: Storage) -> None:
+def require_fit(storage: Storage) -> bool:
     """Store a probe twice: the second put must be refused and change nothing, listing must show it, a delete must remove it.
 
+    False when these credentials may not delete, or a bucket locks everything by itself: the probe stays, and prunes are another's work.
     Raises StorageUnfit when a promise is broken, StorageDenied and the like when the probe cannot be made.
     """
     name = f"probe/{secrets.token_hex(8)}"
@@ -24,9 +25,18 @@ def require_fit(storage: Storage) -> None:
         if [info.name for info in storage.list(name)] != [name]:
             raise _unfit(storage, "it does not list an object that was just put")
     finally:
-        storage.delete(name)
-    if storage.head(name) is not None:
+        deletes = _deletes(storage, name)
+    if deletes and storage.head(name) is not None:
         raise _unfit(storage, "it still shows an object after its deletion")
+    return deletes
+
+
+def _deletes(storage: Storage, name: str) -> bool:
+    try:
+        storage.delete(name)
+    except (StorageDenied, ObjectLocked):
+        return False
+    return True
 
 
 def _unfit(storage: Storage, what: str) -> StorageUnfit:

@@ -4,6 +4,7 @@ Storages that keep no versions are passed over everywhere, so nobody needs to as
 """
 
 from holdfast.vault.lock.attach import attach
+from holdfast.vault.lock.daily import daily_bytes
 from holdfast.vault.lock.extend import LockBook, before_commit, before_copied, hold_full, keep_logs
 from holdfast.vault.lock.policy import LOG_TERM, slack, term
 from holdfast.vault.lock.standing import locked, void_drops
@@ -14,6 +15,7 @@ __all__ = [
     "attach",
     "before_commit",
     "before_copied",
+    "daily_bytes",
     "hold_full",
     "keep_logs",
     "locked",

@@ -1,17 +1,25 @@
 """``holdfast check``.
 
-JSON: ``{"state", "locations": [{"location", "url", "state", "detail", "hint"}], "systems": [{"system", "kind", "state", "probes": [{"name",
-"state", "detail", "hint"}]}]}``; states are ok, warn, fail. Exit status 1 for a fail, 3 when something was not reached.
+JSON: ``{"state", "protected": bool, "locations": [{"location", "url", "state", "detail", "hint", "protection": [{"code", "state",
+"detail", "hint"}], "lock": {"days", "keep_days", "idle_days", "bytes", "month"} | null}], "systems": [{"system", "kind", "state",
+"probes": [{"name", "state", "detail", "hint"}]}]}``; states are ok, warn, fail; ``protected``: some location withstands whoever has this
+host's rights. Exit status 1 for a fail, 3 when something was not reached.
 """
 
-from typing import Any
+import datetime as dt
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError, Unreachable
 from holdfast.interfaces.cli.command import Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 
+if TYPE_CHECKING:
+    from holdfast.plan import Location
+    from holdfast.vault import Vault
+
 _WORST = ("ok", "warn", "fail")
+_PROTECTS = ("locked", "append-only", "folder-foreign")
 
 
 def command(session: Session, systems: Systems = ()) -> int:
@@ -31,16 +39,22 @@ def command(session: Session, systems: Systems = ()) -> int:
                 "state": "ok",
                 "detail": "reached; puts are durable and never overwrite",
                 "hint": "",
+                "protection": [],
+                "lock": None,
             }
             try:
-                session.platform.probe_location(place)
+                if not session.platform.probe_location(place):
+                    found["detail"] += "; these credentials may not delete, so prune with others"
+                _protection(session, place, found)
             except HoldfastError as error:
                 unreached = unreached or isinstance(error, Unreachable)
                 found |= {"state": "fail", "detail": error.message, "hint": error.hint}
             locations.append(found)
             progress.advance(1)
         try:
-            session.platform.vault()
+            vault = session.platform.vault()
+            for place, found in zip(session.plan.document.vault.locations, locations, strict=False):
+                found["lock"] = _lock(session, place, vault, found)
         except HoldfastError as error:
             if not any(one["state"] == "fail" for one in locations):
                 locations.append({"location": "vault", "url": "", "state": "fail", "detail": error.message, "hint": error.hint})
@@ -59,14 +73,47 @@ def command(session: Session, systems: Systems = ()) -> int:
             checked.append({"system": name, "kind": session.plan.effective(name).kind, "state": state, "probes": probes})
             progress.advance(1)
     worst = max((one["state"] for one in (*locations, *checked)), key=_WORST.index, default="ok")
-    document = {"state": worst, "locations": locations, "systems": checked}
+    protected = any(one["state"] == "ok" and one["code"] in _PROTECTS for place in locations for one in place.get("protection", ()))
+    document = {"state": worst, "protected": protected, "locations": locations, "systems": checked}
     session.out.result(document, lambda: _show(session, document))
     return 0 if worst != "fail" else 3 if unreached else 1
+
+
+def _protection(session: Session, place: "Location", found: dict[str, Any]) -> None:
+    """What protects the location: a lock that does not hold is a failure of it, a location without one is warned of."""
+    said = session.platform.protection(place)
+    found["protection"] = [{"code": one.code, "state": one.state, "detail": one.detail, "hint": one.hint} for one in said]
+    found["state"] = max((one.state for one in said), key=_WORST.index, default="ok")
+
+
+def _lock(session: Session, place: "Location", vault: "Vault", found: dict[str, Any]) -> dict[str, Any] | None:
+    priced = session.platform.lock_price(place, vault)
+    if priced is None:
+        return None
+    for sentence in priced.sentences:
+        found["protection"].append({"code": "lock-length", "state": "ok" if priced.idle else "warn", "detail": sentence, "hint": ""})
+    day = dt.timedelta(days=1)
+    return {
+        "days": round(priced.lock / day, 2),
+        "keep_days": round(priced.keep / day, 2),
+        "idle_days": round(priced.idle / day, 2),
+        "bytes": priced.bytes,
+        "month": None if priced.month is None else round(priced.month, 2),
+    }
 
 
 def _show(session: Session, document: dict[str, Any]) -> None:
     rows = [(Cell(one["state"], one["state"]), one["location"], one["url"], one["detail"]) for one in document["locations"]]
     session.out.table(("state", "location", "address", "what"), rows)
+    rows = [
+        (Cell(one["state"], one["state"]), place["location"], one["detail"], one["hint"])
+        for place in document["locations"]
+        for one in place.get("protection", ())
+    ]
+    if rows:
+        session.out.table(("state", "location", "protection", "what to do"), rows)
+    if not document["protected"]:
+        session.out.say("No location withstands an attacker who has this host's rights: see docs/guide-immutable.md.")
     for system in document["systems"]:
         session.out.say()
         rows = [(Cell(one["state"], one["state"]), one["name"], one["detail"], one["hint"]) for one in system["probes"]]

@@ -1,0 +1,75 @@
+"""Does a bucket's lock hold against these very credentials? Tried on an object whose lock ends within seconds."""
+
+import datetime as dt
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from holdfast.model import Clock
+from holdfast.storage.contract import Lock
+from holdfast.storage.objects.api import Api, ApiError
+
+_PROBE = dt.timedelta(seconds=20)
+
+
+class LockProbe:
+    """``folder``: where the vault lies in the bucket, '' or ending in '/'. ``time``: the store's own."""
+
+    def __init__(self, api: Api, folder: str, lock: Lock, clock: Clock) -> None:
+        self._api = api
+        self._folder = folder
+        self._lock = lock
+        self._clock = clock
+
+    def sweep(self) -> None:
+        """Probes of earlier looks, whose locks have ended. What cannot be removed now goes the next time."""
+        try:
+            for page in self._pages():
+                for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                    try:
+                        self._api.again.delete_object(Bucket=self._api.bucket, Key=one["Key"], VersionId=one["VersionId"])
+                    except ApiError:
+                        continue
+        except ApiError:
+            return
+
+    def failures(self, now: dt.datetime) -> list[tuple[str, str]]:
+        """(code, sentence) of what these credentials could do to a locked object, and should not. ``now``: the store's time.
+
+        Raises the store's errors when the probe itself cannot be made.
+        """
+        began = self._clock.monotonic()
+        key = f"{self._folder}probe/lock-{secrets.token_hex(8)}"
+        until = now + _PROBE
+        held: dict[str, Any] = {"ObjectLockMode": self._lock.mode.upper(), "ObjectLockRetainUntilDate": until}
+        made = self._api.once.put_object(Bucket=self._api.bucket, Key=key, Body=b"probe", IfNoneMatch="*", **held)
+        where = {"Bucket": self._api.bucket, "Key": key, "VersionId": made["VersionId"]}
+        found: list[tuple[str, str]] = []
+        if self._works(lambda: self._api.once.put_object(Bucket=self._api.bucket, Key=key, Body=b"second", IfNoneMatch="*", **held)):
+            found.append(("unconditional", "The store accepted a second object under a name that was taken: it cannot keep a vault."))
+        sooner = {"Mode": self._lock.mode.upper(), "RetainUntilDate": now + dt.timedelta(seconds=2)}
+        if self._works(lambda: self._api.once.put_object_retention(**where, Retention=sooner)):
+            found.append(("lock-shortened", "A lock could be shortened."))
+        if self._works(lambda: self._api.once.delete_object(**where)):
+            found.append(("lock-broken", "A locked object could be deleted."))
+        elif self._lock.mode == "governance" and self._works(lambda: self._api.once.delete_object(**where, BypassGovernanceRetention=True)):
+            found.append(
+                (
+                    "governance-bypassed",
+                    "These credentials may lift the lock (s3:BypassGovernanceRetention): who steals them deletes everything.",
+                )
+            )
+        if self._clock.monotonic() - began > _PROBE.total_seconds() - 2:
+            # The lock may have ended before the last try: that proves nothing.
+            return [one for one in found if one[0] == "unconditional"]
+        return found
+
+    def _works(self, call: Any) -> bool:
+        try:
+            call()
+        except ApiError:
+            return False
+        return True
+
+    def _pages(self) -> Iterator[dict[str, Any]]:
+        yield self._api.again.list_object_versions(Bucket=self._api.bucket, Prefix=f"{self._folder}probe/")
