@@ -154,8 +154,11 @@ class KeepsVersions(Protocol):
         """When the lock of the object ends, by the store's time; None when it was never locked or is not there."""
         ...
 
-    def extend(self, name: str, until: dt.datetime) -> dt.datetime:
-        """Lock the object at least to ``until`` and return when its lock ends; never shortens. ObjectMissing when it is not there."""
+    def extend(self, name: str, until: dt.datetime, enough: dt.datetime | None = None) -> dt.datetime:
+        """Lock the object to ``until``, unless it is locked to ``enough`` (else ``until``) already; returns when its lock ends.
+
+        Never shortens. ObjectMissing when it is not there.
+        """
         ...
 
     def time(self) -> dt.datetime:

@@ -107,14 +107,14 @@ class VersionedStorage(ObjectStorage):
         except ApiError as error:
             self._fail(error, name)
 
-    def extend(self, name: str, until: dt.datetime) -> dt.datetime:
+    def extend(self, name: str, until: dt.datetime, enough: dt.datetime | None = None) -> dt.datetime:
         assert self.lock is not None
         for _ in range(2):
             version = self._resolve(name)
             where = {"Bucket": self._api.bucket, "Key": self._folder + name, "VersionId": version.id}
             try:
                 held = self._retention(where)
-                if held is not None and held >= until:
+                if held is not None and held >= (enough or until):
                     return held
                 self._api.again.put_object_retention(**where, Retention={"Mode": self.lock.mode.upper(), "RetainUntilDate": until})
             except ApiError as error:

@@ -1,5 +1,6 @@
 """Looks at a vault, location by location: structure always, content as far as asked, healing from another location if asked."""
 
+import contextlib
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from itertools import pairwise
 
 from holdfast.errors import Damaged
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
-from holdfast.storage.contract import ObjectInfo, Storage
+from holdfast.storage.contract import ObjectInfo, ObjectLocked, Storage
 from holdfast.vault import names, selfdescription
 from holdfast.vault.check.gaps import judge
 from holdfast.vault.check.hurt import name_files
@@ -208,7 +209,10 @@ class Check:
         return found.healed
 
     def _heal_from_another(self, storage: Storage, name: str) -> bool:
-        """Put a sound copy in the place of a wrong one. Between the two steps the location lacks the object, as it lacked a sound one."""
+        """Put a sound copy in the place of a wrong one. Between the two steps the location lacks the object, as it lacked a sound one.
+
+        One that is locked cannot go: the sound copy is put over it, and is the version that is found from then on.
+        """
         for other in self._vault.locations.storages:
             if other is storage:
                 continue
@@ -217,7 +221,8 @@ class Check:
             except Damaged:
                 continue
             if self._verifier.problem(name, data) is None:
-                storage.delete(name)
+                with contextlib.suppress(ObjectLocked):
+                    storage.delete(name)
                 storage.put_if_absent(name, [data])
                 return True
         return False

@@ -18,6 +18,8 @@ from holdfast.vault.logs.names import furthest, increments
 _THREADS = 16
 _MARGIN = dt.timedelta(minutes=15)
 """From the look at the locks to the moment when the point is put, and what the store's clock may jump meanwhile."""
+Wanted = tuple[str, dt.datetime, dt.datetime]
+"""(name, lock it until then, unless it is locked until then at least)."""
 _KNOWN = dt.timedelta(minutes=10)
 """Increments may bear a time a little before the session's begin: hosts' and stores' clocks differ."""
 
@@ -121,7 +123,7 @@ def before_copied(target: Storage, packs: Iterable[str], known: dict[str, dt.dat
     early = dt.datetime.min.replace(tzinfo=dt.UTC)
     for name in packs:
         if known.get(name, early) < least:
-            known[name] = layer.extend(name, least + slack(layer.lock))
+            known[name] = layer.extend(name, least + slack(layer.lock), least)
 
 
 def hold_full(storages: Sequence[Storage], wanted: Iterable[str]) -> None:
@@ -170,10 +172,11 @@ def _reach(layer: KeepsVersions, book: LockBook, packs: Sequence[str], others: S
     _require_true(layer, book, packs)
     known = book.known((*packs, *others))
     early = dt.datetime.min.replace(tzinfo=dt.UTC)
-    short = [name for name in packs if known.get(name, early) < least]
-    return _extend(layer, book, [(name, least + slack(layer.lock)) for name in short], required=True) + _extend(
-        layer, book, [(name, least + slack(layer.lock)) for name in others if known.get(name, early) < least], required=False
-    )
+
+    def wanted(asked: Sequence[str]) -> list[Wanted]:
+        return [(name, least + slack(layer.lock), least) for name in asked if layer.lock and known.get(name, early) < least]
+
+    return _extend(layer, book, wanted(packs), required=True) + _extend(layer, book, wanted(others), required=False)
 
 
 def _require_true(layer: KeepsVersions, book: LockBook, packs: Sequence[str]) -> None:
@@ -203,21 +206,25 @@ def _logs(storage: Storage, layer: KeepsVersions, book: LockBook, system: str, s
             if now - one.stored_at > LOG_TERM / 2 and one.stored_at + term > now:
                 wanted[one.name] = max(one.stored_at + term, wanted.get(one.name, now))
     known = book.known(wanted)
-    return _extend(layer, book, [(name, until) for name, until in wanted.items() if known.get(name, now) < until], required=False)
+    return _extend(layer, book, [(name, until, until) for name, until in wanted.items() if known.get(name, now) < until], required=False)
 
 
-def _extend(layer: KeepsVersions, book: LockBook, wanted: Sequence[tuple[str, dt.datetime]], *, required: bool) -> int:
-    def one(name: str, until: dt.datetime) -> tuple[str, dt.datetime] | None:
+def _extend(layer: KeepsVersions, book: LockBook, wanted: Sequence[Wanted], *, required: bool) -> int:
+    """Returns how many locks were made longer."""
+
+    def one(ask: Wanted) -> tuple[str, dt.datetime, bool] | None:
+        name, until, enough = ask
         try:
-            return name, layer.extend(name, until)
+            ends = layer.extend(name, until, enough)
         except ObjectMissing:
             if required:
                 raise
             return None  # pruned since it was listed
+        return name, ends, ends == until
 
     if not wanted:
         return 0
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="holdfast-locks") as pool:
-        done = dict(found for found in pool.map(lambda pair: one(*pair), wanted) if found is not None)
-    book.note(done)
-    return len(done)
+        done = [found for found in pool.map(one, wanted) if found is not None]
+    book.note({name: ends for name, ends, _ in done})
+    return sum(longer for _, _, longer in done)

@@ -7,7 +7,7 @@ from holdfast.vault import names
 
 LOG_TERM = dt.timedelta(days=4)
 """Of an increment as it is put: over a long weekend. Compaction, or a later commit, holds for all days what is still needed then."""
-_FREE = (names.SESSIONS, names.CONDEMNED, "probe/")
+_FREE = (names.SESSIONS, names.CONDEMNED, names.SHREDS, "probe/")
 _AGAIN = (names.PACKS, names.INDEX, "keys/", names.CONFIG, "FORMAT.md", "decoder.py")
 """What later points need too: locked a little longer at once, so that most commits find the lock long enough."""
 
