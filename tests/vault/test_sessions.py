@@ -12,6 +12,7 @@ from holdfast.storage.contract import StorageFull
 from holdfast.storage.memory import MemoryStorage
 from holdfast.vault import Vault
 from holdfast.vault.capture import session
+from holdfast.vault.capture.commit import check_not_condemned
 from holdfast.vault.capture.session import decide
 from holdfast.vault.errors import ClockSkew, Condemned, PointAmbiguous, PointUnknown, RoleLacking, SessionAborted
 from holdfast.vault.keys.keyring import Keyring
@@ -157,7 +158,8 @@ def test_a_clock_that_is_off_is_refused(tmp_path: Path, minutes: int) -> None:
         off.begin(system="s", kind="files")
 
 
-def test_condemned_packs_stop_a_commit(tmp_path: Path) -> None:
+def test_only_packs_that_were_found_dead_stop_a_commit(tmp_path: Path) -> None:
+    """What is condemned beside the session is pardoned for it; a verdict that it never had a say in is a location set back."""
     store = MemoryStorage()
     vault = create(tmp_path, store)
     base = vault.reader(capture(vault, {"a": noise(1, RUN)}))
@@ -166,6 +168,8 @@ def test_condemned_packs_stop_a_commit(tmp_path: Path) -> None:
         listed = b"".join(bytes.fromhex(name.rpartition("/")[2].replace("-", "")) for name in packs_of(store))
         name = f"condemned/{'0' * 32}"
         store.put_if_absent(name, [vault.notary.make(name, "condemned", CLOCK.now(), packs=listed)])
+        check_not_condemned(vault.locations, vault.notary, [listed[at : at + 48] for at in range(0, len(listed), 48)])
+        store.put_if_absent(f"{name}.dead", [vault.notary.make(f"{name}.dead", "condemned", CLOCK.now(), packs=listed)])
         with pytest.raises(Condemned):
             finish(writer)
     assert len(vault.points()) == 1

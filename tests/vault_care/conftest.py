@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.model import Entry, SystemClock
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault
+from holdfast.vault import Vault, condemned, names
 from holdfast.vault.keys.slots import PassphraseCost
 from holdfast.vault.logs import SystemLogs
 
@@ -70,6 +70,17 @@ class Depot:
         data[len(data) // 2 if at is None else at] ^= 1
         storage.delete(name)
         storage.put_if_absent(name, [bytes(data)])
+
+    def require_no_open_list(self):
+        """Every list of a prune in every location has its verdict, and nothing that is dead by it is stored any more."""
+        vault = self.open()
+        for storage in self.storages:
+            known = condemned.read(storage, vault.notary)
+            assert known.orphans == []
+            stored = {names.parse_pack(info.name) for info in storage.list("packs/")}
+            for one in known.lists:
+                assert one.dead is not None
+                assert not [entry for entry in one.dead if (entry[:16], entry[16:]) in stored]
 
     def names(self, prefix, number=0):
         return [info.name for info in self.storages[number].list(prefix)]

@@ -1,6 +1,5 @@
 """Retention carried out."""
 
-import contextlib
 import datetime as dt
 
 import pytest
@@ -37,7 +36,8 @@ def test_what_is_dropped_goes_and_what_is_kept_comes_back(depot):
     for number in (0, 1):
         assert len(depot.names("packs/", number)) == packs - done.packs
         assert len(depot.names("index/", number)) == 1
-        assert depot.names("condemned/", number) == depot.names("sessions/", number) == []
+        assert depot.names("sessions/", number) == []
+    depot.require_no_open_list()
     again = planned(depot.open())
     assert (again.drop, again.packs, again.freed) == ((), (), 0)
 
@@ -123,43 +123,70 @@ def test_young_unneeded_packs_wait(depot):
     assert len(depot.require_whole()) == 1
 
 
-def test_beside_a_running_backup_it_is_refused(depot):
-    depot.take(files(1))
+def test_beside_a_running_backup_it_drops_and_condemns_and_the_next_one_deletes(depot):
+    old = depot.take(files(1))
+    kept = depot.take(files(2))
+    vault = depot.open()
+    writer = depot.open().begin(system="events", kind="postgres")
+    plan = planned(vault)
+    assert (plan.live, plan.drop) == ((writer.session,), (old.id,))
+    packs = depot.names("packs/")
+    done = prune.run(vault, plan, most=1)
+    assert (done.points, done.packs, done.behind) == (1, 0, (writer.session,))
+    assert done.waiting > 0
+    assert depot.names("packs/") == packs
+    writer.abort()
+    again = prune.run(vault, planned(vault), most=1)
+    assert (again.packs, again.waiting) == (done.waiting, 0)
+    assert depot.require_whole() == [kept.id]
+
+
+def test_a_backup_commits_what_was_condemned_beside_it_and_the_prune_pardons(depot):
+    """Its base was dropped while it ran: it names the base's packs all the same, and comes back whole."""
+    base = depot.take(files(1))
     depot.take(files(2))
     vault = depot.open()
-    writer = depot.open().begin(system="orders", kind="postgres")
-    plan = planned(vault)
-    assert plan.live == (writer.session,)
-    with pytest.raises(prune.PruneBeside):
-        prune.run(vault, plan, most=1)
-    writer.abort()
-    prune.run(vault, planned(vault), most=1)
-    assert len(depot.require_whole()) == 1
+    writer = vault.begin(system="orders", kind="postgres", base=vault.point(base.id))
+    for path, data in files(1).items():
+        writer.add(Entry(path, size=len(data)), data)
+    writer.flush()
+    other = depot.open()
+    assert prune.run(other, planned(other), most=1).waiting > 0
+    point = writer.commit(kind="postgres", start={}, stop={})
+    depot.points[point.id] = files(1)
+    packs = depot.names("packs/")
+    done = prune.run(other, planned(other, Keep(last=2)), most=1)
+    assert done.pardoned > 0
+    assert len(depot.names("packs/")) > len(packs) - 3
+    depot.require_whole()
+    # What was pardoned is reused again.
+    again = depot.take(files(1), base=point.id)
+    assert again.totals.new == 0
 
 
-def test_a_session_that_begins_during_the_prune_stops_it(depot):
-    depot.take(files(1))
+def test_a_session_that_begins_during_the_prune_reuses_nothing_that_is_condemned(depot):
+    base = depot.take(files(1))
     kept = depot.take(files(2))
-    started = []
+    begun = []
 
     def begin(call, name):
-        started.append(depot.open().begin(system="orders", kind="postgres"))
+        writer = depot.open().begin(system="orders", kind="postgres", base=reader)
+        for path, data in files(1).items():
+            writer.add(Entry(path, size=len(data)), data)
+        writer.flush()
+        begun.append(writer)
 
     def wrap(storage):
-        return Faulty(storage, Fault("put", act=begin, prefix="condemned/", late=True)) if storage is depot.storages[0] else storage
+        return Faulty(storage, Fault("delete", act=begin, prefix="packs/")) if storage is depot.storages[0] else storage
 
+    reader = depot.open().point(base.id)
     vault = depot.open(wrap)
-    packs = depot.names("packs/")
-    with pytest.raises(prune.PruneBeside):
-        prune.run(vault, planned(vault), most=1)
-    assert started
-    assert depot.names("packs/") == packs
-    assert depot.names("condemned/") == []
-    started[0].abort()
-    vault = depot.open()
-    prune.run(vault, planned(vault), most=1)
-    assert depot.require_whole() == [kept.id]
-    assert len(depot.names("packs/")) < len(packs)
+    plan = planned(vault)
+    prune.run(vault, plan, most=1)
+    assert begun
+    point = begun[0].commit(kind="postgres", start={}, stop={})
+    depot.points[point.id] = files(1)
+    assert depot.require_whole() == [kept.id, point.id]
 
 
 def test_an_expired_session_is_aborted_and_can_no_longer_commit(depot):
@@ -186,14 +213,31 @@ def test_a_damaged_point_in_any_location_stops_it(depot):
         planned(depot.open())
 
 
-def test_a_silent_location_stops_it(depot):
-    depot.take(files(1))
-    depot.take(files(2))
+def test_a_silent_location_is_told_and_pruned_another_time(depot):
+    old = depot.take(files(1))
+    new = depot.take(files(2))
+    packs = depot.names("packs/")
 
     def wrap(storage):
-        return Faulty(storage, Fault("list", times=10**6)) if storage is depot.storages[1] else storage
+        return Faulty(storage, Fault("*", times=10**6)) if storage is depot.storages[1] else storage
 
     vault = depot.open(wrap)
+    plan = planned(vault)
+    assert list(plan.silent) == [depot.storages[1].url]
+    assert prune.run(vault, plan, most=1).points == 1
+    assert len(depot.names("packs/")) < len(packs)
+    assert depot.names("packs/", 1) == packs
+    # It stays, whole, where nobody could ask; and goes when that location is back.
+    assert depot.require_whole() == [old.id, new.id]
+    vault = depot.open()
+    prune.run(vault, planned(vault), most=1)
+    assert depot.require_whole() == [new.id]
+    assert depot.names("packs/") == depot.names("packs/", 1)
+
+
+def test_no_location_answers(depot):
+    depot.take(files(1))
+    vault = depot.open(lambda storage: Faulty(storage, Fault("list", prefix="points/", times=10**6)))
     with pytest.raises(StorageUnreachable):
         planned(vault)
 
@@ -274,8 +318,7 @@ def test_a_backup_of_the_same_content_at_the_worst_moment(depot, call, prefix, l
     for after in range(12):
         fault = Fault(call, act=back_up, prefix=prefix, after=after, late=late)
         vault = depot.open(lambda storage, fault=fault: Faulty(storage, fault) if storage is depot.storages[0] else storage)
-        with contextlib.suppress(prune.PruneBeside):
-            prune.run(vault, planned(vault), most=1)
+        prune.run(vault, planned(vault), most=1)
         depot.require_whole()
         if not fault.fired:
             break
@@ -315,8 +358,8 @@ def test_stopped_at_every_change_it_loses_nothing_and_the_next_one_finishes(tmp_
         vault = depot.open()
         prune.run(vault, planned(vault), most=1)
         assert depot.require_whole() == [child.id]
+        depot.require_no_open_list()
         for number in (0, 1):
-            assert depot.names("condemned/", number) == []
             assert depot.names("logs/", number) == []
         assert depot.names("packs/") == depot.names("packs/", 1)
     else:

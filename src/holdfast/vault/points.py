@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import RecoveryPoint
-from holdfast.storage.contract import ObjectMissing
+from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import crypto, names
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, PointAmbiguous, PointUnknown
@@ -125,6 +125,23 @@ def lacking(locations: Locations, ids: Iterable[str]) -> dict[str, list[str]]:
     return {one: urls for one, urls in missing.items() if urls}
 
 
+def _listed(locations: Locations) -> dict[str, set[int]]:
+    """Names below ``points/``, sorted, and the sizes that the locations tell; Unreachable when none answers."""
+    found: dict[str, set[int]] = {}
+    silent: list[tuple[Storage, Unreachable]] = []
+    for storage in locations.storages:
+        try:
+            for info in storage.list(names.POINTS):
+                found.setdefault(info.name, set()).add(info.size)
+        except Unreachable as error:
+            silent.append((storage, error))
+    if len(silent) == len(locations.storages):
+        raise silent[0][1]
+    for storage, error in silent:
+        locations.blame(storage, names.POINTS, error)
+    return dict(sorted(found.items()))
+
+
 class PointCache:
     """Points already read, by object name, in one file sealed with a key that only holders of the identity key can derive.
 
@@ -145,13 +162,13 @@ class PointCache:
     def update(self, locations: Locations, notary: Notary) -> tuple[list[RecoveryPoint], list[Damaged]]:
         """(all points that this key can read, newest last; what is damaged). Reads only points that were not read before."""
         rows = self._load()
-        # By name and size: a prune puts an abort where it removed a point.
-        listed = list(locations.list(names.POINTS))
-        going, damaged = dropped(locations, notary, (info.name for info in listed))
+        # By name and sizes: a prune puts an abort where it removed a point, and it may have done so in one location only.
+        listed = _listed(locations)
+        going, damaged = dropped(locations, notary, listed)
         present = {
-            f"{info.name} {info.size}": info.name
-            for info in listed
-            if (parsed := names.parse_point(info.name)) is not None and not parsed[1] and parsed[0] not in going
+            " ".join((name, *map(str, sorted(sizes)))): name
+            for name, sizes in listed.items()
+            if (parsed := names.parse_point(name)) is not None and not parsed[1] and parsed[0] not in going
         }
         changed = False
         unread = [(key, name) for key, name in present.items() if key not in rows]

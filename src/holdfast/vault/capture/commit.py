@@ -2,7 +2,8 @@
 
 1. the session's packs are durable in every location of the session (``Writer`` drains its sinks);
 2. so is the index that tells of them;
-3. no pack that the point needs is condemned, and every pack that it reuses is still stored;
+3. no pack that the point needs was found dead by a prune, and every pack that it reuses is still stored: a prune that condemned one
+   meanwhile waits for this session and pardons it, so this only tells of a location that was set back to an older state of itself;
 4. the locks of reused packs reach as far as the new point's own will;
 5. the point is put, in every location that is still a member of the session (``vault.placement``): that alone commits.
 """
@@ -15,8 +16,7 @@ from pathlib import Path
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import Storage
-from holdfast.vault import lock, names
-from holdfast.vault.capture.reuse import condemned
+from holdfast.vault import condemned, lock, names
 from holdfast.vault.capture.session import Session, check_skew
 from holdfast.vault.errors import Condemned, PackMissing
 from holdfast.vault.locations import Locations
@@ -67,7 +67,7 @@ class Commit:
     def _prepare(self) -> bytes:
         packs = self._packs()
         self._session.require_open()
-        check_not_condemned(self._locations, self._notary, [packs[at : at + 16] for at in range(0, len(packs), 48)])
+        check_not_condemned(self._locations, self._notary, [packs[at : at + 48] for at in range(0, len(packs), 48)])
         check_stored(self._locations, self._table.reused())
         self._extend_locks()
         check_skew(self._locations.first, self._clock)
@@ -99,13 +99,16 @@ class Commit:
 
 
 def check_not_condemned(locations: Locations, notary: Notary, packs: Sequence[bytes]) -> None:
-    """No pack that the point needs (ids) may be on a list of a prune."""
-    hit = sorted(condemned(locations, notary).intersection(packs))
-    if hit:
-        raise Condemned(
-            f"{len(hit)} packs that this point reuses were condemned by a prune meanwhile ({hit[0].hex()} first).",
-            hint="Run the backup again: it stores what is missing.",
-        )
+    """No pack that the point needs (48-byte entries) may have been found dead. What is only condemned is pardoned for this session."""
+    for storage in locations.storages:
+        lists = condemned.read(storage, notary).lists
+        hit = sorted({entry for one in lists if one.dead is not None for entry in one.dead}.intersection(packs))
+        if hit:
+            raise Condemned(
+                f"A prune of {storage.url} deletes {len(hit)} packs that this point reuses ({hit[0][:16].hex()} first).",
+                hint="Run the backup again: it stores what is missing. Was that location set back to an older state of itself?",
+                url=storage.url,
+            )
 
 
 def check_stored(locations: Locations, packs: Sequence[tuple[bytes, bytes]]) -> None:

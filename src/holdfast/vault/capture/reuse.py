@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast.storage.contract import ObjectMissing
-from holdfast.vault import names
+from holdfast.vault import condemned
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef, Part
 from holdfast.vault.index.seen import Row
@@ -101,19 +100,12 @@ class Reuse:
         return found
 
 
-def condemned(locations: Locations, notary: Notary) -> set[bytes]:
-    """Ids of all packs on a list of a prune (envelopes ``condemned/``). Raises Damaged for a list that cannot be believed."""
-    found: set[bytes] = set()
-    for info in locations.list(names.CONDEMNED):
-        try:
-            listed = locations.read(info.name, lambda data, name=info.name: notary.check(name, data, "condemned")).packs  # type: ignore[misc]
-        except ObjectMissing:
-            continue  # its prune came to its end since it was listed
-        found.update(listed[i : i + 16] for i in range(0, len(listed), 48))
-    return found
-
-
 def reusable(locations: Locations, notary: Notary) -> PresentPacks:
-    """The packs that lie in every location and that no prune is about to delete."""
-    going = condemned(locations, notary)
-    return PresentPacks.list(locations.storages, going)
+    """The packs that lie in every location and that no prune of any of them is about to delete.
+
+    None at all while a list of a prune cannot be read: anything could stand on it.
+    """
+    known = [condemned.read(storage, notary) for storage in locations.storages]
+    if any(one.unknown for one in known):
+        return PresentPacks()
+    return PresentPacks.list(locations.storages, {entry[:16] for one in known for entry in one.going})

@@ -9,7 +9,7 @@ from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import names
-from holdfast.vault.errors import ClockSkew, SessionAborted
+from holdfast.vault.errors import ClockSkew, ObjectDamaged, SessionAborted
 from holdfast.vault.locations import Locations, put_same
 from holdfast.vault.notary import Notary
 
@@ -20,12 +20,13 @@ _LOOK = 5.0
 
 
 class Session:
-    """Opened before the first pack. Its lease counts by the location's clock from the newest renewal."""
+    """Opened before the first pack. Its lease counts by the location's clock from the newest renewal. ``system``: its tag."""
 
-    def __init__(self, locations: Locations, notary: Notary, clock: Clock) -> None:
+    def __init__(self, locations: Locations, notary: Notary, clock: Clock, system: str = "") -> None:
         self._locations = locations
         self._notary = notary
         self._clock = clock
+        self._system = system
         self.started_at = clock.now()
         check_skew(locations.first, clock)
         self.id = names.session_id(self.started_at, notary.random(10))
@@ -81,7 +82,8 @@ class Session:
         """When the location that decides was lost, go on under a new name, which stands only in those that are left.
 
         Under the old name a prune may have put an abort where we cannot look. That session is kept alive as well until the end: what was
-        chosen for reuse was chosen under it.
+        chosen for reuse was chosen under it. The new one says so, and only then looks whether the old one was aborted: so either a prune
+        that waits for the old one sees the new one, or we see its abort. Raises SessionAborted.
         """
         if self._locations.first is self._decider:
             return
@@ -89,6 +91,9 @@ class Session:
         self._earlier.append(self.id)
         self.id = names.session_id(self.started_at, self._notary.random(10))
         self._put(f"{names.SESSIONS}{self.id}")
+        for storage in self._locations.storages:
+            if any(storage.head(names.point(session)) is not None for session in self._earlier):
+                self._aborted()
         self._decider = decider
 
     def commit(self, make: Callable[[], bytes]) -> None:
@@ -112,7 +117,8 @@ class Session:
         for storage in self._locations.storages[1:]:
             try:
                 put_same(storage, self.point_name, [envelope])
-            except Unreachable as error:
+            except (Unreachable, ObjectDamaged) as error:
+                # Or its own prune found that the session came too late there: a copy brings the point all the same.
                 self._locations.drop(storage, error)
 
     def abort(self) -> None:
@@ -127,7 +133,12 @@ class Session:
         )
 
     def _put(self, name: str) -> None:
-        fields = {"session": name[len(names.SESSIONS) :].partition(".")[0], "lease": int(LEASE.total_seconds())}
+        fields = {
+            "session": name[len(names.SESSIONS) :].partition(".")[0],
+            "lease": int(LEASE.total_seconds()),
+            "system": self._system,
+            "earlier": list(self._earlier),
+        }
         self._locations.put(name, [self._notary.make(name, "session", self._clock.now(), fields)])
 
 

@@ -27,7 +27,6 @@ from holdfast.vault.capture.work import Buffer, BufferSource, FilePart, FileWork
 from holdfast.vault.capture.worker import Shared, Worker
 from holdfast.vault.content import PART_CHUNKS
 from holdfast.vault.index.seen import SeenChunks
-from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.packs.sink import Finished, PackSink, Sealing
@@ -61,20 +60,22 @@ class Writer:
         self._cache = cache
         self._began = clock.monotonic()
         self._progress = progress
-        identity = notary.bundle.identity[SCOPE]
-        self._session = Session(locations, notary, clock)
+        identity = notary.bundle.identity[settings.scope]
+        self._session = Session(locations, notary, clock, notary.tag("system", settings.system))
         self.session = self._session.id
         self._table = PackTable()
         # After the session stands in every location: the order is what a prune relies on.
         self._reuse = Reuse(base, self._table, locations=locations, notary=notary, cache=cache)
         self._spill = SpillFolder(cache / "sessions", self.session)
         self._seen = SeenChunks(self._spill.path)
-        self._log = IndexLog(locations, notary, clock)
+        self._log = IndexLog(locations, notary, clock, settings.scope)
         assert notary.bundle.writer is not None
         own = notary.bundle.writer
-        number, epoch = notary.bundle.epoch()
-        sealing = Sealing(notary.vault, SCOPE, number, own.id, own.sign, [epoch.public], notary.random)
-        tree_sealing = Sealing(notary.vault, SCOPE, number, own.id, own.sign, [epoch.public, crypto.box_public(own.box)], notary.random)
+        number, epoch = notary.bundle.epoch(settings.scope)
+        sealing = Sealing(notary.vault, settings.scope, number, own.id, own.sign, [epoch.public], notary.random)
+        tree_sealing = Sealing(
+            notary.vault, settings.scope, number, own.id, own.sign, [epoch.public, crypto.box_public(own.box)], notary.random
+        )
         self._data = PackSink("data", sealing, self._table, locations.put, self._packed, failed=self._fail)
         self._trees = PackSink(
             "tree", tree_sealing, self._table, locations.put, self._packed, failed=self._fail, target=_TREE_PACK, buffers=2, uploaders=1
@@ -322,11 +323,13 @@ class Writer:
                 "session": self.session,
                 "system": self._notary.tag("system", self.settings.system),
                 "clock": to_time(self._locations.first.now()),
-                "scope": SCOPE,
-                "epoch": self._notary.bundle.epoch()[0],
+                "scope": self.settings.scope,
+                "epoch": self._notary.bundle.epoch(self.settings.scope)[0],
             }
             sealed = points.encode(point, self._tree.segments)
-            return self._notary.make(self._session.point_name, "point", point.committed_at, fields, plain=sealed, packs=packs)
+            return self._notary.make(
+                self._session.point_name, "point", point.committed_at, fields, plain=sealed, packs=packs, scope=self.settings.scope
+            )
 
         commit.put(make)
         self._end(None)

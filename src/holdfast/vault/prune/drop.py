@@ -3,6 +3,8 @@
 1. The root signs that the point is dropped, in every location: from then on nobody lists it, whatever stands under its own name.
 2. Its object is removed and an abort takes its name, in every location: the name is never free again.
 3. The record of the drop goes. A prune that dies before is finished by the next one: the record says what was under way.
+
+"Every location" means those that answer. Where one is silent the point stays, with all that it needs; retention asks for it again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,48 +14,56 @@ from holdfast.storage.contract import ObjectExists, ObjectMissing, Storage
 from holdfast.vault import holds, names
 from holdfast.vault.notary import Notary
 from holdfast.vault.prune.errors import PruneUnsure
-from holdfast.vault.prune.mark import mark
+from holdfast.vault.prune.mark import PackLists, mark
 from holdfast.vault.vault import Vault
 
 _TRIES = 20
+DROPPED = "dropped"
+LEASE = "lease"
 
 
-def drop_points(vault: Vault, wanted: Sequence[str]) -> int:
+def drop_points(vault: Vault, storages: Sequence[Storage], wanted: Sequence[str], lists: PackLists | None = None) -> int:
     """Drop the points ``wanted`` that are not held, and finish what an earlier prune began; returns how many of ``wanted`` went."""
-    storages = vault.locations.storages
-    marked = mark(storages, vault.notary)
-    _spread_aborts(vault, marked.uneven)
-    going = [session for session in wanted if session in marked.points and session not in _held(vault)]
+    marked = [mark(storage, vault.notary, lists) for storage in storages]
+    there = set().union(*(one.points | one.coming for one in marked))
+    begun = set().union(*(one.dropped for one in marked))
+    held = _held(vault)
+    going = [session for session in wanted if session in there and session not in held]
     for session in going:
-        _record(vault, session)
+        _record(vault, storages, session)
     # A hold placed meanwhile: whoever placed it looks for our record afterwards, so one of the two sees the other.
-    late = _held(vault).intersection(going)
+    late = _held(vault).intersection(going) if going else set()
     for session in late:
-        vault.locations.delete(names.dropped(session))
-    for session in sorted(marked.dropped.union(going) - late):
-        _record(vault, session)
-        abort = make_abort(vault, session)
+        for storage in storages:
+            storage.delete(names.dropped(session))
+    for session in sorted(begun.union(going) - late):
+        _record(vault, storages, session)
+        abort = make_abort(vault, session, DROPPED)
         for storage in storages:
             _replace(storage, vault.notary, names.point(session), abort)
+            storage.delete(names.coming(session))
         for storage in storages:
             storage.delete(names.dropped(session))
     return len(set(going) - late)
 
 
-def make_abort(vault: Vault, session: str) -> bytes:
-    """The envelope that takes a session's one name, so that it can never commit."""
-    return vault.notary.make(names.point(session), "abort", vault.now(), {"session": session})
+def make_abort(vault: Vault, session: str, why: str) -> bytes:
+    """The envelope that takes a session's one name, so that it can never commit here.
+
+    ``why``: DROPPED, for good; or LEASE, since the session came too late: if its point is in another location, a copy may bring it.
+    """
+    return vault.notary.make(names.point(session), "abort", vault.now(), {"session": session, "why": why})
 
 
 def _held(vault: Vault) -> set[str]:
     return {hold.point for hold in holds.current(vault.locations, vault.notary)}
 
 
-def _record(vault: Vault, session: str) -> None:
+def _record(vault: Vault, storages: Iterable[Storage], session: str) -> None:
     """The record of the drop, in every location; one that stands there already is left."""
     name = names.dropped(session)
     data = vault.notary.make(name, "drop", vault.now(), {"session": session})
-    for storage in vault.locations.storages:
+    for storage in storages:
         try:
             storage.put_if_absent(name, [data])
         except ObjectExists:
@@ -61,10 +71,11 @@ def _record(vault: Vault, session: str) -> None:
 
 
 def _replace(storage: Storage, notary: Notary, name: str, abort: bytes) -> None:
-    """An abort under ``name``, whatever stood there."""
+    """An abort for good under ``name``, whatever stood there."""
     for _ in range(_TRIES):
         try:
-            if notary.check(name, storage.get(name)).kind == "abort":
+            found = notary.check(name, storage.get(name))
+            if found.kind == "abort" and found.clear.get("why") != LEASE:
                 return
         except (ObjectMissing, Damaged):
             pass
@@ -80,26 +91,3 @@ def _replace(storage: Storage, notary: Notary, name: str, abort: bytes) -> None:
         object=name,
         url=storage.url,
     )
-
-
-def _spread_aborts(vault: Vault, sessions: Iterable[str]) -> None:
-    """What one location records as aborted can be committed nowhere: a location that lacks the record gets it."""
-    for session in sorted(sessions):
-        name = names.point(session)
-        data = vault.locations.read(name, lambda data, name=name: _abort_only(vault.notary, name, data))  # type: ignore[misc]
-        for storage in vault.locations.storages:
-            if storage.head(name) is None:
-                put_same_or_leave(storage, name, data)
-
-
-def _abort_only(notary: Notary, name: str, data: bytes) -> bytes:
-    notary.check(name, data, "abort")
-    return data
-
-
-def put_same_or_leave(storage: Storage, name: str, data: bytes) -> None:
-    """Put; what stands there already stays: the next mark judges it."""
-    try:
-        storage.put_if_absent(name, [data])
-    except ObjectExists:
-        return

@@ -3,12 +3,6 @@
 from holdfast.errors import Refused
 
 
-class PruneBeside(Refused):
-    """A backup is running: its session's lease has not ended."""
-
-    code = "prune-beside-session"
-
-
 class PruneTooMuch(Refused):
     """The prune would delete a larger share of the vault than allowed."""
 

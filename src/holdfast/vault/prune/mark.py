@@ -1,32 +1,81 @@
-"""What a location holds and what of it is needed: read from every location, so that no copy's needs are overlooked."""
+"""What one location holds and what of it is needed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectInfo, ObjectMissing, Storage
 from holdfast.vault import names
-from holdfast.vault.envelope import PACK_ENTRY, Envelope
+from holdfast.vault.condemned import entries
+from holdfast.vault.envelope import Envelope
 from holdfast.vault.notary import Notary
 from holdfast.vault.prune.errors import PruneUnsure
 
+if TYPE_CHECKING:
+    Numbers = array[int]
+
 _THREADS = 8
+_BATCH = 2048
 
 
 @dataclass(slots=True)
 class Marked:
-    """``points``, ``aborted`` and ``dropped`` hold session ids; ``packs`` the 48-byte entries that points of any location need.
+    """``points``, ``coming``, ``aborted`` and ``dropped`` hold session ids; ``packs`` the 48-byte entries that the points here need.
 
-    ``dropped``: ids that some location records as going (a prune that is at work, or was interrupted); nothing they name is needed.
-    ``uneven``: aborted ids that not every location records as aborted, though none holds their point.
+    ``coming``: points that a copy is bringing here: what they need of this location is needed already. ``dropped``: ids that this location
+    records as going (a prune that is at work, or was interrupted); nothing they name is needed. ``final``: ids aborted for good (their
+    point was dropped), so that no copy brings them; other aborts only say that a session came too late.
     """
 
     points: set[str] = field(default_factory=set)
+    coming: set[str] = field(default_factory=set)
     aborted: set[str] = field(default_factory=set)
+    final: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
-    uneven: set[str] = field(default_factory=set)
     packs: set[bytes] = field(default_factory=set)
+
+    @property
+    def decided(self) -> set[str]:
+        """Sessions that can change nothing here any more."""
+        return self.points | self.aborted | self.dropped
+
+
+class PackLists:
+    """Lists of points already read, so that they are read once in a prune: 4 bytes a pack and point.
+
+    Points never change: what was read under a name, size and time stays true until the object goes.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._entries: list[bytes] = []
+        self._rows: dict[tuple[str, str, int], tuple[str, Numbers]] = {}
+
+    def known(self, storage: Storage, info: ObjectInfo) -> "tuple[str, Numbers] | None":
+        """(kind, numbers of the packs)."""
+        return self._rows.get(self._key(storage, info))
+
+    def add(self, storage: Storage, info: ObjectInfo, envelope: Envelope) -> "tuple[str, Numbers]":
+        numbers: Numbers = array("I")
+        for entry in entries(envelope):
+            number = self._numbers.setdefault(entry, len(self._entries))
+            if number == len(self._entries):
+                self._entries.append(entry)
+            numbers.append(number)
+        kind = "final" if envelope.kind == "abort" and envelope.clear.get("why") != "lease" else envelope.kind
+        row = self._rows[self._key(storage, info)] = (kind, numbers)
+        return row
+
+    def packs(self, numbers: Iterable[int]) -> set[bytes]:
+        return {self._entries[number] for number in numbers}
+
+    @staticmethod
+    def _key(storage: Storage, info: ObjectInfo) -> tuple[str, str, int]:
+        # An abort that took a point's name is told by its size, as in the cache of points.
+        return storage.url, info.name, info.size
 
 
 def everywhere(storages: Sequence[Storage], prefix: str) -> dict[str, ObjectInfo]:
@@ -40,70 +89,97 @@ def everywhere(storages: Sequence[Storage], prefix: str) -> dict[str, ObjectInfo
     return dict(sorted(found.items()))
 
 
-def mark(storages: Sequence[Storage], notary: Notary, without: Iterable[str] = ()) -> Marked:
-    """Read every copy of every point. ``without``: ids whose packs do not count (points about to go).
+def mark(storage: Storage, notary: Notary, lists: PackLists | None = None, without: Collection[str] = ()) -> Marked:
+    """Read every point of one location. ``without``: ids whose packs do not count (points about to go).
 
-    A point counts as long as any location holds it, whatever another one says under its name: only the record of a drop, which the root
-    signs, makes a point's needs void. Raises PruneUnsure when a copy is damaged or not believed: what it needs cannot be known.
+    Raises PruneUnsure when an object is damaged or not believed: what it needs cannot be known.
     """
+    lists = lists or PackLists()
     marked = Marked()
-    left_out = set(without)
-    listed = [[info.name for info in storage.list(names.POINTS)] for storage in storages]
-    for storage, found in zip(storages, listed, strict=True):
-        drops = [name for name in found if (parsed := names.parse_point(name)) is not None and parsed[1]]
-        marked.dropped.update(name[len(names.POINTS) : -len(names.DROPPED)] for name, _ in _read_all(storage, notary, drops, {"drop"}))
-    times: dict[str, int] = {}
-    for storage, found in zip(storages, listed, strict=True):
-        bodies = [name for name in found if (parsed := names.parse_point(name)) is not None and not parsed[1]]
-        for name, envelope in _read_all(storage, notary, bodies, {"point", "abort"}):
-            session = name[len(names.POINTS) :]
-            if envelope.kind == "abort":
-                times[session] = times.get(session, 0) + 1
-            elif session not in marked.dropped:
-                marked.points.add(session)
-                if session not in left_out:
-                    marked.packs.update(entries(envelope))
-    marked.aborted = times.keys() - marked.points
-    marked.uneven = {session for session in marked.aborted - marked.dropped if times[session] < len(storages)}
+    bodies: list[ObjectInfo] = []
+    coming: list[ObjectInfo] = []
+    drops: list[ObjectInfo] = []
+    for info in storage.list(names.POINTS):
+        parsed = names.parse_point(info.name)
+        if parsed is not None:
+            (drops if parsed[1] else bodies).append(info)
+        elif names.parse_coming(info.name) is not None:
+            coming.append(info)
+    marked.dropped = {info.name[len(names.POINTS) : -len(names.DROPPED)] for info, _ in _read_all(storage, notary, drops, {"drop"}, lists)}
+    numbers: set[int] = set()
+    for info, (kind, packs) in _read_all(storage, notary, bodies, {"point", "abort"}, lists):
+        session = info.name[len(names.POINTS) :]
+        if kind != "point":
+            marked.aborted.add(session)
+            if kind == "final":
+                marked.final.add(session)
+        elif session not in marked.dropped:
+            marked.points.add(session)
+            if session not in without:
+                numbers.update(packs)
+    for info, (_, packs) in _read_all(storage, notary, coming, {"point"}, lists):
+        session = info.name[len(names.POINTS) : -len(names.COMING)]
+        # Where the point itself stands its own list counts, and what was dropped does not come.
+        if session not in marked.final | marked.points | marked.dropped:
+            marked.coming.add(session)
+            if session not in without:
+                numbers.update(packs)
+    marked.packs = lists.packs(numbers)
     return marked
 
 
-def entries(envelope: Envelope) -> Iterable[bytes]:
-    """The pack entries of a list, 48 bytes each."""
-    return (envelope.packs[at : at + PACK_ENTRY] for at in range(0, len(envelope.packs), PACK_ENTRY))
-
-
-def stored_packs(storages: Sequence[Storage]) -> Mapping[bytes, ObjectInfo]:
-    """48-byte entries of all packs in any location."""
+def stored_packs(storage: Storage) -> Mapping[bytes, ObjectInfo]:
+    """48-byte entries of all packs in a location."""
     found = {}
-    for name, info in everywhere(storages, names.PACKS).items():
-        parsed = names.parse_pack(name)
+    for info in storage.list(names.PACKS):
+        parsed = names.parse_pack(info.name)
         if parsed is not None:
             found[parsed[0] + parsed[1]] = info
     return found
 
 
-def _read_all(storage: Storage, notary: Notary, wanted: Sequence[str], kinds: set[str]) -> Iterable[tuple[str, Envelope]]:
-    def read(name: str) -> tuple[str, Envelope] | None:
+def _read_all(
+    storage: Storage, notary: Notary, wanted: Sequence[ObjectInfo], kinds: set[str], lists: PackLists
+) -> Iterable[tuple[ObjectInfo, "tuple[str, Numbers]"]]:
+    def read(info: ObjectInfo) -> tuple[ObjectInfo, Envelope] | None:
+        # A staged point is the point's own bytes: signed under the name that it will have.
+        parsed = names.parse_coming(info.name)
+        name = info.name if parsed is None else names.point(parsed)
         try:
-            checked = notary.check(name, storage.get(name))
+            checked = notary.check(name, storage.get(info.name))
             if checked.kind not in kinds:
-                raise PruneUnsure(f"{name} in {storage.url} holds a {checked.kind!r}.", hint="Run 'holdfast vault check'.", object=name)
-            return name, checked
+                raise PruneUnsure(
+                    f"{info.name} in {storage.url} holds a {checked.kind!r}.", hint="Run 'holdfast vault check'.", object=info.name
+                )
         except ObjectMissing:
             return None  # removed since it was listed, by another prune
         except Damaged as error:
             raise PruneUnsure(
-                f"{name} in {storage.url} cannot be believed, so nobody knows which packs it needs: {error.message}",
+                f"{info.name} in {storage.url} cannot be believed, so nobody knows which packs it needs: {error.message}",
                 hint="Run 'holdfast vault check' (it heals from another location), or remove the object by hand; then prune again.",
-                object=name,
+                object=info.name,
                 url=storage.url,
             ) from error
+        return info, checked
 
-    return parallel(read, wanted)
+    unread = []
+    for info in wanted:
+        known = lists.known(storage, info)
+        if known is None:
+            unread.append(info)
+        else:
+            yield info, known
+    for info, checked in parallel(read, unread):
+        yield info, lists.add(storage, info, checked)
 
 
-def parallel(action: Callable[[str], tuple[str, Envelope] | None], wanted: Sequence[str]) -> Iterable[tuple[str, Envelope]]:
-    """Results in order, without None."""
+def parallel(
+    action: Callable[[ObjectInfo], tuple[ObjectInfo, Envelope] | None], wanted: Sequence[ObjectInfo]
+) -> Iterable[tuple[ObjectInfo, Envelope]]:
+    """Results in order, without None; few at a time are held."""
+    if len(wanted) < _THREADS:
+        yield from (result for result in map(action, wanted) if result is not None)
+        return
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="mark") as pool:
-        yield from (result for result in pool.map(action, wanted) if result is not None)
+        for at in range(0, len(wanted), _BATCH):
+            yield from (result for result in pool.map(action, wanted[at : at + _BATCH]) if result is not None)

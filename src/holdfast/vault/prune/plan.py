@@ -1,36 +1,34 @@
 """What a prune would do, as data. Nothing is changed here."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from holdfast.errors import Damaged
-from holdfast.model import Increment, RecoveryPoint
-from holdfast.storage.contract import ObjectInfo
-from holdfast.vault import holds, names, points
+from holdfast.errors import Unreachable
+from holdfast.model import RecoveryPoint
+from holdfast.storage.contract import ObjectInfo, Storage
+from holdfast.vault import condemned, holds, lock, names
 from holdfast.vault.errors import RoleLacking
-from holdfast.vault.logs import body
-from holdfast.vault.logs.names import increments
 from holdfast.vault.prune import sessions
-from holdfast.vault.prune.errors import PruneBeside, PruneTooMuch, PruneUnsure
-from holdfast.vault.prune.mark import everywhere, mark, stored_packs
+from holdfast.vault.prune.errors import PruneTooMuch, PruneUnsure
+from holdfast.vault.prune.logs import Begins, doubled, list_logs, too_old
+from holdfast.vault.prune.mark import Marked, PackLists, mark, stored_packs
 from holdfast.vault.retention import Candidate, Decision, Keep, decide
 from holdfast.vault.vault import Vault
 
 GRACE = dt.timedelta(days=1)
-"""Packs that no point needs stay this long: a backup that was killed finds what it had stored when it is run again."""
-LOG_MARGIN = dt.timedelta(minutes=10)
-"""Clocks of hosts and stores may differ by five minutes."""
+"""What no point needs stays this long: a backup that was killed finds the packs that it had stored when it is run again."""
 MOST = 0.5
-Begins = Callable[[RecoveryPoint], int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class PrunePlan:
     """``drop`` and ``abort`` are session ids; ``packs``, ``logs`` are object names; ``spared`` packs are unneeded but too young.
 
-    ``bytes`` and ``freed`` count one copy. ``live``: sessions that stand in the way. ``unruled``: systems without a policy, kept whole.
+    ``bytes`` and ``freed`` count one copy. ``live``: running sessions; what is condemned beside them is deleted by the first prune after
+    they have ended. ``unruled``: systems without a policy, kept whole. ``silent``: locations that did not answer, told with the reason;
+    they are pruned another time, and until then no log is trimmed anywhere.
     """
 
     decisions: Mapping[str, Sequence[Decision]]
@@ -40,10 +38,14 @@ class PrunePlan:
     abort: tuple[str, ...]
     live: tuple[str, ...]
     unruled: tuple[str, ...]
+    silent: Mapping[str, str]
     bytes: int
     freed: int
     spared: int
     grace: dt.timedelta
+    policies: Mapping[str, Keep]
+    begins: Begins | None = None
+    lists: PackLists = field(default_factory=PackLists, repr=False, compare=False)
 
     @property
     def share(self) -> float:
@@ -51,13 +53,7 @@ class PrunePlan:
         return self.freed / self.bytes if self.bytes else 0.0
 
     def require_allowed(self, most: float = MOST) -> None:
-        """Raises PruneBeside beside a running backup, PruneTooMuch over the share ``most``."""
-        if self.live:
-            raise PruneBeside(
-                f"{len(self.live)} backup{'s are' if len(self.live) > 1 else ' is'} running (session {self.live[0]}).",
-                hint="Wait until it ends; the lease of a killed one ends within the hour.",
-                sessions=list(self.live),
-            )
+        """Raises PruneTooMuch over the share ``most``."""
         if self.share > most:
             raise PruneTooMuch(
                 f"This prune would delete {self.freed} of {self.bytes} bytes ({self.share:.0%}); at most {most:.0%} go at once.",
@@ -79,6 +75,7 @@ class PrunePlan:
             "abort_sessions": list(self.abort),
             "running_sessions": list(self.live),
             "systems_without_policy": list(self.unruled),
+            "silent_locations": dict(self.silent),
             "bytes": self.bytes,
             "freed": self.freed,
             "share": round(self.share, 4),
@@ -100,24 +97,16 @@ def make(
     ``begins`` tells from which position of its log (``RecoveryPoint.logs``) a point must be replayed, None where it does not know: taken
     on a replica, that lies before the time when the point was begun.
 
-    Needs an owner's key. Raises PruneUnsure when a point or hold cannot be read in some location, PolicyEmpty, NothingProvedLeft,
-    Unreachable.
+    Needs an owner's key. Raises PruneUnsure when a point or hold cannot be read in some location, PolicyEmpty, NothingProvedLeft;
+    Unreachable when no location answers.
     """
     if vault.role != "owner":
         raise RoleLacking(f"A key of role {vault.role!r} cannot prune.", hint="Use an owner's passphrase or the recovery key.")
-    storages = vault.locations.storages
+    lists = PackLists()
+    marked, silent = _mark_all(vault, lists)
+    storages = [storage for storage in vault.locations.storages if storage.url in marked]
     now = storages[0].now()
-    marked = mark(storages, vault.notary)
-    by_system: dict[str, list[RecoveryPoint]] = {}
-    for session in sorted(marked.points):
-        _, point, _ = points.read(vault.locations, vault.notary, f"{names.POINTS}{session}")
-        if point is None:
-            raise PruneUnsure(
-                f"points/{session} is a recovery point in one location and aborted in another.",
-                hint="Run it again. If it stays so, remove one of the two objects by hand: see 'holdfast vault check'.",
-                object=names.point(session),
-            )
-        by_system.setdefault(point.system, []).append(point)
+    by_system = _points(vault, marked.values())
     held = {hold.point for hold in holds.current(vault.locations, vault.notary)}
     decisions = {
         system: decide(
@@ -130,94 +119,115 @@ def make(
         for system, found in by_system.items()
         if system in policies
     }
+    decisions = _with_locks(storages, decisions, zone)
     drop = {one.id for some in decisions.values() for one in some if not one.keep}
-    needed = mark(storages, vault.notary, without=drop).packs
-    present = stored_packs(storages)
-    young = {entry for entry, info in present.items() if entry not in needed and now - info.modified < grace}
-    unneeded = [info for entry, info in present.items() if entry not in needed and entry not in young]
+    needed = set().union(*(mark(storage, vault.notary, lists, without=drop).packs for storage in storages))
+    present: dict[bytes, ObjectInfo] = {}
+    unneeded: dict[bytes, ObjectInfo] = {}
+    young: set[bytes] = set()
+    abort: set[str] = set()
+    live: set[str] = set()
+    for storage in storages:
+        listed = condemned.read(storage, vault.notary).going
+        clock = storage.now()
+        for entry, info in stored_packs(storage).items():
+            present[entry] = info
+            if entry not in needed:
+                if entry in listed or clock - info.modified >= grace:
+                    unneeded[entry] = info
+                else:
+                    young.add(entry)
+        for one in sessions.seen(storage, vault.notary).values():
+            if not one.decided:
+                (live if one.alive else abort).add(one.id)
     kept = {system: [one for one in found if one.id not in drop] for system, found in by_system.items()}
-    logs = _logs(vault, policies, kept, begins or (lambda _: None))
-    every_log = everywhere(storages, names.LOGS)
-    known = sessions.seen(storages, vault.notary)
+    logs, log_bytes = _logs(vault, storages, policies, kept, begins, grace, trim=not silent)
     return PrunePlan(
         decisions=decisions,
         drop=tuple(sorted(drop)),
-        packs=tuple(info.name for info in unneeded),
-        logs=tuple(info.name for info in logs),
-        abort=tuple(sorted(one.id for one in known.values() if not one.decided and not one.alive)),
-        live=tuple(sorted(one.id for one in known.values() if one.alive)),
+        packs=tuple(sorted(info.name for info in unneeded.values())),
+        logs=tuple(sorted(logs)),
+        abort=tuple(sorted(abort - live)),
+        live=tuple(sorted(live)),
         unruled=tuple(sorted(by_system.keys() - policies.keys())),
-        bytes=sum(info.size for info in present.values()) + sum(info.size for info in every_log.values()),
-        freed=sum(info.size for info in unneeded) + sum(info.size for info in logs),
+        silent=silent,
+        bytes=sum(info.size for info in present.values()) + log_bytes,
+        freed=sum(info.size for info in unneeded.values()) + sum(logs.values()),
         spared=len(young),
         grace=grace,
+        policies=policies,
+        begins=begins,
+        lists=lists,
     )
 
 
-def _logs(vault: Vault, policies: Mapping[str, Keep], kept: Mapping[str, Sequence[RecoveryPoint]], begins: Begins) -> list[ObjectInfo]:
-    """Increments that no kept point can need, oldest first.
+def _with_locks(storages: Sequence[Storage], decisions: Mapping[str, Sequence[Decision]], zone: dt.tzinfo) -> dict[str, Sequence[Decision]]:
+    """What no rule keeps, but a lock does."""
+    held = lock.locked(storages, [names.point(one.id) for some in decisions.values() for one in some if not one.keep])
 
-    An increment that was stored before the oldest kept point was begun holds only log from before it, unless a point's replay begins
-    further back. (A copied or compacted one bears a later time and stays longer: the safe side.) And one that lies wholly inside a longer
-    one, in every location, is doubled.
-    """
-    gone: dict[str, ObjectInfo] = {}
-    storages = vault.locations.storages
+    def told(one: Decision) -> Decision:
+        until = held.get(names.point(one.id))
+        if until is None or one.keep:
+            return one
+        return replace(one, reasons=(f"locked until {until.astimezone(zone).isoformat(timespec='seconds')}",))
+
+    return {system: [told(one) for one in some] for system, some in decisions.items()}
+
+
+def _mark_all(vault: Vault, lists: PackLists) -> tuple[dict[str, Marked], dict[str, str]]:
+    """(by address what each location that answers needs, by address why the others did not). Unreachable when none answers."""
+    marked: dict[str, Marked] = {}
+    silent: dict[str, str] = {}
+    first: Unreachable | None = None
+    for storage in vault.locations.storages:
+        try:
+            marked[storage.url] = mark(storage, vault.notary, lists)
+        except Unreachable as error:
+            first = first or error
+            silent[storage.url] = error.message
+    if first is not None and not marked:
+        raise first
+    return marked, silent
+
+
+def _points(vault: Vault, marked: Collection[Marked]) -> dict[str, list[RecoveryPoint]]:
+    """By system, all points of the locations that answer, but those that a prune is removing."""
+    wanted = set().union(*(one.points for one in marked)) - set().union(*(one.dropped for one in marked))
+    found: dict[str, list[RecoveryPoint]] = {}
+    for point in vault.points():
+        if point.id in wanted:
+            wanted.remove(point.id)
+            found.setdefault(point.system, []).append(point)
+    if wanted:
+        session = min(wanted)
+        raise PruneUnsure(
+            f"{names.point(session)} stands in a location, and nobody can tell what it is.",
+            hint="Run 'holdfast vault check' (it heals from another location); then prune again.",
+            object=names.point(session),
+        )
+    return found
+
+
+def _logs(
+    vault: Vault,
+    storages: Sequence[Storage],
+    policies: Mapping[str, Keep],
+    kept: Mapping[str, Sequence[RecoveryPoint]],
+    begins: Begins | None,
+    grace: dt.timedelta,
+    *,
+    trim: bool,
+) -> tuple[dict[str, int], int]:
+    """(increments that would go: name and size; bytes of all logs, one copy)."""
+    every: dict[str, int] = {}
+    for storage in storages:
+        every.update({info.name: info.size for info in storage.list(names.LOGS)})
+    gone: dict[str, int] = {}
     for system in policies:
-        tag = vault.notary.tag("system", system)
-        prefix = f"{names.LOGS}{tag}/"
-        found = everywhere(storages, prefix)
-        if kept.get(system):
-            floor = min(point.started_at for point in kept[system]) - LOG_MARGIN
-            first = _first_needed(vault, kept[system], begins)
-            ends = {one.name: one.end for one in increments(found.values())}
-            gone |= {
-                name: info
-                for name, info in found.items()
-                if info.modified < floor and ends.get(name, 0) <= first.get(name.rsplit("/", 1)[0], 1 << 64)
-            }
-        common = set.intersection(*({info.name for info in storage.list(prefix)} for storage in storages))
-        sound: dict[str, bool] = {}
-        for name, by in _doubled([found[name] for name in sorted(common & found.keys())]):
-            if by not in sound:
-                sound[by] = _sound(vault, by)
-            if sound[by]:
-                gone[name] = found[name]
-    return [gone[name] for name in sorted(gone)]
-
-
-def _first_needed(vault: Vault, kept: Sequence[RecoveryPoint], begins: Begins) -> dict[str, int]:
-    """By the folder of a branch: the smallest position at which the replay of a kept point begins."""
-    first: dict[str, int] = {}
-    for point in kept:
-        position = begins(point)
-        if point.logs is not None and position is not None:
-            folder = f"{names.LOGS}{vault.notary.tag('system', point.system)}/{vault.notary.tag('branch', point.logs)}"
-            first[folder] = min(position, first.get(folder, position))
-    return first
-
-
-def _sound(vault: Vault, name: str) -> bool:
-    """Every copy of an increment is believed and opens: only then may it stand for others."""
-    try:
-        for storage in vault.locations.storages:
-            body.open_(vault.notary, name, storage.get(name))
-    except Damaged:
-        return False
-    return True
-
-
-def _doubled(found: Sequence[ObjectInfo]) -> list[tuple[str, str]]:
-    """(name, name of the longer increment that it lies wholly inside of)."""
-    doubled = []
-    by_branch: dict[str, list[ObjectInfo]] = {}
-    for info in found:
-        by_branch.setdefault(info.name.rsplit("/", 1)[0], []).append(info)
-    for infos in by_branch.values():
-        longest: Increment | None = None
-        for one in sorted(increments(infos), key=lambda one: (one.start, -one.end)):
-            if longest is not None and one.end <= longest.end:
-                doubled.append((one.name, longest.name))
-            else:
-                longest = one
-    return doubled
+        listings = list_logs(storages, vault.notary, system)
+        if trim:
+            old = too_old(listings, vault.notary, kept.get(system, ()), begins or (lambda _: None), grace)
+            gone |= {name: info.size for name, info in old.items()}
+        for storage, listing in zip(storages, listings, strict=True):
+            gone |= {name: info.size for name, info in doubled(storage, vault.notary, listing).items()}
+    return gone, sum(every.values())
