@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from holdfast.model import Entry, Extracted, Finding, Increment, Progress, RecoveryPoint
 
@@ -268,7 +268,9 @@ class LogStore(Protocol):
 
     def reader(self, branch: str) -> LogReader: ...
 
-    def writer(self, branch: str) -> LogWriter: ...
+    def writer(self, branch: str, by: Literal["follower", "backup"] = "follower") -> LogWriter:
+        """Take the branch; ``by`` tells others who wait for it whether it is held for the length of a backup only."""
+        ...
 
 
 # ---------------------------------------------------------------- the system itself

@@ -176,7 +176,7 @@ class MemoryLogs:
 
         return Reader()
 
-    def writer(self, branch):
+    def writer(self, branch, by="follower"):
         from holdfast.vault.logs.errors import LogFollowed
 
         if branch in self.held:

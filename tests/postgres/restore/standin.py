@@ -127,7 +127,7 @@ class FolderHistory:
     def reader(self, branch: str) -> FolderLog:
         return self.branches_[branch]
 
-    def writer(self, branch: str) -> Any:
+    def writer(self, branch: str, by: str = "follower") -> Any:
         raise NotImplementedError
 
     def holdings(self) -> Holdings:

@@ -1,6 +1,9 @@
 """Gaps that backups leave which ship their own WAL while nobody follows: filled while the server has the WAL, told when not."""
 
+import contextlib
 import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -12,7 +15,8 @@ from holdfast.systems.postgres.capture import wal as capture_wal
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.follow import Follower, WalGap, slot_name
 from holdfast.systems.postgres.wal.coverage import LogIndex
-from tests.postgres.wal.following import PATIENCE, Running, assembled, logs_of, new_vault, running
+from holdfast.vault.logs.lease import Lease
+from tests.postgres.wal.following import PATIENCE, ROOT, Running, assembled, logs_of, new_vault, running
 from tests.postgres.wal.test_follow import flushed, server_bytes
 from tests.servers import PostgresServer, need
 
@@ -144,12 +148,76 @@ def test_a_backup_that_holds_the_branch_while_the_follower_comes(server, tmp_pat
     follow_once(server, logs, name)
     write(server, 2)
     backup = Backup(server, logs)
-    with running(server.dsn, logs_of(tmp_path, name), name, lease_patience=20) as follow:
-        follow.wait_for(lambda: follow.now.trouble)
+    with running(server.dsn, logs_of(tmp_path, name), name) as follow:
+        follow.wait_for(lambda: follow.now.state == "waiting")
+        assert "A backup" in follow.now.trouble
         write(server)
         backup.end()
         follow.wait(flushed(server))
+        follow.wait_for(lambda: follow.now.state == "streaming" and not follow.now.trouble)
     require_servers_bytes(server, logs)
+
+
+def test_what_a_backup_ships_counts_while_the_follower_waits_for_it(server, tmp_path, name) -> None:
+    """It goes on where the follower had ended: nothing is more exposed than if the follower did it. A stop ends the waiting."""
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    write(server)
+    backup = Backup(server, logs, follower_slot=slot_name(name))
+    with running(server.dsn, logs_of(tmp_path, name), name) as follow:
+        follow.wait_for(lambda: follow.now.state == "waiting")
+        write(server)
+        follow.wait(flushed(server))
+        follow.wait_for(lambda: follow.now.exposure < 5)
+        assert follow.now.state == "waiting"
+    assert follow.error is None
+    backup.end()
+
+
+def test_the_branch_of_a_backup_that_was_killed_is_taken_over(server, tmp_path, name) -> None:
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    write(server)
+    with holding(tmp_path, name, logs.branches()[0]) as backup, running(server.dsn, logs_of(tmp_path, name), name) as follow:
+        follow.wait_for(lambda: follow.now.state == "waiting")
+        backup.kill()
+        backup.wait()
+        follow.wait(flushed(server))
+        follow.wait_for(lambda: follow.now.state == "streaming")
+    require_servers_bytes(server, logs)
+
+
+def test_the_branch_of_a_backup_that_no_longer_answers_is_taken_over(server, tmp_path, name, monkeypatch) -> None:
+    """On another machine, say: its lease runs out."""
+    logs = logs_of(tmp_path, name)
+    follow_once(server, logs, name)
+    write(server)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "_renew_for_ever", lambda _lease: None)
+        logs._lease_seconds = 3
+        logs.writer(logs.branches()[0], "backup")
+    follow_once(server, logs, name)
+    require_servers_bytes(server, logs)
+
+
+@contextlib.contextmanager
+def holding(folder, name: str, branch: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds a branch as a backup does."""
+    code = f"""
+import sys
+from pathlib import Path
+from tests.postgres.wal.following import logs_of
+writer = logs_of(Path({str(folder)!r}), {name!r}).writer({branch!r}, "backup")
+print("held", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_backup_goes_on_where_the_absent_follower_ended(server, tmp_path, name, monkeypatch) -> None:

@@ -40,7 +40,11 @@ def place() -> str:
 class Lease:
     """Taken by the constructor; raises LogFollowed. ``keep`` renews when a third of it has passed; a thread of its own does the same."""
 
-    def __init__(self, storage: Storage, notary: Notary, clock: Clock, system: str, branch: str, *, seconds: int = SECONDS) -> None:
+    def __init__(
+        self, storage: Storage, notary: Notary, clock: Clock, system: str, branch: str, *, seconds: int = SECONDS, by: str = "follower"
+    ) -> None:
+        """``by``: follower or backup; told to whoever finds the branch taken."""
+        self._by = by
         self._storage = storage
         self._notary = notary
         self._clock = clock
@@ -107,7 +111,9 @@ class Lease:
         seconds = clear.get("lease")
         left = (seconds if isinstance(seconds, int) else self._seconds) - age
         if left > 0 and not self._dead(clear):
-            raise self._followed(f"renewed it {max(age, 0):.0f} s ago; it is free in {left:.0f} s")
+            backup = clear.get("by") == "backup"
+            free = "when that ends" if backup else f"in {left:.0f} s"
+            raise self._followed(f"renewed it {max(age, 0):.0f} s ago; it is free {free}", by="backup" if backup else "follower")
 
     @staticmethod
     def _dead(clear: Mapping[str, Any]) -> bool:
@@ -156,6 +162,7 @@ class Lease:
             "purpose": "follow",
             "lease": self._seconds,
             "holder": self._holder,
+            "by": self._by,
             "place": place(),
             "pid": os.getpid(),
             "released": released,
@@ -179,9 +186,13 @@ class Lease:
     def _name(self, number: int) -> str:
         return f"{self._prefix}{number:016x}"
 
-    def _followed(self, why: str) -> LogFollowed:
+    def _followed(self, why: str, by: str = "follower") -> LogFollowed:
+        who = "A backup, which ships its own WAL," if by == "backup" else "Another follower"
         return LogFollowed(
-            f"Another follower holds this branch of the log: it {why}.",
-            hint="One follower a system is enough; stop the other, or wait for its lease to end.",
+            f"{who} holds this branch of the log: it {why}.",
+            hint="A follower waits for the backup's end."
+            if by == "backup"
+            else "One follower a system is enough; stop the other, or wait for its lease to end.",
             url=self._storage.url,
+            by=by,
         )

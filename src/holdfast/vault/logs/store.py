@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 from holdfast.errors import Damaged
 from holdfast.model import Clock
@@ -49,10 +50,18 @@ class SystemLogs:
     def reader(self, branch: str) -> BranchReader:
         return BranchReader(self._locations, self._notary, self._system, branch)
 
-    def writer(self, branch: str) -> BranchWriter:
-        """Takes the branch's lease: raises LogFollowed while another holds it."""
-        scope = self._scope(self._system)
-        return BranchWriter(self._write_to, self._notary, self._clock, self._system, branch, lease_seconds=self._lease_seconds, scope=scope)
+    def writer(self, branch: str, by: Literal["follower", "backup"] = "follower") -> BranchWriter:
+        """Takes the branch's lease: raises LogFollowed while another holds it; its ``by`` says whether that is a backup."""
+        return BranchWriter(
+            self._write_to,
+            self._notary,
+            self._clock,
+            self._system,
+            branch,
+            lease_seconds=self._lease_seconds,
+            scope=self._scope(self._system),
+            by=by,
+        )
 
     def _branch_name(self, folder: str) -> str | None:
         """Out of the first increment that can be read: a tag does not tell its name. None for a folder without increments."""

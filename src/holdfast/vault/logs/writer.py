@@ -28,6 +28,7 @@ class BranchWriter:
         *,
         lease_seconds: int = SECONDS,
         scope: str = SCOPE,
+        by: str = "follower",
     ) -> None:
         self.system = system
         self.branch = branch
@@ -36,7 +37,7 @@ class BranchWriter:
         self._clock = clock
         self._scope = scope
         self._tags = notary.tag("system", system), notary.tag("branch", branch)
-        self._lease = Lease(storages[0], notary, clock, *self._tags, seconds=lease_seconds)
+        self._lease = Lease(storages[0], notary, clock, *self._tags, seconds=lease_seconds, by=by)
         self._pool = ThreadPoolExecutor(len(storages), thread_name_prefix="append") if len(storages) > 1 else None
         try:
             self._end = self._level()

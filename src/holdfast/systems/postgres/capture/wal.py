@@ -115,7 +115,7 @@ class BackupWal:
         self.history = self._client.timeline_history(server.timeline)
         self.branch = lsn.branch(self.system_identifier, server.timeline, self.history)
         try:
-            self._writer = self._logs.writer(self.branch)
+            self._writer = self._logs.writer(self.branch, "backup")
         except Refused as error:
             if error.code != FOLLOWED:
                 raise
@@ -253,7 +253,7 @@ class BackupWal:
     def _take(self) -> bool:
         """Whether the branch is ours now."""
         try:
-            self._writer = self._logs.writer(self.branch)
+            self._writer = self._logs.writer(self.branch, "backup")
         except Refused as error:
             if error.code != FOLLOWED:
                 raise

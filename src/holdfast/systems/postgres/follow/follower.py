@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -15,14 +16,11 @@ from holdfast.systems.postgres.follow.promise import promised
 from holdfast.systems.postgres.follow.route import Leg, Ranges, held_on, legs, stretches_of
 from holdfast.systems.postgres.follow.settings import FollowSettings, slot_name
 from holdfast.systems.postgres.follow.status import FollowStatus, State
-from holdfast.systems.postgres.follow.storing import Storing
+from holdfast.systems.postgres.follow.storing import FOLLOWED, Storing, held_by_backup
 from holdfast.systems.postgres.follow.streaming import LegStream, Wake
 from holdfast.systems.postgres.replication import ReplicationClient, WalStream
 from holdfast.systems.postgres.replication_errors import SlotMissing, TimelineUnknown, WalAhead, WalRemoved
 from holdfast.systems.postgres.wal.timeline import Stretch, holder
-
-FOLLOWED = "log-followed"
-"""The vault's error code for a branch whose lease another process holds."""
 
 
 class Follower:
@@ -193,7 +191,8 @@ class Follower:
                 storing.note(leg.branch, leg.stored)
             self._lost_from, taken = None, ""
             for leg in found:
-                self._take(leg.branch, storing)
+                if not self._take(client, leg.branch, storing):
+                    return
                 # Until the lease was ours a backup may have shipped its own WAL.
                 if leg.branch != taken and tuple(self._logs.reader(leg.branch).coverage()) != held.get(leg.branch, ()):
                     raise _LookAgain
@@ -237,21 +236,45 @@ class Follower:
     def _promised(self, held: Mapping[str, Ranges]) -> int | None:
         return promised(self._logs, self.stretches, held_on(self.stretches, held))
 
-    def _take(self, branch: str, storing: Storing) -> None:
-        """The branch's lease comes first: a second follower is refused before anything is received. A backup that ships its own WAL, or a
-        follower that died on another host, is waited for.
+    def _take(self, client: ReplicationClient, branch: str, storing: Storing) -> bool:
+        """The branch's lease comes first: a second follower is refused before anything is received. The end of a backup that ships its own
+        WAL is waited for, and for a while a follower that died on another host. False: asked to stop meanwhile.
         """
-        until = self._clock.monotonic() + self.settings.lease_patience
-        while True:
+        until: float | None = None
+        asked: deque[tuple[float, int]] = deque(maxlen=4096)
+        while not self.stopping:
             try:
                 storing.open(branch)
-                return
             except Refused as exc:
-                if exc.code != FOLLOWED or self._clock.monotonic() >= until or self.stopping:
+                if exc.code != FOLLOWED:
                     raise
+                now = self._clock.monotonic()
+                if held_by_backup(exc):
+                    until = None
+                    self._watch(client, branch, storing, asked)
+                else:
+                    until = now + self.settings.lease_patience if until is None else until
+                    if now >= until:
+                        raise
                 self._trouble = exc.message
-            self.say("connecting")
+            else:
+                self._trouble = ""
+                return True
+            self.say("waiting")
             self._stop.wait(1.0)
+        return False
+
+    def _watch(self, client: ReplicationClient, branch: str, storing: Storing, asked: deque[tuple[float, int]]) -> None:
+        """What a backup stores of the branch is as durable as what a follower does. ``asked``: when the server had flushed how much."""
+        asked.append((self._clock.monotonic(), client.identify().position))
+        known = storing.stored(branch)
+        if known is None:
+            return
+        end = next((high for low, high in self._logs.reader(branch).coverage(known) if low <= known), known)
+        storing.note(branch, end)
+        self._at, storing.branch = None, branch
+        while asked and asked[0][1] <= end:
+            self._safe_at = max(self._safe_at, asked.popleft()[0])
 
     def _since(self, client: ReplicationClient, held: Mapping[str, Ranges]) -> int | None:
         """Where filling begins: the oldest of the gaps whose WAL the server still has, None when there is none.

@@ -4,12 +4,12 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["connecting", "streaming", "vault-away", "server-away", "stopped"]
+State = Literal["connecting", "waiting", "streaming", "vault-away", "server-away", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class FollowStatus:
-    """A moment of following. Positions are LSNs in bytes.
+    """A moment of following. Positions are LSNs in bytes. ``state`` waiting: a backup, or another follower, holds the branch.
 
     ``exposure``: seconds since the last moment of which everything is known to be durable. ``behind``: bytes that the server told of
     and the vault lacks; ``backlog``: bytes that the slot keeps on the server. ``covered``: whatever was committed before this (the

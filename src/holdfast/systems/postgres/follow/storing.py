@@ -16,8 +16,16 @@ from holdfast.systems.postgres.wal.records import RecordScanner, scanner
 LEASE_LOST = "log-lease-lost"
 """The vault's error code of a lease that ran out (during an outage of the vault, say): taken again unless another follower has it."""
 
+FOLLOWED = "log-followed"
+"""The vault's error code for a branch whose lease another process holds."""
+
 COMPARED = 4
 """Increments that a new connection compares with what the server has now."""
+
+
+def held_by_backup(error: HoldfastError) -> bool:
+    """The branch is taken for the length of a backup only."""
+    return error.code == FOLLOWED and error.details.get("by") == "backup"
 
 
 @dataclass(slots=True)
@@ -221,7 +229,7 @@ class Storing:
             except Unreachable as exc:
                 self.trouble = f"{exc.message} {exc.hint}".strip()
             except HoldfastError as exc:
-                if exc.code != LEASE_LOST:
+                if exc.code != LEASE_LOST and not held_by_backup(exc):
                     raise
                 self.trouble = exc.message
                 self._release()
