@@ -1,18 +1,40 @@
 """A plan, joined with the vault, the systems, the state and the journal it speaks of."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from holdfast.assembly import files
 from holdfast.assembly.postgres import PostgresSystems
 from holdfast.model import Progress, RecoveryPoint
 
 if TYPE_CHECKING:
     from holdfast.protection.backup import Wish
     from holdfast.protection.history import Past
+    from holdfast.systems.files.recovery import FilesRecovery
+    from holdfast.systems.files.system import FilesSystem
+    from holdfast.systems.postgres.recovery import PostgresRecovery
+    from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.vault.prune import Pruned, PrunePlan
 
 
 class Platform(PostgresSystems):
     """Everything is made when it is first asked for. Close it when done."""
+
+    def system(self, name: str) -> "PostgresSystem | FilesSystem":
+        """The protected system of that name. Raises UnknownSystem, KindNotThereYet."""
+        return files.system(self, name) if self._kind(name) == "files" else self.postgres(name)
+
+    def recovery(self, name: str) -> "PostgresRecovery | FilesRecovery":
+        """The same system, as one that can be returned to a moment of its history."""
+        return files.recovery(self, name) if self._kind(name) == "files" else self.postgres_recovery(name)
+
+    def ranges(self, system: str) -> list[dict[str, Any]]:
+        """The stretches of its history that a system can be returned to, besides its points; see the system's own ``ranges``."""
+        return [] if self._kind(system) == "files" else self.postgres_ranges(system)
+
+    def _kind(self, name: str) -> str:
+        effective = self.plan.effective(name)
+        effective.require_available()
+        return effective.kind
 
     def backup(self, system: str, progress: Progress, wish: "Wish | None" = None) -> RecoveryPoint:
         """One recovery point of one system, recorded; see ``protection.backup``."""

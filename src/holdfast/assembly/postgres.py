@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.places import Places
+from holdfast.errors import Usage
 from holdfast.model import Progress
 from holdfast.plan import EffectiveSystem
 
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from holdfast.systems.postgres.walserver import WalServer
 
 
+class KindLacks(Usage):
+    """What was asked for does not exist for systems of this kind."""
+
+    code = "kind-lacks"
+
+
 class PostgresSystems(Places):
     """What the platform does with PostgreSQL."""
 
-    def system(self, name: str) -> "PostgresSystem":
+    def postgres(self, name: str) -> "PostgresSystem":
         """The protected system of that name. Raises UnknownSystem, KindNotThereYet."""
         effective = self.plan.effective(name)
         effective.require_available()
@@ -67,7 +74,7 @@ class PostgresSystems(Places):
             **given,
         )
 
-    def ranges(self, system: str) -> list[dict[str, Any]]:
+    def postgres_ranges(self, system: str) -> list[dict[str, Any]]:
         """The stretches of its history that a system can be returned to; see the system's own ``ranges``."""
         self.plan.effective(system).require_available()
         from holdfast.systems.postgres.ranges import ranges
@@ -110,10 +117,12 @@ class PostgresSystems(Places):
         path = self.state.folder / f"wal-{name}.sock"
         return WalServer(path, VaultWal(logs), WalArchive(follower, logs, clock=self.clock), clock=self.clock)
 
-    def recovery(self, name: str) -> "PostgresRecovery":
-        """The same system, as one that can be returned to a moment of its history."""
+    def postgres_recovery(self, name: str) -> "PostgresRecovery":
+        """The same system, as one that can be returned to a moment of its history. Raises KindLacks for a system of another kind."""
         effective = self.plan.effective(name)
         effective.require_available()
+        if effective.kind != "postgres":
+            raise KindLacks(f"{name} is of kind {effective.kind}, for which there is no such thing.", hint="It works with PostgreSQL.")
         from holdfast.systems.postgres import members
         from holdfast.systems.postgres.recovery import PostgresRecovery
 

@@ -112,7 +112,7 @@ class _Play:
     def recover(self, harmed: damage.Damage) -> None:
         """Find the last good moment, restore a new server to it, prove every row."""
         facts, stage, clock = self.facts, self.stage, self.clock
-        way, history = stage.platform.recovery(SYSTEM), stage.platform.history(SYSTEM)
+        way, history = stage.platform.postgres_recovery(SYSTEM), stage.platform.history(SYSTEM)
         self.tell("5/7 searching the history in the vault for the last good moment")
         with facts.phase("decide", "searched the history in the vault for the last moment at which the check was right"):
             if not self.following.wait_for(harmed.after):

@@ -10,7 +10,7 @@ from holdfast.journal import Journal
 from holdfast.model import Clock, Progress, RecoveryPoint
 from holdfast.protection.recorded import Recorded, recorded
 from holdfast.state import State
-from holdfast.systems.contract import CaptureWriter, LogStore
+from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore
 
 LEASE = 3600.0
 """Seconds that a backup's lease on this host lasts without a sign of life; its end comes at once when the process dies."""
@@ -27,6 +27,9 @@ class Captures(Protocol):
 
     name: str
     kind: str
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     def capture(self, writer: CaptureWriter, progress: Progress, *, logs: LogStore | None = None) -> RecoveryPoint: ...
 
@@ -91,11 +94,12 @@ def backup(
 
 
 def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Progress, wish: Wish, host: str) -> RecoveryPoint:
-    base = None if wish.full else choose_base(vault, system.name, progress)
+    base = None if wish.full else choose_base(vault, system, progress)
     with vault.begin(
         system=system.name,
         kind=system.kind,
         base=base,
+        chunk_size=system.capabilities.chunk_size,
         label=wish.label,
         note=wish.note,
         keep_until=wish.keep_until,
@@ -116,10 +120,12 @@ def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Prog
     return point
 
 
-def choose_base(vault: PointStore, system: str, progress: Progress) -> Any | None:
-    """The newest point that the next one can build on: physical, whole, and without findings (a bad page would be carried on unseen)."""
-    for point in sorted(vault.points(system), key=lambda point: point.committed_at, reverse=True):
-        if point.method == "logical" or point.findings:
+def choose_base(vault: PointStore, system: Captures, progress: Progress) -> Any | None:
+    """The newest point that the next one can build on: physical, whole, and without findings (a bad page would be carried on unseen) where
+    the system does not read anew what they name.
+    """
+    for point in sorted(vault.points(system.name), key=lambda point: point.committed_at, reverse=True):
+        if point.method == "logical" or (point.findings and not system.capabilities.builds_on_findings):
             continue
         try:
             return vault.reader(point)

@@ -213,6 +213,7 @@ write_one(struct writing *one)
     if ((one->uid >= 0 || one->gid >= 0) && fchown(handle, (uid_t) one->uid, (gid_t) one->gid) != 0) {
         one->step = OWNER;
         one->error = errno;
+        one->mode &= ~06000u;
     }
     if (fchmod(handle, one->mode) != 0 && one->step == 0) {
         one->step = MODE;

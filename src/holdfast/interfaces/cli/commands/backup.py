@@ -24,7 +24,7 @@ def command(
     """Take a recovery point of each system named, or of every system of the plan.
 
     A point is reported when it is durable in every location of its tier. A killed backup is resumed by running it again:
-    what was stored is not stored twice.
+    what was stored is not stored twice. Exit status 1 when a point is incomplete: files could not be read.
     """
     from holdfast.protection.backup import Wish
 
@@ -57,7 +57,8 @@ def command(
                 session.out.warn(f"{name}: {error.message} {error.hint}".strip())
     document = {"points": points, "failed": [_failure(name, error) for name, error in failed]}
     session.out.result(document, lambda: _show(session, points))
-    return max((error.status for _, error in failed), default=0)
+    incomplete = any(point.facts.get("incomplete") for point in points)
+    return max((error.status for _, error in failed), default=1 if incomplete else 0)
 
 
 def _failure(name: str, error: HoldfastError) -> dict[str, Any]:

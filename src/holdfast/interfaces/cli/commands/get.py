@@ -6,7 +6,7 @@ from typing import Annotated
 
 from holdfast.errors import Refused, Usage
 from holdfast.interfaces.cli.command import Argument, Option
-from holdfast.interfaces.cli.commands.ls import _below
+from holdfast.interfaces.cli.commands.ls import _below, inner, newest
 from holdfast.interfaces.cli.commands.show import Point
 from holdfast.interfaces.cli.context import Session
 from holdfast.plan import human_size
@@ -32,8 +32,8 @@ def command(
     to: Annotated[Path | None, Option("a new file or folder; by default the last part of PATH, here", metavar="DIR")] = None,
 ) -> int:
     """Get files out of a recovery point, every byte checked. Writes over nothing."""
-    wanted = path.strip("/")
-    reader = session.platform.vault().point(point)
+    reader = session.platform.vault().point(newest(session, point))
+    wanted = inner(reader.point.kind, path)
     found = [stored for stored in reader.entries(wanted) if _below(stored.entry.path, wanted)]
     if not found:
         raise PathMissing(f"The point {reader.point.id[:14]} holds no '{path}'.", hint=f"See what is there: holdfast ls {point}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from holdfast.interfaces.cli.command import Option, System
 from holdfast.interfaces.cli.commands.restore import _one
 from holdfast.interfaces.cli.context import Session
+from holdfast.systems.contract import Isolated
 
 
 def command(
@@ -45,11 +46,17 @@ def command(
             view = opened.__enter__()
         try:
             document = {"system": name, "connection": view.connection, "reached": dict(view.reached), "clocks": clocks}
-            session.out.result(document, lambda: session.out.say(f'{name} at {view.reached["lsn"]}: psql "{view.connection}"'))
+            session.out.result(document, lambda: session.out.say(_how(name, view)))
             _stay(session, view.connection, database, psql=psql, seconds=for_)
         finally:
             opened.__exit__(None, None, None)
     return 0
+
+
+def _how(name: str, view: Isolated) -> str:
+    if "lsn" in view.reached:
+        return f'{name} at {view.reached["lsn"]}: psql "{view.connection}"'
+    return f"{name} of {view.reached.get('time')}: {view.connection}"
 
 
 def _stay(session: Session, connection: str, database: str, *, psql: bool, seconds: float | None) -> None:

@@ -35,10 +35,15 @@ def command(
     timeline: Annotated[str | None, Option("which history, where more than one reaches the target", metavar="N")] = None,
     database: Annotated[str | None, Option("this database only, by way of an isolated copy", metavar="NAME")] = None,
     table: Annotated[str | None, Option("this table only, by way of an isolated copy", metavar="NAME")] = None,
+    path: Annotated[
+        tuple[str, ...], Option("of a files system: only this folder, file or glob, by its path there; may be repeated", metavar="PATH")
+    ] = (),
     tablespace_map: Annotated[
         tuple[str, ...], Option("put a tablespace elsewhere: its path, name or oid = a new folder", metavar="OLD=NEW")
     ] = (),
-    delta: Annotated[bool, Option("repair a stopped directory of the same cluster: only what differs is written")] = False,
+    delta: Annotated[bool, Option("repair a stopped directory of the same system: only what differs is written")] = False,
+    remove_extra: Annotated[bool, Option("of a files system, with --delta: remove what the point does not hold")] = False,
+    owner_names: Annotated[bool, Option("of a files system: owners by name, not by number")] = False,
     in_place: Annotated[bool, Option("move what is in the directory aside first")] = False,
     as_: Annotated[Literal["primary", "standby"] | None, Option("what the restored cluster is to be", "--as")] = None,
     primary_conninfo: Annotated[
@@ -54,7 +59,8 @@ def command(
 ) -> int:
     """Restore a system into a new directory, at any moment of its history.
 
-    Nothing is written before it is sure that the target can be reached. The restored cluster cannot touch production.
+    Nothing is written before it is sure that the target can be reached. The restored cluster cannot touch production. Files come back
+    under their own paths below TARGET; TARGET / means their own places.
     """
     from holdfast.protection.measured import restores
     from holdfast.protection.recorded import recorded
@@ -79,6 +85,9 @@ def command(
         "start": start,
         "port": port,
         "owner": owner,
+        "paths": list(path),
+        "remove_extra": remove_extra,
+        "owner_names": owner_names,
         **_standby(session, name, as_, primary_conninfo, restore_command),
     }
     given = {key: value for key, value in options.items() if value not in (None, False, [])}
@@ -91,7 +100,7 @@ def command(
         return 4 if made.refused else 0
     if in_place and not made.refused:
         session.confirm(Path(into).name, f"move {into} aside and restore {name} in its place")
-    session.kept = f"What was written to {into} cannot be started. Go on with: holdfast restore {name} --into {into} --delta"
+    session.kept = f"What was written to {into} is not whole. Go on with: holdfast restore {name} --into {into} --delta"
     with (
         session.progress() as progress,
         recorded(session.platform.state, session.platform.journal, session.clock, "restore", name, into=into) as work,
@@ -102,15 +111,14 @@ def command(
 
     def human() -> None:
         result = document["result"]
-        session.out.say(
-            f"{name}: restored into {into} in {done.clocks['total']:.1f} s, to {made.restore.until} ({result['reached']['lsn']})"
-        )
+        where = result["reached"].get("lsn") or result["reached"].get("time")
+        session.out.say(f"{name}: restored into {into} in {done.clocks['total']:.1f} s, to {made.restore.until} ({where})")
         if result["connection"]:
             session.out.say(f'It runs: psql "{result["connection"]}"')
             session.out.say(f"It stops with: kill -INT $(head -1 {into}/postmaster.pid), or pg_ctl stop -D {into} as its owner.")
-        else:
+        elif made.restore.kind == "postgres":
             session.out.say("It recovers to there when it is started. It archives nowhere and listens on this machine only.")
-        if as_ != "standby":
+        if as_ != "standby" and made.restore.kind == "postgres":
             session.out.say(f"When it is to take its source's place: stop it, then holdfast handover {into}")
         for note in (*made.restore.warnings, *result["notes"]):
             session.out.warn(note)
@@ -164,7 +172,7 @@ def _single(
 ) -> int:
     from holdfast.protection.recorded import recorded
 
-    recovery, history = session.platform.recovery(name), session.platform.history(name)
+    recovery, history = session.platform.postgres_recovery(name), session.platform.history(name)
     wrong = sorted(set(options) & {"delta", "in_place", "as", "start", "port", "tablespace_map", "target_action"})
     if wrong:
         raise RestoreUsage(f"--{wrong[0].replace('_', '-')} does not go with --database or --table.")

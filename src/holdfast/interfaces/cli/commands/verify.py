@@ -96,5 +96,5 @@ def _show(session: Session, document: dict[str, Any]) -> None:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict) and "hash" in value:
-        return f"{value['rows']} rows {value['hash'][:8]}"
+        return f"{value.get('rows', value.get('entries'))} {'rows' if 'rows' in value else 'entries'} {value['hash'][:8]}"
     return "" if value is None else str(value)[:60]

@@ -36,7 +36,7 @@ def command(
     [name] = _one(session, system)
     if (check is None) == (dropped is None):
         raise WhenUsage("Say what to search for: --check NAME or --dropped TABLE.")
-    recovery = session.platform.recovery(name)
+    recovery = session.platform.postgres_recovery(name)
     if dropped is not None:
         asked, question = recovery.presence(dropped)
         judge = by_presence(question)

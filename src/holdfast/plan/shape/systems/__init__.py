@@ -15,10 +15,10 @@ _HOMES = {
     "bucket": ("lake", "BucketSystem"),
     "delta": ("lake", "DeltaSystem"),
     "airflow": ("pipeline", "AirflowSystem"),
-    "files": ("pipeline", "FilesSystem"),
+    "files": ("files", "FilesSystem"),
 }
 KINDS = tuple(_HOMES)
-AVAILABLE = frozenset({"postgres"})
+AVAILABLE = frozenset({"postgres", "files"})
 """Kinds that this version protects; the others are parsed and checked."""
 
 

@@ -1,0 +1,99 @@
+"""Files as a system that can be returned to an earlier state: satisfies ``systems.contract.Recoverable``."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from holdfast.model import Clock, Extracted, Progress, SystemClock
+from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+from holdfast.systems.files import isolate as isolation
+from holdfast.systems.files.errors import TargetTaken, TargetTooSmall
+from holdfast.systems.files.parts import Part
+from holdfast.systems.files.restore import plan as planning
+from holdfast.systems.files.restore import target as targets
+from holdfast.systems.files.restore.owner import Owners
+from holdfast.systems.files.restore.run import FolderRestore
+from holdfast.systems.files.settings import FilesSettings
+
+
+@dataclass
+class FilesRecovery:
+    """``sandbox``: where isolated copies live; without it, below the folder for temporary files."""
+
+    name: str
+    settings: FilesSettings = field(default_factory=FilesSettings)
+    parts: Sequence[Part] = ()
+    clock: Clock = field(default_factory=SystemClock)
+    sandbox: Path | None = None
+    history: Callable[[], History] | None = None
+    kind: str = "files"
+
+    def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
+        return targets.parse(text, now, zone)
+
+    def plan_restore(self, history: History, request: RestoreRequest) -> RestorePlan:
+        return planning.make(self.name, self.kind, history, request, [part.name for part in self.parts])
+
+    def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
+        for obstacle in plan.obstacles:
+            kind = TargetTooSmall if obstacle.code == TargetTooSmall.code else TargetTaken
+            raise kind(obstacle.message, hint=obstacle.hint)
+        began = self.clock.monotonic()
+        reader = history.open(plan.point.id)
+        facts = plan.point.facts
+        by_name = bool(plan.options.get("owner_names"))
+        owners = Owners.by_name(facts.get("users", {}), facts.get("groups", {})) if by_name else Owners()
+        work = FolderRestore(reader, plan, owners, progress, self.clock)
+        detail = plan.detail
+        done = Extracted()
+        if detail.units or detail.selection.globs:
+            done = work.run()
+        notes = [*work.notes, *owners.notes()]
+        for part in self.parts:
+            if part.name in detail.parts:
+                inner = [path for path in detail.selection.wanted if path == part.name or path.startswith(part.name + "/")]
+                notes += part.restore(reader, plan.into / part.name, inner, progress)
+        clocks = {"restore": self.clock.monotonic() - began}
+        return Restored(plan.into, dict(plan.place), clocks, done, notes=tuple(notes))
+
+    # ------------------------------------------------------------ isolated copies, the source
+
+    @contextmanager
+    def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
+        """A restored copy in a folder of its own, removed on leaving; after a kill by the next use."""
+        from holdfast.systems.files.view import RestoredView
+
+        clocks: dict[str, float] = options.get("clocks", {})
+        given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
+        with isolation.open_box(self.sandbox) as box:
+            plan = self.plan_restore(history, RestoreRequest(box / "tree", until, given))
+            began = self.clock.monotonic()
+            self.restore(history, plan, progress)
+            clocks["restore"] = self.clock.monotonic() - began
+            reached = {**plan.place, "place": dict(plan.place), "bytes": plan.bytes, "log_bytes": 0}
+            yield RestoredView(plan.into, history.open(plan.point.id), plan.point, reached)
+
+    @contextmanager
+    def source(self, on: str | None = None) -> Iterator[Isolated]:
+        from holdfast.systems.files.view import SourceView
+
+        del on
+        yield SourceView(self.settings, self.clock)
+
+    def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
+        """What the source says, and the point whose state it is in: none when something was changed since the newest point."""
+        from holdfast.systems.files.view import SourceView, newest_matching
+
+        view = SourceView(self.settings, self.clock)
+        del on
+        history = self.history() if self.history is not None else None
+        before = newest_matching(self.settings, history)
+        answer = ask(view)
+        after = newest_matching(self.settings, history)
+        return answer, {"kind": "point", "point": before} if before is not None and before == after else None
+
+    def sweep(self) -> Sequence[str]:
+        return isolation.sweep(self.sandbox)

@@ -1,0 +1,308 @@
+"""Does a restore of folders: names first, content at full speed, attributes of folders last, durable at the end."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdfast.model import Clock, Entry, Extracted, Progress
+from holdfast.systems.contract import PointReader, RestorePlan, StoredEntry, Target
+from holdfast.systems.files import attributes
+from holdfast.systems.files.errors import TargetMoved, TargetTaken
+from holdfast.systems.files.handles import Handle
+from holdfast.systems.files.restore.folders import Folders
+from holdfast.systems.files.restore.owner import Owners
+from holdfast.systems.files.restore.plan import Detail, place_of
+from holdfast.systems.files.restore.writing import FileTarget, SmallWriter, dress, failed, set_attributes
+from holdfast.systems.files.settings import ROOT, outside
+
+_SMALL = 1 << 20
+_FOLDERS_KEPT = 100_000
+_IFMT = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}
+
+
+@dataclass
+class FolderRestore:
+    """One run. The plan had no obstacles; what stands in the way by now is seen again, name by name."""
+
+    reader: PointReader
+    plan: RestorePlan
+    owners: Owners
+    progress: Progress
+    clock: Clock
+    notes: list[str] = field(default_factory=list)
+
+    def run(self) -> Extracted:
+        """Durable when it returns. Raises TargetTaken, TargetMoved, DiskFull, NotWritten, and what the reader raises."""
+        into, detail = self.plan.into, self.plan.detail
+        assert isinstance(detail, Detail)
+        self._delta = bool(self.plan.options.get("delta"))
+        into.mkdir(parents=True, exist_ok=True)
+        self._folders = Folders(Handle(os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)), str(into))
+        self._links: list[tuple[str, str, Entry]] = []
+        self._first: dict[tuple[int, int], tuple[str, int]] = {}
+        self._dirs: list[Entry] = []
+        self._many_dirs = False
+        if self.plan.options.get("in_place"):
+            self._aside(into, detail)
+        for unit in detail.units:
+            self._ready(unit)
+        self.progress.phase("restore", self.plan.bytes)
+        small = None if self._delta else SmallWriter(self._folders, self.owners, self._place)
+        done = self.reader.extract(self._wanted(), delta=self._delta, progress=self.progress, small=small)
+        self._link()
+        if self.plan.options.get("remove_extra"):
+            from holdfast.systems.files.restore.extra import remove_extra
+
+            self.notes += remove_extra(self.reader, detail, into)
+        self._dress_folders()
+        self.progress.phase("sync")
+        sync(into)
+        return done
+
+    # ------------------------------------------------------------ before
+
+    def _aside(self, into: Path, detail: Detail) -> None:
+        stamp = self.clock.now().strftime("%Y%m%dT%H%M%SZ")
+        for unit in detail.units:
+            place = place_of(into, unit)
+            if not os.path.lexists(place):
+                continue
+            aside = place.with_name(f"{place.name}.before-{stamp}")
+            if os.path.lexists(aside):
+                raise TargetTaken(f"{aside} exists.", hint="Wait a second, and run it again.", path=str(aside))
+            try:
+                place.rename(aside)
+            except OSError as error:
+                failed(str(place), error)
+            self.notes.append(f"What stood in {place} is in {aside}.")
+
+    def _ready(self, unit: str) -> None:
+        """Make the folders above a unit; what inherits ACLs from them would not be what it was."""
+        path = self._place(unit)
+        parts = path.split("/")[:-1] if path else []
+        for i in range(len(parts)):
+            if self._folders.make("/".join(parts[: i + 1]), 0o755):
+                self._bare("/".join(parts[: i + 1]))
+
+    def _bare(self, path: str) -> None:
+        fd = self._folders.at(path).fd
+        for name in ("system.posix_acl_default", "system.posix_acl_access"):
+            with contextlib.suppress(OSError):
+                os.removexattr(fd, name)
+
+    def _place(self, path: str) -> str:
+        """Relative to the target."""
+        inner = outside(path).strip("/")
+        if ".." in inner.split("/"):
+            raise TargetMoved(f"The point holds a path that leads out of its folder: {path!r}.", hint="Nothing of it was written.")
+        return inner
+
+    # ------------------------------------------------------------ names and content
+
+    def _wanted(self) -> Iterator[tuple[StoredEntry, Callable[[], Target] | None]]:
+        detail = self.plan.detail
+        assert isinstance(detail, Detail)
+        chooser = detail.selection.chooser()
+        made: set[str] = set()
+        for line in self.reader.lines():
+            path = line.path
+            if not path.startswith(ROOT) or not (path == ROOT or path[len(ROOT)] == "/"):
+                continue
+            if not chooser.wants(path, folder=not line.is_file):
+                continue
+            entry = line.entry
+            place = self._place(path)
+            if detail.selection.globs:
+                self._above(place, made)
+            if entry.kind == "dir":
+                self._folder(entry, place)
+            elif entry.kind == "file":
+                if not self._is_link(entry, place):
+                    yield line, self._opener(entry, place)
+            else:
+                self._other(entry, place)
+
+    def _opener(self, entry: Entry, place: str) -> Callable[[], Target] | None:
+        if self._delta:
+            self._clear(place, "file")
+        elif entry.size <= _SMALL:
+            return None
+        return lambda: FileTarget(place, entry, self._folders, self.owners, delta=self._delta)
+
+    def _above(self, place: str, made: set[str]) -> None:
+        """Folders above a file that a glob chose by itself."""
+        parts = place.split("/")[:-1]
+        for i in range(len(parts)):
+            path = "/".join(parts[: i + 1])
+            if path not in made:
+                if len(made) > _FOLDERS_KEPT:
+                    made.clear()
+                self._folders.make(path, 0o755)
+                made.add(path)
+
+    def _folder(self, entry: Entry, place: str) -> None:
+        if self._delta:
+            self._clear(place, "dir")
+        try:
+            if place:
+                if self._folders.make(place):
+                    self._bare(place)
+                elif self._delta:
+                    self._open_up(place)
+        except OSError as error:
+            failed(self._folders.show(place), error)
+        if len(self._dirs) < _FOLDERS_KEPT:
+            self._dirs.append(entry)
+        else:
+            self._many_dirs = True
+
+    def _open_up(self, place: str) -> None:
+        """A folder that is repaired must let its owner in; its mode is set at the end."""
+        fd = self._folders.at(place).fd
+        mode = os.fstat(fd).st_mode
+        if mode & 0o700 != 0o700:
+            with contextlib.suppress(PermissionError):
+                os.fchmod(fd, stat.S_IMODE(mode) | 0o700)
+
+    def _is_link(self, entry: Entry, place: str) -> bool:
+        """Whether the file is another name of one that is restored already."""
+        links = entry.extra.get("n", 1)
+        if links < 2:
+            return False
+        key = (entry.extra.get("v", 0), entry.extra["i"])
+        first = self._first.get(key)
+        if first is None:
+            self._first[key] = place, links - 1
+            return False
+        path, left = first
+        self._links.append((path, place, entry))
+        if left > 1:
+            self._first[key] = path, left - 1
+        else:
+            del self._first[key]
+        return True
+
+    def _other(self, entry: Entry, place: str) -> None:
+        """A symbolic link, FIFO, device; sockets are told, and left out."""
+        if entry.kind == "socket":
+            self.owners.miss("socket")
+            return
+        folder, name = self._folders.parent(place)
+        uid, gid, mode = self.owners.of(entry)
+        try:
+            if self._delta and self._as_wanted(entry, folder, name):
+                return
+            if entry.kind == "symlink":
+                os.symlink(entry.target or "", name, dir_fd=folder.fd)
+            else:
+                device = os.makedev(*entry.extra["d"]) if "d" in entry.extra else 0
+                os.mknod(name, _IFMT[entry.kind] | 0o600, device, dir_fd=folder.fd)
+            if uid >= 0 or gid >= 0:
+                os.chown(name, uid, gid, dir_fd=folder.fd, follow_symlinks=False)
+            if entry.kind != "symlink":
+                os.chmod(name, mode, dir_fd=folder.fd)
+            if "a" in entry.extra:
+                set_attributes(f"/proc/self/fd/{folder.fd}/{name}", attributes.decoded(entry.extra["a"]), self.owners)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder.fd, follow_symlinks=False)
+        except PermissionError as error:
+            if entry.kind not in ("char", "block"):
+                failed(self._folders.show(place), error)
+            self.owners.miss("device")
+        except OSError as error:
+            failed(self._folders.show(place), error)
+
+    # ------------------------------------------------------------ delta
+
+    def _as_wanted(self, entry: Entry, folder: Handle, name: str) -> bool:
+        """Whether just this stands there; what else does is removed, unless it is a folder with something in it."""
+        try:
+            status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        if entry.kind == "symlink" and stat.S_ISLNK(status.st_mode) and os.readlink(name, dir_fd=folder.fd) == entry.target:
+            uid, gid, _ = self.owners.of(entry)
+            if (uid, gid) in ((status.st_uid, status.st_gid), (-1, -1)):
+                os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder.fd, follow_symlinks=False)
+                return True
+        self._remove(folder, name, status)
+        return False
+
+    def _clear(self, place: str, kind: str) -> None:
+        """Make way for a file or folder where something of another type stands."""
+        if not place:
+            return
+        folder, name = self._folders.parent(place)
+        try:
+            status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(status.st_mode) if kind == "file" else stat.S_ISDIR(status.st_mode):
+            return
+        self._folders.forget(place)
+        self._remove(folder, name, status)
+
+    def _remove(self, folder: Handle, name: str, status: os.stat_result) -> None:
+        try:
+            if stat.S_ISDIR(status.st_mode):
+                os.rmdir(name, dir_fd=folder.fd)
+            else:
+                os.unlink(name, dir_fd=folder.fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                failed(name, error)
+            raise TargetTaken(
+                f"A folder named {name!r} with something in it stands where the point holds something else.",
+                hint="Move it away, then run the restore again.",
+            ) from error
+
+    # ------------------------------------------------------------ after the content
+
+    def _link(self) -> None:
+        for first, place, _ in self._links:
+            source, source_name = self._folders.parent(first)
+            folder, name = self._folders.parent(place)
+            try:
+                if self._delta:
+                    with contextlib.suppress(FileNotFoundError):
+                        there = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+                        if os.path.samestat(there, os.stat(source_name, dir_fd=source.fd, follow_symlinks=False)):
+                            continue
+                        self._remove(folder, name, there)
+                os.link(source_name, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
+            except OSError as error:
+                failed(self._folders.show(place), error)
+
+    def _dress_folders(self) -> None:
+        """From the deepest up, so that a folder may close itself behind what was set inside it."""
+        folders = reversed(self._dirs) if not self._many_dirs else reversed(list(self._all_dirs()))
+        for entry in folders:
+            place = self._place(entry.path)
+            try:
+                dress(self._folders.at(place).fd, entry, self.owners, clean=True)
+            except OSError as error:
+                failed(self._folders.show(place), error)
+
+    def _all_dirs(self) -> Iterator[Entry]:
+        detail = self.plan.detail
+        assert isinstance(detail, Detail)
+        chooser = detail.selection.chooser()
+        for line in self.reader.lines():
+            if chooser.wants(line.path, folder=not line.is_file) and line.entry.kind == "dir" and line.path.startswith(ROOT):
+                yield line.entry
+
+
+def sync(path: Path) -> None:
+    """Everything written to the file system that holds ``path`` is durable when it returns (syncfs(2)). Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(handle) != 0:
+            number = ctypes.get_errno()
+            failed(str(path), OSError(number, os.strerror(number)))
+    finally:
+        os.close(handle)

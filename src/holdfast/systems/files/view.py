@@ -1,0 +1,1 @@
+"""What validation looks at: a restored copy, held against its point, and the source."""
