@@ -55,7 +55,10 @@ def test_a_flipped_bit_in_any_kind_of_object_is_found_and_healed(filled, prefix)
     assert healed.ok
     assert [one.healed for one in wrong(healed)] == [True]
     assert filled.storages[0].get(name) == sound
-    assert look(filled, share=1).found == []
+    after = look(filled, share=1)
+    assert [one.code for one in after.found] == ["put-aside"]
+    assert after.found[0].object.startswith(f"aside/{name}.")
+    assert after.ok
 
 
 def test_every_flipped_byte_is_seen(one):
@@ -127,7 +130,7 @@ def test_missing_and_cut_packs_are_found_without_reading(filled):
     assert {one.object: one.code for one in wrong(report)} == {first: "missing", second: "damaged"}
     assert report.read == 0
     assert look(filled, heal=True).ok
-    assert look(filled, share=1).found == []
+    assert [one.code for one in look(filled, share=1).found] == ["put-aside"]
 
 
 def test_a_lost_key_or_config_is_missed(filled):

@@ -42,8 +42,20 @@ class Platform(PostgresSystems):
 
         from holdfast.protection.backup import backup
 
-        protected = self.system(system)
-        return backup(protected, self.vault(system), self.state, self.journal, self.clock, progress, wish, host=socket.gethostname())
+        effective = self.plan.effective(system)
+        several = len(effective.locations) > 1
+        return backup(
+            self.system(system),
+            self.vault(system),
+            self.state,
+            self.journal,
+            self.clock,
+            progress,
+            wish,
+            host=socket.gethostname(),
+            copies=effective.min_copies,
+            complete=(lambda urls, watch: self.complete(system, watch, urls)) if several else None,
+        )
 
     def prune_plan(self) -> "PrunePlan":
         """What retention says, over all systems and locations of the plan. Nothing is changed. Raises what ``vault.prune.make`` raises."""

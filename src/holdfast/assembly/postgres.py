@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.assembly.places import Places
+from holdfast.assembly.copies import Copies
 from holdfast.errors import Usage
 from holdfast.model import Progress
 from holdfast.plan import EffectiveSystem
@@ -26,7 +26,7 @@ class KindLacks(Usage):
     code = "kind-lacks"
 
 
-class PostgresSystems(Places):
+class PostgresSystems(Copies):
     """What the platform does with PostgreSQL."""
 
     def postgres(self, name: str) -> "PostgresSystem":

@@ -1,16 +1,17 @@
 """One recovery point of one system: choose what it builds on, capture, record."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from holdfast.errors import Damaged, Refused
+from holdfast.errors import Damaged, HoldfastError, Refused
 from holdfast.journal import Journal
 from holdfast.model import Clock, Progress, RecoveryPoint
 from holdfast.protection.recorded import Recorded, recorded
 from holdfast.state import State
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore
+from holdfast.vault.errors import PointPartly
 
 LEASE = 3600.0
 """Seconds that a backup's lease on this host lasts without a sign of life; its end comes at once when the process dies."""
@@ -20,6 +21,10 @@ class BackupRuns(Refused):
     """Another process of this host backs the system up right now."""
 
     code = "backup-runs"
+
+
+Complete = Callable[[Sequence[str], Progress], Mapping[str, Any]]
+"""Brings locations (by address) to the state of the others; what was brought, or a HoldfastError, by address."""
 
 
 class Captures(Protocol):
@@ -51,6 +56,11 @@ class PointStore(Protocol):
 
     def logs(self, system: str) -> LogStore: ...
 
+    @property
+    def locations(self) -> Any:
+        """``storages``: those of the system's tier."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -74,10 +84,13 @@ def backup(
     wish: Wish | None = None,
     *,
     host: str = "",
+    copies: int = 1,
+    complete: Complete | None = None,
 ) -> RecoveryPoint:
-    """Take one point; durable in every location of the vault when it returns.
+    """Take one point; durable in at least ``copies`` locations of the vault when it returns, and told of where it is not.
 
-    Raises BackupRuns, Cancelled, and what system and vault raise.
+    A location that is away or fails is left out; ``complete`` then tries to bring there what it lacks. Raises BackupRuns, Cancelled,
+    PointPartly (the point is committed, but in fewer locations than demanded), and what system and vault raise.
     """
     wish = wish or Wish()
     lease = state.leases.acquire(f"backup/{system.name}", LEASE)
@@ -87,13 +100,50 @@ def backup(
         raise BackupRuns(f"A backup of {system.name} runs already{who}.", hint="See: holdfast jobs", system=system.name)
     try:
         with recorded(state, journal, clock, "backup", system.name, label=wish.label) as work:
-            return _capture(system, vault, work, progress, wish, host)
+            point, lacking = _capture(system, vault, work, progress, wish, host, copies)
+            if lacking and complete is not None:
+                lacking = _completed(lacking, complete, work.watch(progress))
+            work.add(lacking=lacking)
     finally:
         state.leases.release(lease)
         _measured(state, system.name)
+    _require_copies(point, lacking, len(vault.locations.storages), copies, progress)
+    return point
 
 
-def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Progress, wish: Wish, host: str) -> RecoveryPoint:
+def _completed(lacking: Mapping[str, str], complete: Complete, progress: Progress) -> dict[str, str]:
+    """Which locations lack the point still, and why."""
+    left = dict(lacking)
+    for url, done in complete(list(lacking), progress).items():
+        if isinstance(done, HoldfastError):
+            left[url] = done.message
+        elif done.refused:
+            left[url] = done.refused[0]
+        else:
+            left.pop(url, None)
+    return left
+
+
+def _require_copies(point: RecoveryPoint, lacking: Mapping[str, str], of: int, copies: int, progress: Progress) -> None:
+    """Outside of what is recorded as the run: the point was taken, and retrying would only take another one."""
+    where = of - len(lacking)
+    for url, why in lacking.items():
+        progress.note(f"The recovery point {point.id[:14]} is not in {url}: {why}")
+    if where < copies:
+        raise PointPartly(
+            f"The recovery point {point.id} is committed and whole, but in {where} of the {copies} locations that the plan demands:"
+            f" {'; '.join(f'{url}: {why}' for url, why in lacking.items())}",
+            hint="It can be restored, and does not count as protected yet. The next backup or 'holdfast due --run' copies it; at once:"
+            " holdfast vault copy",
+            point=point.id,
+            lacking=list(lacking),
+        )
+
+
+def _capture(
+    system: Captures, vault: PointStore, work: Recorded, progress: Progress, wish: Wish, host: str, copies: int
+) -> tuple[RecoveryPoint, dict[str, str]]:
+    """The point, and which locations did not get it."""
     base = None if wish.full else choose_base(vault, system, progress)
     with vault.begin(
         system=system.name,
@@ -107,8 +157,10 @@ def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Prog
         rate=wish.rate,
         progress=work.watch(progress),
         host=host,
+        copies=copies,
     ) as writer:
         point = system.capture(writer, progress, logs=vault.logs(system.name))
+        lacking = dict(writer.lacking)
     work.add(
         point=point.id,
         method=point.method,
@@ -117,7 +169,7 @@ def _capture(system: Captures, vault: PointStore, work: Recorded, progress: Prog
         findings=len(point.findings),
         totals=point.totals.model_dump(),
     )
-    return point
+    return point, lacking
 
 
 def choose_base(vault: PointStore, system: Captures, progress: Progress) -> Any | None:

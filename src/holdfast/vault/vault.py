@@ -275,6 +275,10 @@ class Vault:
 
         return SystemLogs(self.locations, self.notary, self.clock, system, scope=self.scope_of)
 
+    def tags(self, system: str) -> set[str]:
+        """What stands for the system's name in the names of objects, under every scope that is open."""
+        return {self.notary.tag("system", system, scope) for scope in self.notary.bundle.identity}
+
     def now(self) -> dt.datetime:
         return self.clock.now()
 

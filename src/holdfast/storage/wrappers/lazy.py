@@ -17,7 +17,7 @@ class Lazy:
         self._lock = threading.Lock()
 
     @property
-    def inner(self) -> Storage:
+    def _open(self) -> Storage:
         """Raises StorageUnreachable, StorageDenied."""
         with self._lock:
             if self._opened is None:
@@ -26,28 +26,28 @@ class Lazy:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        return self._open.capabilities
 
     def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
-        self.inner.put_if_absent(name, parts)
+        self._open.put_if_absent(name, parts)
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        return self.inner.get(name, start, length)
+        return self._open.get(name, start, length)
 
     def head(self, name: str) -> ObjectInfo | None:
-        return self.inner.head(name)
+        return self._open.head(name)
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
-        return self.inner.list(prefix, after)
+        return self._open.list(prefix, after)
 
     def folders(self, prefix: str) -> Iterator[str]:
-        return self.inner.folders(prefix)
+        return self._open.folders(prefix)
 
     def delete(self, name: str) -> None:
-        self.inner.delete(name)
+        self._open.delete(name)
 
     def now(self) -> dt.datetime:
-        return self.inner.now()
+        return self._open.now()
 
     def close(self) -> None:
         if self._opened is not None:

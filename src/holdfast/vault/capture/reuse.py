@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from holdfast.errors import Unreachable
 from holdfast.vault import condemned
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef, Part
@@ -105,7 +106,18 @@ def reusable(locations: Locations, notary: Notary) -> PresentPacks:
 
     None at all while a list of a prune cannot be read: anything could stand on it.
     """
-    known = [condemned.read(storage, notary) for storage in locations.storages]
-    if any(one.unknown for one in known):
-        return PresentPacks()
-    return PresentPacks.list(locations.storages, {entry[:16] for one in known for entry in one.going})
+    common: set[bytes] | None = None
+    going: set[bytes] = set()
+    for storage in locations.storages:
+        try:
+            # The lists first: a prune writes its list before it deletes.
+            lists = condemned.read(storage, notary)
+            held = PresentPacks.rows(storage)
+        except Unreachable as error:
+            locations.drop(storage, error)
+            continue
+        if lists.unknown:
+            return PresentPacks()
+        going.update(entry[:16] for entry in lists.going)
+        common = held if common is None else common & held
+    return PresentPacks([row for row in common or () if row[:16] not in going])

@@ -12,7 +12,7 @@ class Found:
     """One finding. ``hurts``: systems by point id; ``files``: paths by point id (the first hundred), where this key may read them.
 
     ``severity``: damage (bytes that a point or the vault needs are wrong or missing), gap (a range of a log that no location holds),
-    notice (worth knowing, harmless).
+    notice (worth knowing, harmless). ``unhealed``: why a heal that was asked for could not make it good.
     """
 
     severity: Severity
@@ -23,6 +23,7 @@ class Found:
     hurts: dict[str, str] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
     healed: bool = False
+    unhealed: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -34,6 +35,7 @@ class Found:
             "hurts": self.hurts,
             "files": self.files,
             "healed": self.healed,
+            "unhealed": self.unhealed or None,
         }
 
 

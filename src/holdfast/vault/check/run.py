@@ -1,6 +1,5 @@
 """Looks at a vault, location by location: structure always, content as far as asked, healing from another location if asked."""
 
-import contextlib
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,18 +8,22 @@ from itertools import pairwise
 
 from holdfast.errors import Damaged
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
-from holdfast.storage.contract import ObjectInfo, ObjectLocked, Storage
+from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.vault import names, selfdescription
 from holdfast.vault.check.gaps import judge
+from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
 from holdfast.vault.check.report import Found, Report
 from holdfast.vault.check.verify import Verifier
+from holdfast.vault.copy import Copied
+from holdfast.vault.copy.logs import covers
 from holdfast.vault.envelope import PACK_ENTRY
 from holdfast.vault.index import objects
 from holdfast.vault.logs.names import furthest, increments
 from holdfast.vault.vault import Vault
 
 _THREADS = 2
+_LACKING = ("missing", "not-everywhere", "not-indexed")
 Choose = Callable[[Sequence[ObjectInfo], int], Sequence[ObjectInfo]]
 
 
@@ -42,7 +45,8 @@ class Check:
         if not self._storages:
             raise ValueError(f"no location {only!r} in this vault")
         self._share = min(1.0, max(0.0, share))
-        self._heal = heal
+        self._healer = Healer(vault.locations.storages, vault.notary, Verifier(vault.notary)) if heal else None
+        self._withheld = Healer(vault.locations.storages, vault.notary, Verifier(vault.notary)).withheld
         self._progress = progress or Silent()
         self._choose = choose or (lambda infos, count: random.SystemRandom().sample(infos, count))
         self._verifier = Verifier(vault.notary)
@@ -63,6 +67,8 @@ class Check:
         for storage in self._storages:
             self._location(storage, held[storage.url])
         self._gaps({name: info for infos in held.values() for name, info in infos.items() if name.startswith(names.LOGS)})
+        if self._healer is not None:
+            self._complete()
         name_files(self._vault, self._found)
         return Report(
             found=self._found,
@@ -79,7 +85,9 @@ class Check:
         for info, data in self._all(storage, small):
             self._progress.advance(1)
             problem = "it was listed and is gone" if data is None else self._verifier.problem(info.name, data)
-            if not self._verifier.known(info.name):
+            if info.name.startswith(ASIDE):
+                self._notice("put-aside", storage, info.name, "A heal replaced this; look at it, then delete it by hand.")
+            elif not self._verifier.known(info.name):
                 self._notice("unknown-object", storage, info.name, "This object does not belong to format 1; nobody needs it.")
             elif info.name in selfdescription.parts():
                 if data != selfdescription.parts()[info.name]:
@@ -92,9 +100,13 @@ class Check:
             elif data is not None:
                 sound[info.name] = data
         for name in self._elsewhere.keys() - held.keys():
+            if name.startswith(names.POINTS) and names.parse_point(name) is None:
+                continue  # what a copy stages elsewhere is nobody's loss here
             if name.startswith(names.POINTS):
                 self._notice("not-everywhere", storage, name, "Another location holds this point; 'holdfast vault copy' brings it here.")
-            elif self._wrong("missing", storage, name, "Another location holds this; without it this one cannot be opened alone.", {}):
+            elif self._withheld(name) is None and self._wrong(
+                "missing", storage, name, "Another location holds this; without it this one cannot be opened alone.", {}
+            ):
                 sound[name] = storage.get(name)
         needs = self._needs(sound)
         sizes = self._sizes(sound)
@@ -188,7 +200,7 @@ class Check:
                 own = {info.name for info in storage.list(f"{folder}/")}
                 covered = list(furthest(_in_order(held[name] for name in own), 0))
                 for one in whole:
-                    if one.name not in own and not _covers(covered, one.start, one.end):
+                    if one.name not in own and not covers(covered, one.start, one.end):
                         self._wrong("missing", storage, one.name, "The log increment is missing here; another location has it.", {})
 
     def _hurt_by(self, name: str) -> dict[str, str]:
@@ -204,37 +216,27 @@ class Check:
         """True when it was healed."""
         found = Found("damage", code, storage.url, name, detail, dict(hurts))
         self._found.append(found)
-        if self._heal:
-            found.healed = self._heal_from_another(storage, name)
+        if self._healer is not None:
+            found.unhealed = self._healer.heal(storage, name)
+            found.healed = not found.unhealed
         return found.healed
 
-    def _heal_from_another(self, storage: Storage, name: str) -> bool:
-        """Put a sound copy in the place of a wrong one. Between the two steps the location lacks the object, as it lacked a sound one.
-
-        One that is locked cannot go: the sound copy is put over it, and is the version that is found from then on.
-        """
-        for other in self._vault.locations.storages:
-            if other is storage:
+    def _complete(self) -> None:
+        """Whole objects that a location lacks are copied there; the findings about them say then whether they were healed, or why not."""
+        assert self._healer is not None
+        for storage in self._storages:
+            own = [one for one in self._found if one.location == storage.url and one.code in _LACKING and not one.healed]
+            if not own:
                 continue
-            try:
-                data = other.get(name)
-            except Damaged:
-                continue
-            if self._verifier.problem(name, data) is None:
-                with contextlib.suppress(ObjectLocked):
-                    storage.delete(name)
-                storage.put_if_absent(name, [data])
-                return True
-        return False
+            done = self._healer.complete(storage, self._progress)
+            for one in own:
+                if one.code == "not-indexed":
+                    one.healed = isinstance(done, Copied) and not done.refused
+                else:
+                    one.healed = storage.head(one.object) is not None
+                if not one.healed:
+                    one.unhealed = done if isinstance(done, str) else next(iter((*done.refused, *done.later, *done.left)), one.unhealed)
 
 
 def _in_order(infos: Iterable[ObjectInfo]) -> list[Increment]:
     return sorted(increments(infos), key=lambda one: (one.start, one.end))
-
-
-def _covers(covered: Sequence[Increment], start: int, end: int) -> bool:
-    position = start
-    for one in covered:
-        if one.start <= position < one.end:
-            position = one.end
-    return position >= end

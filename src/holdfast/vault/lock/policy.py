@@ -7,7 +7,7 @@ from holdfast.vault import names
 
 LOG_TERM = dt.timedelta(days=4)
 """Of an increment as it is put: over a long weekend. Compaction, or a later commit, holds for all days what is still needed then."""
-_FREE = (names.SESSIONS, names.CONDEMNED, names.SHREDS, "probe/")
+_FREE = (names.SESSIONS, names.CONDEMNED, names.SHREDS, "probe/", "aside/")
 _AGAIN = (names.PACKS, names.INDEX, "keys/", names.CONFIG, "FORMAT.md", "decoder.py")
 """What later points need too: locked a little longer at once, so that most commits find the lock long enough."""
 
@@ -19,7 +19,7 @@ def slack(lock: Lock) -> dt.timedelta:
 
 def term(name: str, lock: Lock) -> dt.timedelta | None:
     """From the moment it is put; None for what must be removable at any time."""
-    if name.startswith(_FREE) or name.endswith(names.DROPPED):
+    if name.startswith(_FREE) or name.endswith((names.DROPPED, ".coming")):
         return None
     if name.startswith(names.LOGS):
         return min(lock.term, LOG_TERM)

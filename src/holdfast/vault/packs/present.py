@@ -1,6 +1,6 @@
 """Which packs lie in every location: only chunks in these are reused."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,14 +19,10 @@ class PresentPacks:
         self._raw = b"".join(ordered)
         self._keys = np.frombuffer(self._raw, _ROW).view(">u8").reshape(-1, 6)[:, 0].astype("<u8") if ordered else np.empty(0, "<u8")
 
-    @classmethod
-    def list(cls, storages: Sequence[Storage], without: Collection[bytes] = ()) -> "PresentPacks":
-        """From listings: the intersection over all locations; ``without``: ids to leave out."""
-        common: set[bytes] | None = None
-        for storage in storages:
-            found = {parsed[0] + parsed[1] for info in storage.list(names.PACKS) if (parsed := names.parse_pack(info.name)) is not None}
-            common = found if common is None else common & found
-        return cls([row for row in common or () if row[:16] not in without])
+    @staticmethod
+    def rows(storage: Storage) -> set[bytes]:
+        """From a listing: id and BLAKE3, 48 bytes, of every pack in one location."""
+        return {parsed[0] + parsed[1] for info in storage.list(names.PACKS) if (parsed := names.parse_pack(info.name)) is not None}
 
     def digest(self, pack: bytes) -> bytes | None:
         """The BLAKE3 in the pack's name, None when it is not everywhere."""

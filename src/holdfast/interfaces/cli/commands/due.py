@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-from holdfast.errors import FoundWrong
+from holdfast.errors import FoundWrong, HoldfastError
 from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
@@ -62,6 +62,12 @@ def command(
     return max((each.error.status for each in done if each.error is not None), default=0)
 
 
+class CopyRefused(FoundWrong):
+    """A scheduled copy met objects that are not sound in any location, or whose place is taken by others."""
+
+    code = "copy-refused"
+
+
 class _Work:
     """Does each kind of work by the same way as the command of that name."""
 
@@ -111,21 +117,25 @@ class _Work:
         return facts
 
     def copy(self, item: "Due") -> dict[str, Any]:
-        """Each location gets what the first one holds."""
+        """Each location of the system's tier gets what the others hold."""
         from holdfast.protection.recorded import recorded
-        from holdfast.vault.copy import copy
 
         platform = self.session.platform
-        first, *others = platform.vault(item.system).locations.storages
-        sent = 0
         with (
             self.session.progress() as progress,
             recorded(platform.state, platform.journal, self.session.clock, "copy", item.system) as work,
         ):
-            for other in others:
-                sent += copy(first, other, progress=work.watch(progress)).bytes
-            work.add(bytes=sent)
-        return {"bytes": sent}
+            done = platform.complete(item.system, work.watch(progress))
+            copied = [one for one in done.values() if not isinstance(one, HoldfastError)]
+            facts = {"bytes": sum(one.bytes for one in copied), "points": sum(one.points for one in copied)}
+            work.add(**facts)
+            for one in done.values():
+                if isinstance(one, HoldfastError):
+                    raise one
+        refused = [sentence for one in copied for sentence in one.refused]
+        if refused:
+            raise CopyRefused(f"{refused[0]} ({len(refused)} in all.)", hint="holdfast vault check --heal, then: holdfast vault copy")
+        return facts
 
     def prune(self, item: "Due") -> dict[str, Any]:
         """The whole vault by every system's policy, so that nothing shared is judged by one policy alone."""

@@ -59,7 +59,7 @@ def command(
                 one.code,
                 one.object,
                 one.detail,
-                "healed" if one.healed else "",
+                "healed" if one.healed else one.unhealed,
             )
             for one in report.found
         ]

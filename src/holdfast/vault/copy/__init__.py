@@ -1,0 +1,6 @@
+"""Brings locations to the state of the others, byte for byte and without a key; tells how far each is behind."""
+
+from holdfast.vault.copy.complete import complete
+from holdfast.vault.copy.run import Copied, copy
+
+__all__ = ["Copied", "complete", "copy"]

@@ -1,0 +1,269 @@
+"""Brings one location to the state of others, byte for byte and without a key.
+
+Keys first, then indexes; then point by point the packs that it needs and the point itself; holds, logs, journal and plan; in a new
+location ``config`` last: until then it is no vault. Resumable, since what lies there is not sent again; nothing is ever removed.
+
+Packs travel only because a point needs them, and a point only when no location records it as dropped or aborted: so what a prune removed
+does not come back from a location that was set back to an older state of itself. A key slot travels only when the newest keyring of any
+location lists it.
+"""
+
+import datetime as dt
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from holdfast.model import Progress, Silent
+from holdfast.storage.contract import ObjectExists, ObjectInfo, Storage
+from holdfast.vault import condemned, names
+from holdfast.vault.copy.judge import PLAIN, Judge
+from holdfast.vault.copy.logs import lacking_increments
+from holdfast.vault.copy.sources import Sources
+from holdfast.vault.envelope import PACK_ENTRY
+from holdfast.vault.errors import VaultMixed
+from holdfast.vault.lock import attach, before_copied
+
+if TYPE_CHECKING:
+    from holdfast.vault.notary import Notary
+
+_THREADS = 3
+"""Each holds a whole pack."""
+_POINTS = 64
+"""Points that are prepared together: their packs go side by side."""
+_INCREMENTS = 16
+_KEYS = (names.WRITERS, names.EPOCHS, names.RINGS, names.REVOKED, names.SLOTS, names.SCOPED, names.SHREDS)
+_RECORDS = (names.HOLDS, names.JOURNAL, names.PLAN)
+
+
+@dataclass(slots=True)
+class Copied:
+    """``there`` objects were in the target already; ``points`` of ``objects`` are recovery points.
+
+    ``refused``: sentences about objects that were not copied because they are not sound, or whose place is taken; ``left``: about what was
+    removed on purpose and is not brought back; ``later``: about points whose turn comes when a prune of the target is over; ``silent``:
+    sources that did not answer, by address, with the reason.
+    """
+
+    objects: int = 0
+    bytes: int = 0
+    there: int = 0
+    points: int = 0
+    refused: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
+    silent: Mapping[str, str] = field(default_factory=dict)
+
+
+def copy(
+    source: Storage | Sequence[Storage],
+    target: Storage,
+    *,
+    without: Collection[str] = (),
+    history: bool = True,
+    progress: Progress | None = None,
+) -> Copied:
+    """What ``source`` holds (the union, if several) into ``target``. Run it again to go on.
+
+    ``without``: tags of systems whose points and logs do not belong there. ``history`` False: only what makes an empty location one of the
+    vault (keys and configuration). Raises VaultMissing, VaultMixed (a location holds another vault), FormatNewer, ObjectDamaged, and the
+    errors of the target, and of the sources when none of them answers.
+    """
+    sources: Sequence[Storage] = [source] if not isinstance(source, Sequence) else source
+    attach([*sources, target])
+    return _Copy(sources, target, frozenset(without), progress or Silent()).run(history=history)
+
+
+class _Copy:
+    def __init__(self, sources: Sequence[Storage], target: Storage, without: frozenset[str], progress: Progress) -> None:
+        self._target = target
+        self._without = without
+        self._progress = progress
+        own = target.head(names.CONFIG) is not None
+        self._judge = Judge(sources, target if own else None)
+        if not own and any(True for _ in target.list(names.POINTS)) and not self._ours():
+            raise VaultMixed(f"{target.url} holds points of another vault.", hint="Name an empty location.", url=target.url)
+        self._own = own
+        self._sources = Sources(sources, self._judge)
+        self._packs: set[str] = set()
+        self._staged: set[str] = set()
+        self._locked: dict[str, dt.datetime] = {}
+        self._done = Copied()
+
+    def _ours(self) -> bool:
+        """Points in a location without a configuration are those of a copy that was cut off."""
+        first = next(iter(self._target.list(names.POINTS)))
+        return self._judge.problem(first.name.removesuffix(names.COMING), self._target.get(first.name)) is None
+
+    def run(self, *, history: bool) -> Copied:
+        self._all(self._one, [name for name in PLAIN if self._target.head(name) is None])
+        for prefix in _KEYS:
+            self._prefix(prefix)
+        if history:
+            self._prefix(names.INDEX)
+            self._points()
+            for prefix in _RECORDS:
+                self._prefix(prefix)
+            self._logs()
+        if not self._own:
+            self._put(names.CONFIG, self._judge.config)
+        self._done.silent = self._sources.silent
+        return self._done
+
+    def _prefix(self, prefix: str) -> None:
+        held = {info.name: info.size for info in self._target.list(prefix)}
+        missing: list[ObjectInfo] = []
+        for name, info in self._sources.list(prefix).items():
+            if name not in held:
+                why = self._judge.withheld(name)
+                if why is None:
+                    missing.append(info)
+                else:
+                    self._done.left.append(why)
+            elif held[name] == info.size:
+                self._done.there += 1
+            else:
+                self._done.refused.append(f"{name}: the target holds another object of that name.")
+        self._progress.phase(f"copying {prefix}", sum(info.size for info in missing))
+        self._all(self._one, [info.name for info in missing])
+
+    def _one(self, name: str) -> None:
+        """Send one object if some source has it sound; one that is gone everywhere was removed since it was listed."""
+        data, wrong = self._sources.get(name)
+        if data is not None:
+            self._put(name, data)
+            self._progress.advance(len(data))
+        elif wrong:
+            self._done.refused.append(f"{name}: {wrong}.")
+
+    # ------------------------------------------------------------ points
+
+    def _points(self) -> None:
+        held = {info.name: info.size for info in self._target.list(names.POINTS)}
+        listed = self._sources.list(names.POINTS)
+        going = {parsed[0] for name in (*listed, *held) if (parsed := names.parse_point(name)) is not None and parsed[1]}
+        wanted: list[str] = []
+        for name, info in listed.items():
+            parsed = names.parse_point(name)
+            if parsed is None or parsed[1]:
+                continue
+            if name in held:
+                self._done.there += 1
+                if held[name] != info.size:
+                    self._done.left.append(f"{name}: one location holds a recovery point, another one says that it was given up.")
+            elif parsed[0] in going:
+                self._done.left.append(f"{name}: it is being removed by a prune.")
+            else:
+                wanted.append(name)
+        if not wanted:
+            return
+        self._staged = {name for name in held if names.parse_coming(name) is not None}
+        self._packs = {info.name for info in self._target.list(names.PACKS)}
+        sizes = {name: info.size for name, info in self._sources.list(names.PACKS).items()}
+        for at in range(0, len(wanted), _POINTS):
+            self._batch(wanted[at : at + _POINTS], sizes)
+
+    def _batch(self, wanted: Sequence[str], sizes: Mapping[str, int]) -> None:
+        needs: dict[str, tuple[bytes, list[str]]] = {}
+        for name in wanted:
+            data, wrong = self._point(name)
+            if data is None:
+                if wrong:
+                    self._done.refused.append(f"{name}: {wrong}.")
+                continue
+            parsed = self._judge.envelope(name, data)
+            if parsed.clear.get("system") in self._without:
+                continue
+            if parsed.kind != "point":
+                self._put(name, data)
+                continue
+            packs = [parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY)]
+            needs[name] = data, [names.pack(entry[:16], entry[16:]) for entry in packs]
+        for name, (data, _) in needs.items():
+            self._stage(name, data)
+        # After the staging: a prune of the target writes its list before it looks for staged points, so one of us sees the other.
+        going = self._going() if needs else set()
+        kept = {name: told for name, told in needs.items() if not going.intersection(told[1])}
+        self._done.later += [f"{name}: a prune of the target is at work on packs that it needs." for name in needs.keys() - kept.keys()]
+        missing = sorted({pack for _, packs in kept.values() for pack in packs} - self._packs)
+        self._progress.phase("copying packs", sum(sizes.get(pack, 0) for pack in missing))
+        self._all(self._pack, missing)
+        for name, (data, packs) in kept.items():
+            lacking = sum(pack not in self._packs for pack in packs)
+            if lacking:
+                self._done.refused.append(f"{name}: {lacking} packs that it needs are not in the target.")
+            else:
+                before_copied(self._target, packs, self._locked)
+                self._put(name, data)
+                self._done.points += 1
+                # Only now: what was staged for a point that could not come yet goes on protecting what is there of it.
+                self._target.delete(name + names.COMING)
+
+    def _point(self, name: str) -> tuple[bytes | None, str]:
+        """A point's object. Where one source aborted what another one still lists as a point, the abort: a prune removed it."""
+        if name in self._sources.differ:
+            data, _ = self._sources.get(name, lambda data: self._judge.envelope(name, data).kind == "abort")
+            if data is not None:
+                return data, ""
+        return self._sources.get(name)
+
+    def _stage(self, name: str, data: bytes) -> None:
+        """From here on a prune of the target sees what the point needs. It may stand there of a copy that was cut off."""
+        if name + names.COMING in self._staged:
+            return
+        try:
+            self._target.put_if_absent(name + names.COMING, [data])
+        except ObjectExists:
+            return
+
+    def _going(self) -> set[str]:
+        """Packs in the target that a prune there is deleting, or may be: what is not pardoned must not be relied on."""
+        lists = condemned.read(self._target, cast("Notary", self._judge))
+        if lists.unknown:
+            return set(self._packs)
+        return {names.pack(entry[:16], entry[16:]) for entry in lists.going}
+
+    def _pack(self, name: str) -> None:
+        data, wrong = self._sources.get(name)
+        if data is not None:
+            self._put(name, data)
+            self._packs.add(name)
+            self._progress.advance(len(data))
+        else:
+            self._done.refused.append(f"{name}: {wrong or 'it is in no location'}.")
+
+    # ------------------------------------------------------------ logs
+
+    def _logs(self) -> None:
+        for system in self._sources.folders(names.LOGS):
+            if system in self._without:
+                continue
+            prefix = f"{names.LOGS}{system}/"
+            missing, there = lacking_increments(self._sources.list(prefix).values(), self._target.list(prefix))
+            self._done.there += there
+            self._progress.phase("copying logs", sum(one.size for one in missing))
+            # In order, by few at a time: a copy that is cut off leaves a log that reaches less far, and no hole in it.
+            for at in range(0, len(missing), _INCREMENTS):
+                self._all(self._one, [one.name for one in missing[at : at + _INCREMENTS]])
+
+    # ------------------------------------------------------------
+
+    def _put(self, name: str, data: bytes) -> None:
+        try:
+            self._target.put_if_absent(name, [data])
+        except ObjectExists:
+            self._done.there += 1
+            return
+        self._done.objects += 1
+        self._done.bytes += len(data)
+
+    @staticmethod
+    def _all(action: Callable[[str], None], wanted: Sequence[str]) -> None:
+        """By several threads; the first error is raised when all that began have ended."""
+        if len(wanted) < 2:
+            for name in wanted:
+                action(name)
+            return
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
+            deque(pool.map(action, wanted), maxlen=0)
