@@ -11,15 +11,11 @@ from holdfast.systems.files.errors import NothingNamed
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.settings import FilesSettings
 
-CHUNK = 1 << 20
-"""Files change as wholes, mostly: a file up to this size is one chunk, a larger one is cut at its multiples."""
-
-
 class FilesSystem:
     """Folders, and what ``parts`` add: Git repositories, images. Satisfies ``systems.contract.System``."""
 
     kind = "files"
-    capabilities = Capabilities(isolated_restore=True, delta_restore=True, chunk_size=CHUNK, builds_on_findings=True)
+    capabilities = Capabilities(isolated_restore=True, delta_restore=True, builds_on_findings=True)
 
     def __init__(self, name: str, settings: FilesSettings, *, parts: Sequence[Part] = (), clock: Clock | None = None) -> None:
         self.name = name

@@ -1,6 +1,6 @@
 """Many small files at once: one task reads them, one frame holds what is new of them, and their lines go into the tree together.
 
-A file of a batch is one chunk. So what a small file costs is a hash, a row and a line, not a task with locks of its own.
+A file of a batch is one chunk, whatever the session's chunk size: its content list says a run. So what a small file costs is a hash, a row and a line, not a task with locks of its own.
 """
 
 import struct
@@ -63,7 +63,7 @@ class Batch:
         self.places = np.zeros(count, PLACE)
         ids = [b""] * count
         missing: list[Any] = []
-        key, view, buffer, zeros = worker.shared.identity, worker.view, worker.buffer, worker.zeros
+        key, view, buffer, zeros = worker.shared.identity, worker.view, worker.buffer, worker.blank
         hasher = blake3.blake3
         read = chunks = 0
         for i, one in enumerate(found):

@@ -24,7 +24,6 @@ class Bulk:
         read: Read,
         *,
         run: int,
-        chunk_size: int,
         table: PackTable,
         put: Callable[[Batch], None],
         finished: Callable[[], None],
@@ -32,8 +31,7 @@ class Bulk:
         kept: Callable[[], None],
     ) -> None:
         self._read = read
-        self._run = min(run, chunk_size)
-        self._chunk_size = chunk_size
+        self._run = run
         self._table = table
         self._put = put
         self._finished = finished
@@ -100,4 +98,4 @@ class Bulk:
         self._table.use([self._table.number(pack) for pack in packs])
 
     def _new(self) -> Batch:
-        return Batch(self._read, self._table, self._chunk_size, self._finished)
+        return Batch(self._read, self._table, self._run, self._finished)

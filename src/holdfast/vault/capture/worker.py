@@ -60,12 +60,14 @@ class Worker:
     buffer: bytearray = field(init=False)
     view: memoryview = field(init=False)
     zeros: bytes = field(init=False)
+    blank: bytes = field(init=False)
     compressor: zstandard.ZstdCompressor = field(init=False)
 
     def __post_init__(self) -> None:
         self.buffer = bytearray(self.shared.run)
         self.view = memoryview(self.buffer)
         self.zeros = bytes(self.shared.chunk_size)
+        self.blank = bytes(self.shared.run)
         self.compressor = zstandard.ZstdCompressor(level=self.shared.level)
 
     def __call__(self, task: Task) -> None:

@@ -170,7 +170,6 @@ class Writer:
         return Bulk(
             read,
             run=self._slicer.run,
-            chunk_size=self.settings.chunk_size,
             table=self._table,
             put=self._put_batch,
             finished=self._tree.finished,
