@@ -46,9 +46,9 @@ def shred(scope: str) -> str:
     return f"{SHREDS}{scope}"
 
 
-def revoked(writer_id: str) -> str:
-    """What a writer had signed when it was revoked."""
-    return f"{REVOKED}{writer_id}"
+def revoked(writer_id: str, at: str) -> str:
+    """What a writer had signed when it was revoked ``at`` that time (the keyring's): a try that never came to its end has another."""
+    return f"{REVOKED}{writer_id}/{int(dt.datetime.fromisoformat(at).timestamp() * 1000):012x}"
 
 
 def writer(writer_id: str) -> str:

@@ -154,9 +154,10 @@ class Notary:
             )
 
     def _inventory(self, writer: str) -> frozenset[bytes]:
+        assert self.ring is not None
         found = self._inventories.get(writer)
         if found is None:
-            name = names.revoked(writer)
+            name = names.revoked(writer, self.ring.revoked[writer])
 
             def accept(data: bytes) -> bytes:
                 parsed = envelope.parse(name, data)
@@ -263,9 +264,7 @@ class Notary:
             return envelope.seal_shared(plain, kind, self.bundle.identity[scope], vault=self.vault, name=name, random=self.random)
         if kind not in BOXED_KINDS:
             raise ValueError(f"envelopes of kind {kind!r} have no sealed body")
-        _, epoch = self.bundle.epoch(scope)
-        assert self.bundle.writer is not None
-        recipients = [epoch.public, crypto.box_public(self.bundle.writer.box)]
+        recipients = self.bundle.manifest_holders(scope)
         # Bytes of a log are many, and level 3 makes them hardly smaller than level 1 at half the speed.
         level = 1 if kind == "log" else 3
         return envelope.seal_boxes(plain, recipients, vault=self.vault, name=name, random=self.random, level=level)

@@ -8,7 +8,7 @@ from typing import Any, Self
 from holdfast import __version__
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Finding, Progress, RecoveryPoint, Totals
-from holdfast.vault import crypto, points
+from holdfast.vault import points
 from holdfast.vault.capture.batch import Batch, Read
 from holdfast.vault.capture.bulk import Bulk
 from holdfast.vault.capture.commit import Commit
@@ -73,9 +73,8 @@ class Writer:
         own = notary.bundle.writer
         number, epoch = notary.bundle.epoch(settings.scope)
         sealing = Sealing(notary.vault, settings.scope, number, own.id, own.sign, [epoch.public], notary.random)
-        tree_sealing = Sealing(
-            notary.vault, settings.scope, number, own.id, own.sign, [epoch.public, crypto.box_public(own.box)], notary.random
-        )
+        manifest_holders = notary.bundle.manifest_holders(settings.scope)
+        tree_sealing = Sealing(notary.vault, settings.scope, number, own.id, own.sign, manifest_holders, notary.random)
         self._data = PackSink("data", sealing, self._table, locations.put, self._packed, failed=self._fail)
         self._trees = PackSink(
             "tree", tree_sealing, self._table, locations.put, self._packed, failed=self._fail, target=_TREE_PACK, buffers=2, uploaders=1

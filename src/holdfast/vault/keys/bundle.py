@@ -111,6 +111,16 @@ class Bundle:
         number = max(self.epochs[scope])
         return number, self.epochs[scope][number]
 
+    def manifest_holders(self, scope: str = SCOPE) -> list[bytes]:
+        """X25519 public keys that may read a manifest written now: the epoch's, and the writer's own where it cannot open the epoch.
+
+        An owner reads by the epoch alone: a removed owner's slot must not read on by the writer's key that owners share.
+        """
+        _, epoch = self.epoch(scope)
+        if epoch.private is not None or self.writer is None:
+            return [epoch.public]
+        return [epoch.public, crypto.box_public(self.writer.box)]
+
     def box_privates(self) -> dict[bytes, bytes]:
         """X25519 private keys by recipient id: what this bundle can open."""
         keys = {

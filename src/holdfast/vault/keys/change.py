@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
-from holdfast.storage.contract import ObjectExists, ObjectMissing, Storage
+from holdfast.storage.contract import ObjectExists, ObjectLocked, Storage
 from holdfast.vault import crypto, envelope, names
-from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import KeyringBusy, KeyringPartly, RoleLacking
 from holdfast.vault.keys import opening
 from holdfast.vault.keys.bundle import SCOPE, Bundle
@@ -36,6 +35,8 @@ class Changes:
         self.notary = notary
         self._opened_by = tuple(opened_by)
         self._memory = memory
+        self.locked: list[str] = []
+        """Sentences about objects that the last change took out of force and that stay where they are until their lock ends."""
 
     def require_owner(self, what: str) -> None:
         """Raises RoleLacking; and ``Notary.distrust``, under which no key is changed."""
@@ -114,10 +115,9 @@ class Changes:
     def _spread(self, ring: Ring, data: bytes) -> None:
         """Into the other locations; all are tried. Then each is brought to the state that the keyring describes."""
         left: dict[str, HoldfastError] = {}
+        self.locked = []
         for storage in self.locations.storages:
             try:
-                if storage is not self.locations.first:
-                    put_same(storage, names.ring(ring.generation), [data])
                 self.level(storage, ring, data)
             except HoldfastError as error:
                 left[storage.url] = error
@@ -126,7 +126,7 @@ class Changes:
             raise KeyringPartly(
                 f"The change is in force (keyring {ring.generation}), but not complete in {', '.join(left)}: {first.message}",
                 hint="Keys that it took out of service may still open that location's copy. It is completed by the next key change, or by"
-                " 'holdfast vault key list' with --complete, once the location answers.",
+                " 'holdfast vault key complete', once the location answers.",
                 left=list(left),
                 generation=ring.generation,
             ) from first
@@ -144,19 +144,22 @@ class Changes:
 
         Slots that it never heard of stay: an addition may be under way.
         """
-        with contextlib.suppress(ObjectExists):
-            storage.put_if_absent(names.ring(ring.generation), [data])
+        held = {info.name for info in storage.list("keys/")}
+        if names.ring(ring.generation) not in held:
+            put_same(storage, names.ring(ring.generation), [data])
         wanted = [names.slot(one, listed.scope) for one, listed in ring.slots.items()]
         wanted += [names.epoch(scope, number) for scope, top in ring.epochs.items() for number in range(1, top + 1)]
-        wanted += [names.revoked(writer) for writer in ring.revoked]
+        wanted += [names.revoked(writer, at) for writer, at in ring.revoked.items()]
         wanted += [names.shred(tag) for tag, way in ring.scopes.items() if way == "at-once"]
-        held = {info.name for info in storage.list("keys/")}
         for name in wanted:
             if name not in held:
                 self._bring(storage, name, ring)
         for name in sorted(held):
             if self._is_out(name, ring):
-                storage.delete(name)
+                try:
+                    storage.delete(name)
+                except ObjectLocked as error:
+                    self.locked.append(error.message)
 
     @staticmethod
     def _is_out(name: str, ring: Ring) -> bool:
@@ -192,12 +195,6 @@ class Changes:
         """The highest number that any location has an epoch's object for, in force or not."""
         prefix = f"{names.EPOCHS}{scope}/"
         return max((int(info.name.removeprefix(prefix), 16) for info in self.locations.list(prefix) if _hex(info.name, prefix)), default=0)
-
-    def read(self, name: str, accept: Callable[[bytes], Envelope]) -> Envelope | None:
-        try:
-            return self.locations.read(name, accept)
-        except ObjectMissing:
-            return None
 
 
 def _hex(name: str, prefix: str) -> bool:

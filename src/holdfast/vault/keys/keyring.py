@@ -1,10 +1,11 @@
 """The key slots of a vault: list, add, label, prove, remove; rotate; writers; scopes. None of it rewrites a pack."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.errors import Damaged, Usage
+from holdfast.errors import Damaged, Unreachable, Usage
 from holdfast.storage.contract import Storage
 from holdfast.vault import crypto, names
 from holdfast.vault.errors import KeyringPartly, LastSlot, ScopeClosed, SlotOld, SlotUnknown, SlotUnproved, WrongKey
@@ -13,7 +14,9 @@ from holdfast.vault.keys.bundle import SCOPE, Bundle, Epoch, Role, WriterKeys
 from holdfast.vault.keys.change import Changes, Stale, removed
 from holdfast.vault.keys.kms import Secret
 from holdfast.vault.keys.ring import Listed, Ring, RingMemory
+from holdfast.vault.keys.scopes import Scopes
 from holdfast.vault.keys.slots import DEFAULT_COST, PassphraseCost, Slot
+from holdfast.vault.keys.writers import Writers
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.text import to_b64, to_json, to_time
@@ -34,7 +37,7 @@ class NewRecoveryKey:
 class SlotState:
     """A slot and what the keyring knows of it. ``proved``: when its key was last seen to open it. ``scope``: its name, None: the vault's.
 
-    ``damaged``: addresses of the locations in which it is damaged or missing.
+    ``damaged``: addresses of the locations in which it is damaged or missing, or that do not answer.
     """
 
     slot: Slot
@@ -62,6 +65,8 @@ class Keyring:
         self._memory = memory
         self._opened_by = tuple(opened_by)
         self.changes = Changes(locations, notary, opened_by=opened_by, memory=memory)
+        self.writers = Writers(self.changes)
+        self.scopes = Scopes(self.changes, self._cost)
 
     # ------------------------------------------------------------ looking
 
@@ -78,14 +83,20 @@ class Keyring:
         states = []
         for slot in self.list():
             listed = ring.slots[slot.id]
-            bad = tuple(storage.url for storage in self._locations.storages if not _holds(storage, ring, slot.id))
+            bad = tuple(storage.url for storage in self._locations.storages if not self._answers_with(storage, ring, slot.id))
             proved = self.changes.now() if slot.id in self._opened_by else listed.proved
             states.append(SlotState(slot, proved, listed.writer, ring.scope_names.get(slot.scope), bad))
         return states
 
     def tag(self, scope: str) -> str:
         """What stands for a scope's name in the vault's objects."""
-        return names.tag(self._notary.bundle.identity[SCOPE], "scope", scope)
+        return self.scopes.tag(scope)
+
+    @staticmethod
+    def _answers_with(storage: Storage, ring: Ring, slot_id: str) -> bool:
+        with contextlib.suppress(Unreachable):
+            return _holds(storage, ring, slot_id)
+        return False
 
     # ------------------------------------------------------------ slots
 
@@ -224,8 +235,8 @@ class Keyring:
         for storage in self._locations.storages:
             try:
                 held = [one for one in others if _holds(storage, ring, one)]
-            except Damaged:
-                held = []
+            except Unreachable:
+                continue  # it is told of at the end, and brought to the same state once it answers
             if not held:
                 raise self._last(going[0], scope, ring, storage.url)
         proved = [one for one in others if ring.slots[one].proved is not None or one in self._opened_by]

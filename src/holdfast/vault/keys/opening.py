@@ -11,7 +11,7 @@ from holdfast.vault.errors import NotBelieved, ObjectDamaged, ScopeClosed, Scope
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.bundle import SCOPE, Bundle, Epoch
 from holdfast.vault.keys.kms import Secret
-from holdfast.vault.keys.ring import Found, Ring, newest
+from holdfast.vault.keys.ring import AT_ONCE, Found, Ring, newest
 from holdfast.vault.keys.slots import Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.text import from_b64, from_json
@@ -189,8 +189,11 @@ def require_scope(ring: Ring | None, tag: str, name: str) -> None:
 
 def read_shred(locations: Locations, bundle: Bundle, ring: Ring, tag: str) -> bytes:
     """The part of a scope's slots' keys that is never locked; b"" for a scope that has none."""
-    if ring.scopes[tag] != "at-once":
-        return b""
+    return shred_of(locations, bundle, tag) if ring.scopes[tag] == AT_ONCE else b""
+
+
+def shred_of(locations: Locations, bundle: Bundle, tag: str) -> bytes:
+    """The 32 bytes in a scope's shred. Raises ObjectMissing when it is gone, and with it every slot of the scope; NotBelieved."""
     name = names.shred(tag)
 
     def accept(data: bytes) -> bytes:

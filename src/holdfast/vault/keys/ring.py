@@ -262,8 +262,8 @@ class RingMemory:
                 f"The newest keyring in the vault's locations has generation {held}; this machine has seen generation {generation}"
                 f"{' with another content' if held == generation else ''}. Slots that were removed, and epochs that were replaced, could be"
                 " in force again.",
-                hint="If a location was set back on purpose, heal it from another one ('holdfast vault copy'), or look at 'holdfast vault key"
-                " list' and declare it right with 'holdfast vault key accept'. Otherwise somebody wrote into the location. Restoring works.",
+                hint="If a location was set back on purpose, heal it from another one ('holdfast vault copy'), or look at 'holdfast vault"
+                " key list' and declare it right with 'holdfast vault key accept'. Otherwise somebody wrote into it. Restoring works.",
                 generation=held,
                 known=generation,
             )
