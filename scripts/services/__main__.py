@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.services import debian, maven, minio
+from scripts.services import debian, maven, minio, registry
 from scripts.services.outcome import Outcome
 from tests.servers.versions import VERSIONS
 
@@ -16,7 +16,8 @@ def main() -> int:
         debian.install,
         *(lambda one=one: maven.install(one) for one in VERSIONS),
         minio.install,
-        *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup")),
+        *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "git", "git-lfs")),
+        registry.install,
     ]
     outcomes = []
     for step in steps:

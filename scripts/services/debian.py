@@ -1,4 +1,6 @@
-"""What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic and borg, the peers of the benchmarks."""
+"""What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic and borg, the peers of the benchmarks;
+Git with its large files, and a container registry.
+"""
 
 import os
 import shutil
@@ -12,6 +14,9 @@ PACKAGES = {
     "pgbackrest": Path("/usr/bin/pgbackrest"),
     "restic": Path("/usr/bin/restic"),
     "borgbackup": Path("/usr/bin/borg"),
+    "git": Path("/usr/bin/git"),
+    "git-lfs": Path("/usr/bin/git-lfs"),
+    "docker-registry": Path("/usr/bin/docker-registry"),
 }
 
 
@@ -39,6 +44,7 @@ def install() -> Outcome:
 
 
 def peer(package: str) -> Outcome:
+    """One that only has to be there."""
     problem = _apt()
     program = PACKAGES[package]
     return Outcome(package, program.exists(), str(program) if program.exists() else problem)

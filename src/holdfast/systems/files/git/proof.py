@@ -45,11 +45,11 @@ def set_symbolic(git: Git, folder: Path, refs: Refs) -> None:
 
 def unbundle(git: Git, folder: Path, bundle: Path, what: str) -> None:
     """``git bundle verify``, then its objects into ``folder``. Raises GitBundleWrong."""
-    for words in (["bundle", "verify", "-q", bundle], ["bundle", "unbundle", bundle]):
-        done = git.run(words, folder=folder)
+    for verb in ("verify", "unbundle"):
+        done = git.run(["bundle", verb, bundle], folder=folder)
         if done.status:
             raise GitBundleWrong(
-                f"git {words[0]} {words[1]} of {bundle.name} of {what}: {done.last() or f'status {done.status}'}.",
+                f"git bundle {verb} of {bundle.name} of {what}: {done.last() or f'status {done.status}'}.",
                 hint="Run 'holdfast vault check --read all'; restore another recovery point.",
             )
 

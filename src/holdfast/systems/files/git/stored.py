@@ -43,7 +43,7 @@ def bundle_list(bundles: Sequence[Bundle]) -> bytes:
 
 def parse_bundle_list(text: bytes, name: str) -> Sequence[Bundle]:
     """Raises GitBundleWrong."""
-    found = []
+    found: list[Bundle] = []
     for line in text.decode(errors="replace").splitlines():
         match = _LINE.fullmatch(line)
         if match is None or not match[2].startswith(f"{len(found):04d}-{match[1][:16]}"):
