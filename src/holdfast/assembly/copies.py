@@ -11,6 +11,7 @@ from holdfast.plan import Location
 if TYPE_CHECKING:
     from holdfast.storage import Storage
     from holdfast.vault.copy import Copied
+    from holdfast.vault.locations import Trouble
 
 
 class Copies(Places):
@@ -21,6 +22,10 @@ class Copies(Places):
         names = [name for name in self.plan.systems if place not in self.locations(name)]
         vault = self.vault() if names else None
         return frozenset(tag for name in names for tag in (vault.tags(name) if vault is not None else ()))
+
+    def troubles(self) -> "list[Trouble]":
+        """Locations that failed while another one served in their place, in the vaults that were opened so far."""
+        return [trouble for vault in self._vaults.values() for trouble in vault.locations.troubles]
 
     def copy(self, targets: Sequence[Location], sources: Sequence[Location], progress: Progress) -> "dict[str, Copied | HoldfastError]":
         """By name of each target: what was brought there out of ``sources`` (each with all but itself), or why nothing could be.

@@ -26,6 +26,9 @@ class Trouble:
     first: str
     message: str
 
+    def to_json(self) -> dict[str, str | int]:
+        return {"location": self.url, "what": self.what, "reads": self.count, "first": self.first, "message": self.message}
+
     @property
     def sentence(self) -> str:
         """For people."""

@@ -99,9 +99,16 @@ class Session:
         for sentence in platform.copy_records():
             self.out.warn(f"{sentence} They are copied by the next command that works with the vault.")
 
+    def tell_troubles(self) -> None:
+        """Which locations were found bad while another one served in their place: somebody has to look after them."""
+        platform = self.__dict__.get("platform")
+        for trouble in platform.troubles() if platform is not None and hasattr(platform, "troubles") else ():
+            self.out.warn(trouble.sentence)
+
     def close(self) -> None:
         """Close what was opened."""
         try:
             self.copy_records()
+            self.tell_troubles()
         finally:
             self._closing.close()

@@ -3,9 +3,9 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from holdfast.errors import Damaged, Unreachable
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import crypto, names
 from holdfast.vault.errors import PackDamaged, PackMissing, RoleLacking
@@ -20,6 +20,15 @@ MOST = 8 << 20
 """Bytes read at once, at most (a single frame may be larger)."""
 
 
+class Places(Protocol):
+    """Where to read (``vault.Locations``): the nearest first, and who hears of those that failed while another one served."""
+
+    @property
+    def nearest(self) -> Sequence[Storage]: ...
+
+    def blame(self, storage: Storage, name: str, error: HoldfastError | ValueError) -> None: ...
+
+
 class PackReader:
     """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. ``reads_content``: the key's role may read every pack,
     so one without a box for it is damaged. Safe from many threads.
@@ -27,14 +36,14 @@ class PackReader:
 
     def __init__(
         self,
-        storages: Sequence[Storage],
+        places: Places,
         vault: bytes,
         privates: Mapping[bytes, bytes],
         digest_of: Callable[[bytes], bytes | None],
         *,
         reads_content: bool = False,
     ) -> None:
-        self._storages = storages
+        self._places = places
         self._vault = vault
         self._privates = privates
         self._digest_of = digest_of
@@ -45,7 +54,7 @@ class PackReader:
     def named(self, pack: bytes, digest: bytes) -> "PackReader":
         """A reader of one pack whose name is known from elsewhere."""
         return PackReader(
-            self._storages,
+            self._places,
             self._vault,
             self._privates,
             lambda wanted: digest if wanted == pack else None,
@@ -101,20 +110,18 @@ class PackReader:
         return near and wanted[end][0] + wanted[end][1] - wanted[start][0] <= MOST
 
     def _range(self, name: str, begin: int, length: int) -> bytes:
-        """From the first location that answers at all; what it says is judged frame by frame. Empty when none has the object."""
-        silent: Unreachable | None = None
-        for storage in self._storages:
+        """From the first location that answers at all; what it says is judged frame by frame. Raises PackMissing, Unreachable."""
+        failed: list[tuple[Storage, HoldfastError]] = []
+        for storage in self._places.nearest:
             try:
-                return storage.get(name, begin, length)
-            except Damaged:
+                data = storage.get(name, begin, length)
+            except (Damaged, Unreachable) as error:
+                failed.append((storage, error))
                 continue
-            except Unreachable as error:
-                silent = silent or error
-        if silent is not None:
-            raise silent
-        raise PackMissing(
-            f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name
-        )
+            for other, why in failed:
+                self._places.blame(other, name, why)
+            return data
+        raise next((error for _, error in failed if isinstance(error, Unreachable)), _missing(name))
 
     def _open(self, key: bytes, pack: bytes, name: str, offset: int, view: memoryview, whole: int) -> bytes:
         try:
@@ -143,25 +150,24 @@ class PackReader:
         raise RoleLacking("This key may not read the content of the vault.", hint="Use an owner's or a reader's key.", pack=pack.hex())
 
     def _each_location(self, name: str, read: Callable[[Storage], T]) -> T:
-        why: Exception | None = None
-        silent: Unreachable | None = None
-        for storage in self._storages:
+        failed: list[tuple[Storage, HoldfastError | ValueError]] = []
+        for storage in self._places.nearest:
             try:
-                return read(storage)
-            except ObjectMissing as error:
-                why = why or error
-            except ValueError as error:
-                why = error
-            except Unreachable as error:
-                silent = silent or error
-        if silent is not None:
-            raise silent
-        if isinstance(why, ObjectMissing):
-            raise PackMissing(
-                f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name
-            )
+                found = read(storage)
+            except (ObjectMissing, ValueError, Unreachable) as error:
+                failed.append((storage, error))
+                continue
+            for other, why in failed:
+                self._places.blame(other, name, why)
+            return found
+        for _, error in failed:
+            if isinstance(error, Unreachable):
+                raise error
+        wrong = [error for _, error in failed if isinstance(error, ValueError)]
+        if not wrong:
+            raise _missing(name)
         raise PackDamaged(
-            f"{name} is damaged: {why}.", hint="Run 'holdfast vault check'; a sound copy in another location heals it.", object=name
+            f"{name} is damaged: {wrong[-1]}.", hint="Run 'holdfast vault check'; a sound copy in another location heals it.", object=name
         )
 
 

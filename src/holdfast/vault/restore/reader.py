@@ -46,9 +46,7 @@ class Reader:
         self.scope = str(envelope.clear.get("scope", SCOPE))
         """As objects name it: the point's content is reused within it alone."""
         self.identity = notary.bundle.identity[self.scope]
-        self.packs = PackReader(
-            locations.storages, notary.vault, notary.privates(), self._listed.digest, reads_content=notary.bundle.reads_content
-        )
+        self.packs = PackReader(locations, notary.vault, notary.privates(), self._listed.digest, reads_content=notary.bundle.reads_content)
         self.tree = Tree(segments, self.packs, self.identity)
 
     @property
@@ -125,4 +123,4 @@ class _Memory:
 def _workers(locations: Locations) -> int:
     """One more than cores, since one may wait for its turn to write; more where each read waits for a network."""
     cores = max(2, os.cpu_count() or 2) + 1
-    return cores if locations.first.url.startswith("file:") else max(8, cores)
+    return cores if locations.nearest[0].url.startswith("file:") else max(8, cores)

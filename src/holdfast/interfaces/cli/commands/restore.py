@@ -4,7 +4,8 @@ JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "u
 "log_bytes", "logs":
 [{"branch", "start", "end"}], "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}],
 "warnings"}``, and after a restore ``"result": {"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
-"started_at", "ended_at"}``. Exit status 4 where the plan refuses.
+"started_at", "ended_at"}`` and ``"troubles": [{"location", "what", "reads", "first", "message"}]``: locations that were found bad while
+another one served in their place. Exit status 4 where the plan refuses.
 """
 
 import datetime as dt
@@ -54,6 +55,9 @@ def command(
     ] = None,
     target_action: Annotated[Literal["promote", "pause"] | None, Option("what happens at the target")] = None,
     port: Annotated[int | None, Option("the port of the restored server")] = None,
+    fetch_wal_above: Annotated[
+        str | None, Option("WAL longer than this (1GiB by default) is fetched while the server recovers", metavar="SIZE")
+    ] = None,
     owner: Annotated[str | None, Option("the account that owns and runs it, when run as root")] = None,
     dry_run: DryRun = False,
 ) -> int:
@@ -62,6 +66,7 @@ def command(
     Nothing is written before it is sure that the target can be reached. The restored cluster cannot touch production. Files come back
     under their own paths below TARGET; TARGET / means their own places.
     """
+    from holdfast.plan import parse_size
     from holdfast.protection.measured import restores
     from holdfast.protection.recorded import recorded
     from holdfast.recovery import Past, plan, run
@@ -84,6 +89,7 @@ def command(
         "tablespace_map": list(tablespace_map),
         "start": start,
         "port": port,
+        "fetch_wal_above": parse_size(fetch_wal_above) if fetch_wal_above else None,
         "owner": owner,
         "paths": list(path),
         "remove_extra": remove_extra,
@@ -107,7 +113,7 @@ def command(
     ):
         done = run(made, recovery, history, work.watch(progress), session.clock)
         work.add(point=made.restore.point.id, bytes=made.restore.bytes, log_bytes=made.restore.log_bytes, clocks=dict(done.clocks))
-    document = done.to_json()
+    document = {**done.to_json(), "troubles": [trouble.to_json() for trouble in session.platform.troubles()]}
 
     def human() -> None:
         result = document["result"]
