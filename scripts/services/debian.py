@@ -1,5 +1,5 @@
 """What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic and borg, the peers of the benchmarks;
-Git with its large files, and a container registry.
+Git with its large files, a container registry, and a security module in software.
 """
 
 import os
@@ -17,6 +17,7 @@ PACKAGES = {
     "git": Path("/usr/bin/git"),
     "git-lfs": Path("/usr/bin/git-lfs"),
     "docker-registry": Path("/usr/bin/docker-registry"),
+    "softhsm2": Path("/usr/bin/softhsm2-util"),
 }
 
 

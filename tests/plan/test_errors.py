@@ -79,7 +79,7 @@ CASES = {
         changed("key: {env: HOLDFAST_KEY}", "key: hunter2"),
         [
             "holdfast.yaml:3:8: error: vault.key: a literal stands where a secret belongs (it is not repeated here);"
-            " name where it is kept: {env: NAME}, {file: PATH} or {command: …}"
+            " name where it is kept: {env: NAME}, {file: PATH} or {command: …}, or {kms: {pkcs11: LIBRARY, token: …, key: …, pin: {env: NAME}}}"
         ],
     ),
     "a password in a DSN": (
@@ -92,7 +92,8 @@ CASES = {
     "two sources of a secret": (
         changed("{env: HOLDFAST_KEY}", "{env: HOLDFAST_KEY, file: /k}"),
         [
-            "holdfast.yaml:3:8: error: vault.key: a secret has several sources: env, file; write exactly one of {env: NAME}, {file: PATH} or {command: …}"
+            "holdfast.yaml:3:8: error: vault.key: a secret has several sources: env, file; write exactly one of {env: NAME}, {file: PATH}"
+            " or {command: …}, or {kms: {pkcs11: LIBRARY, token: …, key: …, pin: {env: NAME}}}"
         ],
     ),
     "no vault": (

@@ -1,5 +1,6 @@
 """The vault and its locations, as the plan names them."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +12,9 @@ from holdfast.plan import Location, Plan
 from holdfast.plan.keeping import promised
 
 if TYPE_CHECKING:
+    from holdfast.connect.hsm import Hsm
     from holdfast.plan.keeping import LockPrice
+    from holdfast.plan.values.secret import KeyRef
     from holdfast.storage import Storage
     from holdfast.storage.protection import Finding
     from holdfast.systems.contract import LogStore, PointReader
@@ -56,9 +59,24 @@ class Places(Host):
         super().__init__(plan, clock=clock, environ=environ)
         self._vaults: dict[tuple[str, ...], Vault] = {}
 
-    def key(self) -> str:
-        """The text of the vault's key, from where the plan says it is. Raises the faults of ``connect.secrets``."""
-        return self._secret(self.plan.document.vault.key)
+    def key(self) -> "str | Hsm":
+        """What opens the vault, from where the plan says it is. Raises the faults of ``connect.secrets``."""
+        return self._key(self.plan.document.vault.key)
+
+    def scope_keys(self) -> dict[str, "str | Hsm"]:
+        """The keys of the plan's scopes, by name, as far as this machine has them: a host that needs none of them is given none."""
+        from holdfast.connect.secrets import SecretUnavailable
+
+        found = {}
+        for name, scope in self.plan.document.vault.scopes.items():
+            with contextlib.suppress(SecretUnavailable):
+                found[name] = self._key(scope.key)
+        return found
+
+    def _key(self, reference: "KeyRef") -> "str | Hsm":
+        from holdfast.connect.secrets import resolve_key
+
+        return resolve_key(reference, base=self.plan.path.parent, environ=self.environ)
 
     def storage(self, location: Location, *, create: bool = False, one_of_several: bool = False) -> "Storage":
         """One location of the plan, opened; ``one_of_several`` as in ``storage.open``."""
@@ -140,6 +158,7 @@ class Places(Host):
         if not holding:
             vault, recovery = Vault.create(storages, self.key(), clock=self.clock, cache=self.cache)
             with vault:
+                self._make_scopes(vault)
                 return Created(vault.id, recovery)
         for storage in storages:
             storage.close()
@@ -153,6 +172,13 @@ class Places(Host):
             )
         return Created(self.vault().id, None)
 
+    def _make_scopes(self, vault: "Vault") -> None:
+        """The plan's scopes whose keys this machine has. The others are made by who has them: ``holdfast vault key add-scope``."""
+        keys = self.scope_keys()
+        for name, scope in self.plan.document.vault.scopes.items():
+            if name in keys:
+                vault.keys.scopes.add(name, keys[name], label=name, now=self.clock.now(), erase=scope.erase)
+
     def vault(self, system: str | None = None) -> "Vault":
         """The vault in the locations of one system's tier (or all). The same object for the same locations."""
         places = self.locations(system)
@@ -162,7 +188,14 @@ class Places(Host):
 
             several = len(places) > 1
             storages = [self.storage(place, one_of_several=several) for place in places]
-            self._vaults[names] = Vault.open(storages, self.key(), clock=self.clock, cache=self.cache)
+            self._vaults[names] = Vault.open(
+                storages,
+                self.key(),
+                clock=self.clock,
+                cache=self.cache,
+                scopes=self.scope_keys(),
+                systems={name: spec.scope for name, spec in self.plan.document.systems.items() if spec.scope},
+            )
         return self._vaults[names]
 
     def logs(self, system: str) -> "LogStore":

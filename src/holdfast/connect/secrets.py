@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from holdfast.connect.hsm import Hsm
 from holdfast.errors import Usage
-from holdfast.plan.values.secret import Address, SecretRef
+from holdfast.plan.values.secret import Address, KeyRef, SecretRef
 
 LIMIT_S = 30.0  # a command that asks a person would wait for ever
 
@@ -44,6 +45,16 @@ def resolve(ref: SecretRef, *, base: Path | None = None, environ: Mapping[str, s
     if not value:
         raise _unavailable(ref, "it is empty", "put the secret there")
     return value
+
+
+def resolve_key(
+    ref: KeyRef, *, base: Path | None = None, environ: Mapping[str, str] | None = None, launch: Launch = _launch
+) -> "str | Hsm":
+    """What opens the vault: a secret's text, or the key in a device, whose PIN is resolved when it is needed. Raises SecretUnavailable."""
+    held = ref.kms
+    if held is None:
+        return resolve(ref, base=base, environ=environ, launch=launch)
+    return Hsm(held.pkcs11, held.token, held.key, lambda: resolve(held.pin, base=base, environ=environ, launch=launch))
 
 
 def _from_file(ref: SecretRef, path: Path) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.types import BucketUrl, HttpUrl, Name, Text
-from holdfast.plan.values.secret import SecretRef
+from holdfast.plan.values.secret import KeyRef, SecretRef
 
 
 class Tls(Part):
@@ -53,14 +53,19 @@ class Location(Endpoint):
 
 
 class Scope(Part):
-    """Systems with a key of their own: destroy it, and their history is erased for good."""
+    """Systems with a key of their own: destroy it, and their history is erased for good.
 
-    key: SecretRef
+    ``erase``: where a location locks objects, an erasure takes effect when the lock of the key's slots ends; with ``at-once`` a part of the
+    key lies outside of the lock, so that whoever may delete there can destroy the scope's history as well.
+    """
+
+    key: KeyRef
+    erase: Literal["after-lock", "at-once"] = "after-lock"
 
 
 class VaultPart(Part):
     """Where recovery points rest, and the key that opens them. Locations are written in this order."""
 
-    key: SecretRef
+    key: KeyRef
     locations: Annotated[tuple[Location, ...], Field(min_length=1)]
     scopes: dict[Name, Scope] = Field(default_factory=dict)

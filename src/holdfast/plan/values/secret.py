@@ -1,7 +1,7 @@
 """References to secrets. The plan never holds one; ``holdfast.connect.secrets`` reads them when they are needed."""
 
 import re
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import GetJsonSchemaHandler, model_validator
@@ -35,19 +35,23 @@ class SecretRef(Part):
     file: str | None = None
     command: str | tuple[str, ...] | None = None
 
+    sources: ClassVar[tuple[str, ...]] = ("env", "file", "command")
+    ways: ClassVar[str] = _WAYS
+
     @model_validator(mode="before")
     @classmethod
     def _by_reference(cls, value: Any) -> Any:
         if not isinstance(value, dict | SecretRef):
-            raise BadValue("a literal stands where a secret belongs (it is not repeated here)", hint=f"name where it is kept: {_WAYS}")
+            raise BadValue("a literal stands where a secret belongs (it is not repeated here)", hint=f"name where it is kept: {cls.ways}")
         return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [name for name in ("env", "file", "command") if getattr(self, name)]
+        given = [name for name in self.sources if getattr(self, name)]
         if len(given) != 1:
             raise BadValue(
-                f"a secret has {'no source' if not given else 'several sources: ' + ', '.join(given)}", hint=f"write exactly one of {_WAYS}"
+                f"a secret has {'no source' if not given else 'several sources: ' + ', '.join(given)}",
+                hint=f"write exactly one of {self.ways}",
             )
         if self.env and not _ENV.fullmatch(self.env):
             raise BadValue(
@@ -64,6 +68,27 @@ class SecretRef(Part):
         if isinstance(self.command, str):
             return f"command {self.command.split()[0]}"
         return f"command {self.command[0]}" if self.command else "no reference"
+
+
+class Kms(Part):
+    """A key in a hardware security module, by PKCS#11: the path of its library, the labels of token and key, the PIN by reference."""
+
+    pkcs11: str
+    token: str
+    key: str
+    pin: SecretRef
+
+
+class KeyRef(SecretRef):
+    """A key of the vault: text by reference, as any secret; or a key that stays in a hardware security module."""
+
+    kms: Kms | None = None
+
+    sources: ClassVar[tuple[str, ...]] = ("env", "file", "command", "kms")
+    ways: ClassVar[str] = f"{_WAYS}, or {{kms: {{pkcs11: LIBRARY, token: …, key: …, pin: {{env: NAME}}}}}}"
+
+    def __str__(self) -> str:
+        return f"key {self.kms.key} on the token {self.kms.token}" if self.kms else super().__str__()
 
 
 class Address(SecretRef):
