@@ -1,11 +1,15 @@
 """The systems of kind files: settings out of the plan, capture, recovery."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.assembly.places import Places
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
+    from holdfast.systems.files.git import Repository
+    from holdfast.systems.files.images import RegistrySettings
+    from holdfast.systems.files.parts import Part
     from holdfast.systems.files.recovery import FilesRecovery
     from holdfast.systems.files.settings import FilesSettings
     from holdfast.systems.files.system import FilesSystem
@@ -22,19 +26,73 @@ def settings(platform: Places, effective: EffectiveSystem) -> "FilesSettings":
     return FilesSettings(paths, tuple(spec.exclude or ()), bool(spec.exclude_caches), bool(spec.one_filesystem))
 
 
+def repositories(platform: Places, effective: EffectiveSystem) -> "Sequence[Repository]":
+    """The Git repositories of a files system, with the credentials that the plan refers to. Raises GitAddress, SecretUnavailable."""
+    from holdfast.plan.shape.systems.files import FilesSystem as Spec
+    from holdfast.systems.files.git import repository
+
+    spec = effective.spec
+    assert isinstance(spec, Spec)
+    found = []
+    for one in spec.git or ():
+        ca = platform.plan.resolve(one.tls.ca) if one.tls and one.tls.ca else None
+        user, password = (platform._secret(given) if given else None for given in (one.user, one.password))  # noqa: SLF001 - this room's own
+        url = platform._secret(one.url)  # noqa: SLF001
+        modules, lfs = bool(one.submodules), one.lfs is not False
+        found.append(repository(url, user=user, password=password, submodules=modules, lfs=lfs, ca=ca))
+    return found
+
+
+def registries(platform: Places, effective: EffectiveSystem) -> "Mapping[str, RegistrySettings]":
+    """The registries of a files system, by host. Raises SecretUnavailable."""
+    from holdfast.plan.shape.systems.files import FilesSystem as Spec
+    from holdfast.systems.files.images import RegistrySettings
+
+    spec = effective.spec
+    assert isinstance(spec, Spec)
+    found = {}
+    for one in spec.registries or ():
+        ca = platform.plan.resolve(one.tls.ca) if one.tls and one.tls.ca else None
+        user, password = (platform._secret(given) if given else None for given in (one.user, one.password))  # noqa: SLF001 - this room's own
+        found[one.host] = RegistrySettings(one.host, user, password, ca, bool(one.plain_http))
+    return found
+
+
+def parts(platform: Places, effective: EffectiveSystem, *, everything: bool = False) -> "Sequence[Part]":
+    """What else than folders the plan names; for a restore ``everything`` that a point may hold. Credentials are read when used."""
+    from holdfast.plan.shape.systems.files import FilesSystem as Spec
+    from holdfast.systems.files.git.part import GitPart
+    from holdfast.systems.files.images import ImageSpec
+    from holdfast.systems.files.images.part import ImagesPart
+
+    spec = effective.spec
+    assert isinstance(spec, Spec)
+    found: list[Part] = []
+    if spec.git or everything:
+        found.append(GitPart(lambda: repositories(platform, effective), platform.cache / "git", platform.clock))
+    if spec.images or everything:
+        images = [ImageSpec(one.name, tuple(one.platforms or ())) for one in spec.images or ()]
+        found.append(ImagesPart(images, lambda: registries(platform, effective), platform.clock))
+    return found
+
+
 def system(platform: Places, name: str) -> "FilesSystem":
     from holdfast.systems.files.system import FilesSystem
 
-    return FilesSystem(name, settings(platform, platform.plan.effective(name)), clock=platform.clock)
+    effective = platform.plan.effective(name)
+    return FilesSystem(name, settings(platform, effective), parts=parts(platform, effective), clock=platform.clock)
 
 
 def recovery(platform: Places, name: str) -> "FilesRecovery":
     from holdfast.systems.files.recovery import FilesRecovery
 
     sandbox = platform.plan.document.sandbox
+    effective = platform.plan.effective(name)
     return FilesRecovery(
         name,
-        settings(platform, platform.plan.effective(name)),
+        settings(platform, effective),
+        parts=parts(platform, effective, everything=True),
         clock=platform.clock,
         sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
+        history=lambda: platform.history(name),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from holdfast.model import Finding, Progress
-from holdfast.systems.contract import CaptureWriter, PointReader, Probe
+from holdfast.systems.contract import CaptureWriter, PointReader, Probe, Structural
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,8 @@ class Part(Protocol):
         """Make what the point holds below ``name`` (of it only ``paths``, in the point's terms; none named: all) usable again below
         ``into``, durably. Returns notes.
         """
+        ...
+
+    def examine(self, into: Path) -> Sequence[Structural]:
+        """What ``restore`` made below ``into``, proved once more by its own means; nothing where there is nothing of it."""
         ...

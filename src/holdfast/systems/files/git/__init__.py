@@ -2,6 +2,6 @@
 
 from holdfast.systems.files.git.address import Repository, named, repository
 from holdfast.systems.files.git.capture import Captured, GitCapture
-from holdfast.systems.files.git.rebuild import examine, rebuild
+from holdfast.systems.files.git.rebuild import rebuild
 
-__all__ = ["Captured", "GitCapture", "Repository", "examine", "named", "rebuild", "repository"]
+__all__ = ["Captured", "GitCapture", "Repository", "named", "rebuild", "repository"]

@@ -75,6 +75,21 @@ def prove(git: Git, folder: Path, refs: Refs, what: str) -> Sound:
     return Sound(complaints[:50])
 
 
+def refs_of(git: Git, folder: Path) -> Refs:
+    """What a bare repository of ours refers to."""
+    listed = git.need(["for-each-ref", "--format=%(objectname) %(refname) %(symref)"], folder=folder)
+    refs: dict[bytes, bytes] = {}
+    symbolic: dict[bytes, bytes] = {}
+    for line in listed.split(b"\n"):
+        words = line.split(b" ")
+        if len(words) == 3:
+            refs[words[1]] = words[0]
+            if words[2]:
+                symbolic[words[1]] = words[2]
+    head = (folder / "HEAD").read_bytes().strip()
+    return Refs(refs, head.removeprefix(b"ref: "), symbolic)
+
+
 def compare(git: Git, folder: Path, refs: Refs, what: str) -> None:
     """The repository's references, HEAD and symbolic ones are exactly ``refs``. Raises GitBundleWrong."""
     found = from_for_each_ref(git.need(["for-each-ref", "--format=%(objectname) %(refname)"], folder=folder))

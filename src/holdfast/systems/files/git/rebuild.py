@@ -3,7 +3,8 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
@@ -13,21 +14,37 @@ from holdfast.systems.files.git import large, proof
 from holdfast.systems.files.git.errors import GitBundleWrong, GitTargetTaken
 from holdfast.systems.files.git.refs import BadRefs, Refs, from_files
 from holdfast.systems.files.git.run import Git
-from holdfast.systems.files.git.stored import Bundle, parse_bundle_list
+from holdfast.systems.files.git.stored import Bundle, bundle_list, parse_bundle_list
 
 _LIST_LIMIT = 256 << 20
+MARK = "holdfast-restored"
+"""In a restored repository: from which state it was made."""
 
 
-def rebuild(raw: Path, into: Path, clock: Clock, *, working: bool = False, origin: str | None = None) -> proof.Sound:
+def rebuild(
+    raw: Path,
+    into: Path,
+    clock: Clock,
+    *,
+    working: bool = False,
+    origin: str | None = None,
+    durable: Callable[[Path], None] | None = None,
+) -> proof.Sound | None:
     """``raw``: what the point holds below ``git/<name>``, as files. ``into``: the bare repository to be (or, ``working``, a clone of it).
 
-    ``into`` appears only when it is whole; what a killed run left beside it is removed. ``origin``: the address that a working clone
-    remembers. Not yet durable: the caller syncs. Raises GitTargetTaken, GitBundleWrong, GitFailed, GitMissing.
+    ``into`` appears only when it is whole, proved and (by ``durable``, called with its folder) durable; what a killed run left beside it
+    is removed. None when it was made before from the same state. ``origin``: the address that a working clone remembers.
+    Raises GitTargetTaken, GitBundleWrong, GitFailed, GitMissing.
     """
+    state = _state(raw, into.name)
     if into.exists() or into.is_symlink():
+        if not into.is_symlink() and not working and _marked(into) == state:
+            return None
         raise GitTargetTaken(f"{into} exists already.", hint="Restore elsewhere, or move it away.")
     into.parent.mkdir(parents=True, exist_ok=True)
     partial = into.with_name(f".{into.name}.partial")
+    if partial.is_symlink():
+        raise GitTargetTaken(f"{partial} is a symbolic link.", hint="Restore into a folder of its own.")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)
     try:
@@ -37,27 +54,43 @@ def rebuild(raw: Path, into: Path, clock: Clock, *, working: bool = False, origi
         sound = _build(git, raw, made, into.name)
         if working:
             made = _clone(git, made, partial / "clone", origin)
+        else:
+            (made / MARK).write_text(state, encoding="ascii")
+        if durable is not None:
+            durable(partial)
         made.rename(into)
         return sound
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def examine(raw: Path, scratch: Path, clock: Clock) -> Sequence[Structural]:
-    """Builds the repository in ``scratch``, proves it and removes it: what ``verify`` shows of one repository."""
-    name = raw.name
+def examine_rebuilt(folder: Path, clock: Clock) -> Structural:
+    """A repository that ``rebuild`` made, once more: what ``verify`` shows of a restored copy."""
+    name = f"git {folder.name.removesuffix('.git')}"
     try:
-        sound = rebuild(raw, scratch / f"{name}.git", clock)
-        refs = stored_refs(raw, name)
+        with tempfile.TemporaryDirectory(prefix="holdfast-git-") as home:
+            git = Git(Path(home), clock)
+            refs = proof.refs_of(git, folder)
+            sound = proof.prove(git, folder, refs, folder.name)
     except HoldfastError as error:
-        return [Structural(f"git {name}", "failed", error.message)]
-    finally:
-        shutil.rmtree(scratch / f"{name}.git", ignore_errors=True)
-    bundles = len(_bundles(raw, name))
+        return Structural(name, "failed", error.message)
+    if refs.digest() != (_marked(folder) or "").partition(" ")[0]:
+        return Structural(name, "failed", "its references are not those of the point")
     said = f"; fsck complains {len(sound.complaints)} times about whole objects" if sound.complaints else ""
-    return [
-        Structural(f"git {name}", "passed", f"{bundles} bundles verified, cloned, fsck --full --strict, {len(refs.refs)} references{said}")
-    ]
+    return Structural(name, "passed", f"bundles verified, cloned, fsck --full --strict, {len(refs.refs)} references{said}")
+
+
+def _state(raw: Path, name: str) -> str:
+    """What a repository was built from: the digest of its references, and of its list of bundles."""
+    refs = stored_refs(raw, name).digest()
+    return f"{refs} {hashlib.sha256(bundle_list(_bundles(raw, name))).hexdigest()}\n"
+
+
+def _marked(folder: Path) -> str | None:
+    try:
+        return _read(folder / MARK).decode("ascii", errors="replace")
+    except OSError:
+        return None
 
 
 def stored_refs(raw: Path, name: str) -> Refs:
