@@ -69,14 +69,21 @@ class LockProbe:
         return found
 
     def _bypasses(self, where: dict[str, str], sooner: dict[str, Any]) -> list[tuple[str, str]]:
-        """With the header that lifts governance. Some stores (MinIO) ask for no right of its own where a lock is only shortened by it."""
-        shortens = self._works(lambda: self._api.once.put_object_retention(**where, Retention=sooner, BypassGovernanceRetention=True))
+        """With the header that lifts governance. Some stores (MinIO) let it shorten a lock without asking for the right that it needs."""
         if self._works(lambda: self._api.once.delete_object(**where, BypassGovernanceRetention=True)):
             return [
                 ("governance-bypassed", "These credentials may lift locks (s3:BypassGovernanceRetention): who steals them deletes all.")
             ]
-        if shortens:
-            return [("governance-shortened", "These credentials may shorten locks: who steals them waits a moment and deletes everything.")]
+        for mode in ("GOVERNANCE", "COMPLIANCE"):
+            retention = {"Mode": mode, "RetainUntilDate": sooner["RetainUntilDate"]}
+            if self._works(
+                lambda retention=retention: self._api.once.put_object_retention(
+                    **where, Retention=retention, BypassGovernanceRetention=True
+                )
+            ):
+                return [
+                    ("governance-shortened", "These credentials may shorten locks: who steals them waits a moment and deletes everything.")
+                ]
         return []
 
     def _works(self, call: Any) -> bool:

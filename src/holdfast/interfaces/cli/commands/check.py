@@ -33,7 +33,7 @@ def command(session: Session, systems: Systems = ()) -> int:
     with session.progress() as progress:
         progress.phase("check", len(session.plan.document.vault.locations) + len(names), "things")
         for place in session.plan.document.vault.locations:
-            found = {
+            found: dict[str, Any] = {
                 "location": place.name,
                 "url": place.url,
                 "state": "ok",
