@@ -311,3 +311,21 @@ def test_points_of_a_silent_location_are_still_read_elsewhere(depot):
     assert {trouble.what for trouble in vault.locations.troubles} == {"unreachable"}
     with pytest.raises(Unreachable):
         depot.open(lambda storage: Faulty(storage, Fault("*", act=lost(StorageUnreachable), times=10**6)))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("prefix", ["sessions/", "logs/"])
+def test_a_backups_own_log_goes_on_without_a_location_and_a_followers_does_not(depot, number, prefix):
+    fault = Fault("put", act=lost(StorageUnreachable), prefix=prefix, times=10**6, after=0 if prefix == "logs/" else number)
+    vault, _ = wrapped(depot, number, fault)
+    holds_the_lease = prefix == "sessions/" and number == 0
+    if prefix == "logs/" or holds_the_lease:
+        with pytest.raises(StorageUnreachable), vault.logs("orders").writer("main") as writer:
+            writer.append(0, b"x" * 10, {})
+    with vault.logs("orders").writer("main", "backup") as writer:
+        writer.append(10, b"y" * 10, {})
+    assert vault.logs("orders").branches() == ["main"]
+    assert (10, 20) in [(one.start, one.end) for one in alone(depot, 1 - number).logs("orders").reader("main").increments(10)]
+    complete(depot.storages)
+    for each in (0, 1):
+        assert alone(depot, each).logs("orders").reader("main").coverage(10) == [(10, 20)]

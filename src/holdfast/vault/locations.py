@@ -136,6 +136,19 @@ class Locations:
                 previous = info.name
                 yield info
 
+    def folders(self, prefix: str) -> set[str]:
+        """The union of all locations that answer; Unreachable when none does."""
+        found: set[str] = set()
+        silent: list[Unreachable] = []
+        for storage in self.storages:
+            try:
+                found.update(storage.folders(prefix))
+            except Unreachable as error:
+                silent.append(error)
+        if len(silent) == len(self.storages):
+            raise silent[0]
+        return found
+
     def drop(self, storage: Storage, error: HoldfastError) -> None:
         """Go on without ``storage``: all of these are needed, so its ``error`` is raised. (A session's can do without some.)"""
         del storage

@@ -44,7 +44,7 @@ class SystemLogs:
     def branches(self) -> Sequence[str]:
         """Names of the branches, sorted. Raises RoleLacking for a key that cannot read them."""
         prefix = f"{LOGS}{self._notary.tag('system', self._system)}/"
-        tags = sorted({tag for storage in self._locations.storages for tag in storage.folders(prefix)})
+        tags = sorted(self._locations.folders(prefix))
         return sorted(branch for tag in tags if (branch := self._branch_name(f"{prefix}{tag}/")) is not None)
 
     def reader(self, branch: str) -> BranchReader:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, Unreachable
 from holdfast.model import Clock, Increment
 from holdfast.storage.contract import Buffer, ObjectExists, Storage
 from holdfast.vault.errors import RoleLacking
@@ -16,7 +16,11 @@ from holdfast.vault.notary import Notary
 
 
 class BranchWriter:
-    """``storages`` are the locations that the tier demands; the first one holds the lease. Not thread-safe: one follower, one thread."""
+    """``storages`` are the locations that the tier demands; the first one holds the lease. Not thread-safe: one follower, one thread.
+
+    A follower promises all of them, so each one's failure is raised. A backup (``by``) ships its own WAL for its point alone and goes on
+    without a location that fails, as the point itself does: a copy brings both there. The last one's failure is raised.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,9 @@ class BranchWriter:
         self._clock = clock
         self._scope = scope
         self._tags = notary.tag("system", system), notary.tag("branch", branch)
-        self._lease = Lease(storages[0], notary, clock, *self._tags, seconds=lease_seconds, by=by)
+        self._seconds = lease_seconds
+        self._by = by
+        self._lease = self._take()
         self._pool = ThreadPoolExecutor(len(storages), thread_name_prefix="append") if len(storages) > 1 else None
         try:
             self._end = self._level()
@@ -57,7 +63,11 @@ class BranchWriter:
         Raises LogConflict for other bytes than those stored, LeaseLost, and the storages' errors; after an error the same call may be
         repeated.
         """
-        self._lease.keep()
+        try:
+            self._lease.keep()
+        except Unreachable as error:
+            self._leave_out([(self._storages[0], error)])
+            self._lease = self._take()
         view = memoryview(data).cast("B")
         if start < 0 or start + len(view) >= 1 << 64:
             raise ValueError(f"no position of a log: {start}")
@@ -83,6 +93,21 @@ class BranchWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _take(self) -> Lease:
+        """The lease in the first location, for a backup in the first that answers."""
+        while True:
+            try:
+                return Lease(self._storages[0], self._notary, self._clock, *self._tags, seconds=self._seconds, by=self._by)
+            except Unreachable as error:
+                self._leave_out([(self._storages[0], error)])
+
+    def _leave_out(self, failed: Sequence[tuple[Storage, HoldfastError]]) -> None:
+        """A backup goes on without these; raises for a follower, and when none would be left."""
+        left = tuple(storage for storage in self._storages if all(storage is not one for one, _ in failed))
+        if failed and (self._by != "backup" or not left):
+            raise failed[0][1]
+        self._storages = left
+
     def _store(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> None:
         name = names.increment(*self._tags, start, start + len(piece))
         sealed = body.seal(
@@ -101,10 +126,12 @@ class BranchWriter:
             put(self._storages[0])
             return
         # All are waited for: an error must not leave a put running behind the caller's back.
-        futures = [self._pool.submit(put, storage) for storage in self._storages]
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        if errors:
-            raise errors[0]
+        futures = [(storage, self._pool.submit(put, storage)) for storage in self._storages]
+        errors = [(storage, error) for storage, future in futures if (error := future.exception()) is not None]
+        for _, error in errors:
+            if not isinstance(error, Unreachable):
+                raise error
+        self._leave_out([(storage, error) for storage, error in errors if isinstance(error, Unreachable)])
 
     def _compare(self, start: int, offered: memoryview, meta: Mapping[str, Any]) -> None:
         """What is offered again must be what is stored; where nothing is stored (a gap) it is stored now."""
@@ -146,15 +173,23 @@ class BranchWriter:
     def _level(self) -> int | None:
         """Bring every location to the state of the one that has most (an append that died between two), and tell the end."""
         prefix = names.folder(*self._tags)
-        held = [{found.name: found for found in names.increments(storage.list(prefix))} for storage in self._storages]
-        for name in sorted(set().union(*held)):
-            have = next(storage for storage, names_ in zip(self._storages, held, strict=True) if name in names_)
-            for storage, names_ in zip(self._storages, held, strict=True):
-                if name not in names_:
+        held: list[tuple[Storage, dict[str, Increment]]] = []
+        for storage in self._storages:
+            try:
+                held.append((storage, {found.name: found for found in names.increments(storage.list(prefix))}))
+            except Unreachable as error:
+                self._leave_out([(storage, error)])
+        for name in sorted(set().union(*(found for _, found in held))):
+            have = next(storage for storage, found in held if name in found)
+            for storage, found in held:
+                if name not in found and storage in self._storages:
                     data = have.get(name)
                     body.check(self._notary, name, data)
-                    self._copy(storage, name, data)
-        return max((found.end for names_ in held for found in names_.values()), default=None)
+                    try:
+                        self._copy(storage, name, data)
+                    except Unreachable as error:
+                        self._leave_out([(storage, error)])
+        return max((one.end for _, found in held for one in found.values()), default=None)
 
     @staticmethod
     def _copy(storage: Storage, name: str, data: bytes) -> None:
