@@ -5,16 +5,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.campaign.zygote import carry_out
+from tests.campaign.driver import Zygotes
 
 
 def main() -> int:
     order = json.loads(sys.argv[1])
     folder = Path(tempfile.mkdtemp(prefix="holdfast-campaign-"))
     order |= {"template": str(folder / "template"), "stage": {"folder": str(folder / "stage"), "bucket": None}}
-    made = carry_out({"act": "make", "deed": order["deed"], "stage": {"folder": order["template"], "bucket": None}})
+    zygotes = Zygotes(1, folder / "log")
+    made = zygotes.call({"act": "make", "deed": order["deed"], "stage": {"folder": order["template"], "bucket": None}})
     assert "wrong" not in made, made
-    result = carry_out(order)
+    result = zygotes.call(order)
+    zygotes.close()
     failed = result.pop("failed", "")
     print(json.dumps(result, indent=1), failed, f"left in {folder}", sep="\n")
     return 1 if "wrong" in result else 0

@@ -16,6 +16,7 @@ from tests.campaign.deeds import DEEDS, MAIL, SHOP, back_up, prune_all
 from tests.campaign.flips import flips, small
 from tests.campaign.fulldisk import REAL, leave, mount
 from tests.campaign.judge import judge
+from tests.campaign.ledger import Ledger
 from tests.campaign.power import AT_THE_END, Machine, after_the_cut
 from tests.campaign.power import KINDS as POWER
 from tests.campaign.stage import Stage, plain
@@ -29,16 +30,18 @@ def make(order: Order, _report: Report) -> None:
     """A template: the state a deed begins from, in a folder."""
     folder = Path(order["stage"]["folder"])
     folder.mkdir(parents=True)
-    DEEDS[order["deed"]].begin(Stage(folder))
+    ledger = Ledger(folder / "ledger")
+    DEEDS[order["deed"]].begin(Stage(folder, wrap=lambda storage: faults.Recording(storage, ledger)))
 
 
 def clone(order: Order, _report: Report) -> None:
     """A template copied for one order; into a bucket where the order says so."""
     template, stage = Path(order["template"]), Stage.of(order["stage"])
     if order["how"] == REAL:
-        mount(stage.folder / "a")
+        place = stage.folder / DEEDS[order["deed"]].fills
+        mount(place)
         shutil.copytree(template, stage.folder, copy_function=shutil.copy2, dirs_exist_ok=True)
-        leave(stage.folder / "a", pages=order["at"] - 1)
+        leave(place, pages=order["at"] - 1)
         return
     if stage.bucket is None:
         shutil.copytree(template, stage.folder, copy_function=shutil.copy2)
@@ -64,8 +67,6 @@ def victim(order: Order, report: Report) -> None:
         DEEDS[order["deed"]].do(stage)
     except HoldfastError as error:
         report(refused=error.code, message=str(error)[:300])
-        if order["how"] == REAL and error.code == "location-full":
-            report(fired="no room left on the device")
     else:
         report(done=True)
     if order["how"] in POWER and order["at"] == AT_THE_END:
@@ -99,9 +100,11 @@ def _armed(order: Order, report: Report) -> Stage:
     elif how in POWER:
         stage.files = Machine(point, how, order["seed"], unsynced=order.get("unsynced", False)).files
     elif how in faults.KINDS:
-        stage.wrap = faults.plan(how, at, report)
+        stage.wrap = faults.plan(how, at, report, stage.ledger)
+    elif how == REAL:
+        stage.wrap = lambda storage: faults.FullSeen(storage, report)
     else:
-        assert how in {"nothing", REAL}, how
+        assert how == "nothing", how
         stage.wrap = plain
     return stage
 
@@ -111,7 +114,7 @@ def survivor(order: Order, report: Report) -> None:
     deed, stage = DEEDS[order["deed"]], Stage.of(order["stage"])
     lost_power = after_the_cut(stage.folder)
     if order["how"] == REAL:
-        leave(stage.folder / "a")
+        leave(stage.folder / deed.fills)
     draw = random.Random(f"{order['seed']} {order['at']} {order['how']}")
     points = log = 0
 
@@ -127,6 +130,7 @@ def survivor(order: Order, report: Report) -> None:
         shutil.rmtree(stage.folder / "cache", ignore_errors=True)
     report(doing="the same again")
     deed.do(stage)
+    deed.after(stage)
     look(hurt=False)
     if draw.random() < order["more"] and stage.bucket is None:
         report(doing="a prune hours later")

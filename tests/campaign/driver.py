@@ -150,7 +150,7 @@ class Campaign:
         puts = sum(call.startswith("put ") for call in calls)
         for kind in faults.KINDS:
             if kind == "listing that lags":
-                if DEEDS[deed].deletes:
+                if DEEDS[deed].lists:
                     yield from (self.order(deed, kind, shown) for shown in (1, 3))
                 continue
             last = puts if kind == "full disk" else len(calls) - 3 if kind == "lost answers, repeated" else len(calls)
@@ -160,8 +160,8 @@ class Campaign:
 
     def full_disks(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
         """A real file system with room for some pages more than there are: each object needs one at least."""
-        puts = sum(call.startswith("put ") for call in self.count(deed, "storage"))
-        for pages in self.some(max(1, puts // 2 - 1), share):
+        puts = sum(call.startswith("put ") and call.endswith(f" {DEEDS[deed].fills}") for call in self.count(deed, "storage"))
+        for pages in self.some(1 if DEEDS[deed].frees else puts, share):
             yield self.order(deed, REAL, pages)
 
     def flip(self, step: int, deep: int) -> None:

@@ -34,7 +34,7 @@ def judge(stage: Stage, *, hurt: bool = False) -> Judged:
     for group in groups:
         must = set().union(*(stage.ledger.must_be_listed(name) for name in group))
         assert must <= listed[group], f"committed, and not listed in {group}: {must - listed[group]}"
-        back = stage.ledger.must_be_gone() & listed[group]
+        back = set.intersection(*(stage.ledger.must_be_gone(name) for name in group)) & listed[group]
         assert not back, f"removed, and listed again in {group}: {back}"
     _keys(stage, plain)
     return found

@@ -41,8 +41,8 @@ class Ledger:
         """Committed in a location, by its name, and no prune or erasure was meant to remove them."""
         return {line["id"] for line in self.lines("committed") if name in line["where"]} - self.ids("going")
 
-    def must_be_gone(self) -> set[str]:
-        return self.ids("gone")
+    def must_be_gone(self, name: str) -> set[str]:
+        return {line["id"] for line in self.lines("gone") if name in line["where"]}
 
     def log_ends(self) -> dict[tuple[str, str], int]:
         """(system, branch) → the position up to which an append was acknowledged."""

@@ -18,6 +18,7 @@ import holdfast.storage.objects.store
 import holdfast.vault.capture.writer
 import holdfast.vault.restore.reader  # noqa: F401
 from tests.campaign.acts import ACTS
+from tests.campaign.deeds import DEEDS
 from tests.campaign.fulldisk import REAL, unmount
 
 SECONDS = 120.0
@@ -90,7 +91,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         return _kill_and_judge(order, folder)
     finally:
         if order["how"] == REAL:
-            unmount(folder / "a")
+            unmount(folder / DEEDS[order["deed"]].fills)
 
 
 def _kill_and_judge(order: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -15,6 +15,12 @@ class VaultExists(Refused):
     code = "vault-exists"
 
 
+class VaultRemains(Refused):
+    """A location without a config holds keys and what was kept under them."""
+
+    code = "vault-remains"
+
+
 class VaultMixed(Refused):
     """The locations named together hold different vaults."""
 

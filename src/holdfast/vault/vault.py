@@ -9,8 +9,9 @@ from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import config, crypto, names, points, selfdescription
+from holdfast.vault.begun import first_epoch, remove_foreign
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import KeyringRolledBack, PointUnknown, ScopeClosed, VaultExists, VaultMissing, VaultMixed
+from holdfast.vault.errors import KeyringRolledBack, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
 from holdfast.vault.keys import opening
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.keyring import Keyring, certify
@@ -60,13 +61,11 @@ class Vault:
     ) -> tuple["Vault", str]:
         """A new vault in every storage; returns it and the recovery key, which is stored nowhere and cannot be shown again.
 
-        Raises VaultExists when a storage already holds one. The keys come first and ``config`` last: it alone makes the location a vault.
+        Raises VaultExists when a storage already holds one, VaultRemains when it holds what is left of one. The keys come
+        first and ``config`` last: it alone makes the location a vault.
         """
         locations = Locations(storages)
-        for storage in storages:
-            if storage.head(names.CONFIG) is not None:
-                raise VaultExists(f"{storage.url} already holds a vault.", hint="Open it, or name an empty location.", url=storage.url)
-        bundle = Bundle.new(random)
+        bundle = Bundle.new(random, first_epoch([*storages]))
         notary = Notary(bundle, locations.read, random)
         now = clock.now()
         assert bundle.writer is not None
@@ -81,6 +80,8 @@ class Vault:
         for storage in storages:
             selfdescription.write(storage)
         locations.put(names.CONFIG, [config.make(notary, now)])
+        for storage in storages:
+            remove_foreign(storage, bundle)
         vault = cls(locations, notary, clock, cache)
         vault.opened_by = (first.id,)
         notary.renew = vault.renew_keys

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from holdfast.storage.contract import Buffer, ObjectInfo, Storage, StorageDenied, StorageFull, StorageUnreachable
 from holdfast.storage.wrappers.base import Wrapper
 
+T = TypeVar("T")
 Act = Callable[[str, str], None]
 """Called with (call, name); raises, sleeps or ends the process."""
 
@@ -35,7 +36,7 @@ class Fault:
 
     ``late``: the call is carried out first, then its answer is lost. ``flip``: a get's bytes come back with this bit of byte 0 changed.
     One fault given to several storages counts their calls together. ``seen``: calls that fit; ``fired``: how often it really happened (a
-    late one whose call failed by itself, or whose listing was not read to its end, did not).
+    late one whose listing was not read to its end did not).
     """
 
     call: str
@@ -99,15 +100,23 @@ class Faulty(Wrapper):
             if fault.late:
                 fault.fire(call, name)
 
+    def _around(self, call: str, name: str, action: Callable[[], T]) -> T:
+        due = self._before(call, name)
+        try:
+            return action()
+        finally:
+            # Also in the place of an error: that answer is lost as well.
+            self._after(due, call, name)
+
     def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
-        due = self._before("put", name)
-        self.inner.put_if_absent(name, parts)
-        self._after(due, "put", name)
+        self._around("put", name, lambda: self.inner.put_if_absent(name, parts))
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         due = self._before("get", name)
-        data = self.inner.get(name, start, length)
-        self._after(due, "get", name)
+        try:
+            data = self.inner.get(name, start, length)
+        finally:
+            self._after(due, "get", name)
         for fault in due:
             if fault.flip is not None and data:
                 fault.count()
@@ -115,10 +124,7 @@ class Faulty(Wrapper):
         return data
 
     def head(self, name: str) -> ObjectInfo | None:
-        due = self._before("head", name)
-        found = self.inner.head(name)
-        self._after(due, "head", name)
-        return found
+        return self._around("head", name, lambda: self.inner.head(name))
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
         due = self._before("list", prefix)
@@ -131,15 +137,10 @@ class Faulty(Wrapper):
         self._after(due, "folders", prefix)
 
     def delete(self, name: str) -> None:
-        due = self._before("delete", name)
-        self.inner.delete(name)
-        self._after(due, "delete", name)
+        self._around("delete", name, lambda: self.inner.delete(name))
 
     def now(self) -> dt.datetime:
-        due = self._before("now", "")
-        moment = self.inner.now()
-        self._after(due, "now", "")
-        return moment
+        return self._around("now", "", self.inner.now)
 
     def require_fired(self) -> None:
         """Raise UnfiredFault unless every fault fired as often as planned."""

@@ -58,8 +58,8 @@ class Bundle:
     """The X25519 private key of the slot that was opened: epochs made later are boxed to it."""
 
     @classmethod
-    def new(cls, random: crypto.Random) -> "Bundle":
-        """A new vault's owner."""
+    def new(cls, random: crypto.Random, epoch: int = 1) -> "Bundle":
+        """A new vault's owner; ``epoch`` is the first one's number."""
         root_private, root_public = crypto.new_sign_pair(random)
         private, public = crypto.new_box_pair(random)
         return cls(
@@ -67,7 +67,7 @@ class Bundle:
             role="owner",
             root_public=root_public,
             identity={SCOPE: random(32)},
-            epochs={SCOPE: {1: Epoch(public, private)}},
+            epochs={SCOPE: {epoch: Epoch(public, private)}},
             root_private=root_private,
             writer=WriterKeys.new(random),
         )

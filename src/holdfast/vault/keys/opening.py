@@ -214,7 +214,8 @@ def with_epochs(locations: Locations, bundle: Bundle, ring: Ring | None, scope: 
         return bundle, None
     problem: Damaged | None = None
     held = bundle.epochs[scope]
-    for number in range(1, ring.epochs.get(scope, 0) + 1):
+    # A slot holds all epochs up to its own making: what stands below the first of them was left by an init that never came to its end.
+    for number in range(min(held, default=1), ring.epochs.get(scope, 0) + 1):
         if number in held:
             continue
         name = names.epoch(scope, number)

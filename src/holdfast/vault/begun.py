@@ -1,0 +1,49 @@
+"""Making a vault where an init that died left its keys: without ``config`` they belong to nobody, and nothing was ever kept under them.
+
+Nothing is deleted before the new ``config`` stands: until then they could be those of an init that is at work beside this one.
+"""
+
+from holdfast.errors import Damaged
+from holdfast.storage.contract import Storage
+from holdfast.vault import envelope, names
+from holdfast.vault.errors import VaultExists, VaultRemains
+from holdfast.vault.keys import SCOPE, slots
+from holdfast.vault.keys.bundle import Bundle
+
+_KEYS = "keys/"
+_KEPT = (names.PACKS, names.INDEX, names.POINTS, names.LOGS, names.SESSIONS, names.HOLDS, names.CONDEMNED, names.JOURNAL, names.PLAN)
+
+
+def first_epoch(storages: list[Storage]) -> int:
+    """The number of a new vault's first epoch: one whose name is free. Raises VaultExists, or VaultRemains where more than keys is left."""
+    taken = 0
+    for storage in storages:
+        if storage.head(names.CONFIG) is not None:
+            raise VaultExists(f"{storage.url} already holds a vault.", hint="Open it, or name an empty location.", url=storage.url)
+        found = next((info.name for prefix in _KEPT for info in storage.list(prefix)), None)
+        if found is not None:
+            raise VaultRemains(
+                f"{storage.url} holds what was kept in a vault ({found}), but no config.",
+                hint="Bring it back from another location: holdfast vault copy. Or name an empty location.",
+                url=storage.url,
+                object=found,
+            )
+        prefix = names.epoch(SCOPE, 0)[:-4]
+        taken = max([taken, *(int(info.name[len(prefix) :], 16) for info in storage.list(prefix))])
+    return taken + 1
+
+
+def remove_foreign(storage: Storage, bundle: Bundle) -> None:
+    """Keys of others, now that the location's ``config`` is ours: they open nothing, and nobody believes them."""
+    for info in list(storage.list(_KEYS)):
+        if not _ours(info.name, storage.get(info.name), bundle):
+            storage.delete(info.name)
+
+
+def _ours(name: str, data: bytes, bundle: Bundle) -> bool:
+    try:
+        if name.startswith(names.SLOTS):
+            return slots.parse(name[len(names.SLOTS) :], data).vault == bundle.vault
+        return envelope.verify(envelope.parse(name, data), bundle.vault, bundle.root_public)
+    except Damaged:
+        return False
