@@ -73,6 +73,10 @@ class Places(Host):
                 found[name] = self._key(scope.key)
         return found
 
+    def scope_key(self, name: str) -> "str | Hsm":
+        """The key of one scope of the plan. Raises the faults of ``connect.secrets``."""
+        return self._key(self.plan.document.vault.scopes[name].key)
+
     def _key(self, reference: "KeyRef") -> "str | Hsm":
         from holdfast.connect.secrets import resolve_key
 

@@ -12,7 +12,7 @@ from holdfast.vault import config, crypto, names, points, selfdescription
 from holdfast.vault.begun import first_epoch, remove_foreign
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import KeyringRolledBack, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
-from holdfast.vault.keys import opening
+from holdfast.vault.keys import opening, ring
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.keyring import Keyring, certify
 from holdfast.vault.keys.kms import Secret
@@ -137,7 +137,7 @@ class Vault:
 
     def renew_keys(self) -> None:
         """Look whether keys were changed since: a new epoch is written to from now on, a revoked writer stops. Unreachable, Damaged."""
-        found = opening.newest(self.locations.storages, self.notary.vault, self.notary.bundle.root_public)
+        found = ring.newest(self.locations.storages, self.notary.vault, self.notary.bundle.root_public)
         self.notary.distrust = RingMemory(self.cache).compare(found.ring) or _unbelieved(found)
         if self.notary.distrust is not None:
             raise self.notary.distrust

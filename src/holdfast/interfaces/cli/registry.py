@@ -39,10 +39,11 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
         "backup": Entry("backup", "take recovery points"),
         "follow": Entry("follow", "keep shipping logs until stopped"),
         "wal": Group(
-            "the two commands for PostgreSQL's configuration",
+            "the commands for PostgreSQL's configuration",
             {
                 "push": Entry("wal", "hand a finished WAL segment to the follower (archive_command)"),
                 "get": Entry("wal", "fetch a WAL segment (restore_command)"),
+                "serve": Entry("wal_serve", "serve WAL out of the vault to 'wal get', until nothing is asked any more"),
             },
         ),
         "due": Entry("due", "what is due now by plan and history; --run does it once"),
@@ -75,7 +76,7 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "prune": Entry("vault.prune", "delete what no retention rule, hold or lock keeps"),
                 "copy": Entry("vault.copy", "bring locations up to date with each other"),
                 "hold": Entry("vault.hold", "keep a point whatever retention says"),
-                "key": Entry("vault.key", "add, list, remove or rotate keys"),
+                "key": Entry("vault.key", "list, add, prove, remove and rotate keys; revoke writers; make and erase scopes"),
                 "open": Entry("vault.open", "look into a vault by its address, with no plan at all"),
             },
         ),

@@ -77,7 +77,7 @@ class Keyring:
         found = [slot for scope in scopes for slot in opening.read_slots(self._locations, ring if ring.generation else None, scope)[0]]
         return [replace(slot, label=ring.labels.get(slot.id, slot.label)) for slot in sorted(found, key=lambda one: (one.created, one.id))]
 
-    def states(self) -> "list[SlotState]":
+    def states(self) -> Sequence[SlotState]:
         """The same with what the keyring knows of each."""
         ring = self.changes.current()
         states = []
@@ -206,10 +206,8 @@ class Keyring:
         Refused for the last one that could open the vault (or the scope), counted in each location that answers by itself, and when none of
         those that would remain was ever seen to open. Raises KeyringPartly when a location did not hear of it.
         """
-        self.changes.require_owner("remove key slots")
-        chosen = self._choose(id_or_label)
-        ring = self.changes.current()
-        remaining = self._require_others(ring, [chosen.id], chosen.scope)
+        chosen = self.require_removable(id_or_label)
+        remaining = self._require_others(self.changes.current(), [chosen.id], chosen.scope)
         now = to_time(self.changes.now())
 
         def edit(ring: Ring) -> Ring:
@@ -218,6 +216,13 @@ class Keyring:
             return removed(ring, [chosen.id], now)
 
         self.changes.change(edit)
+        return chosen
+
+    def require_removable(self, id_or_label: str) -> Slot:
+        """The slot that ``remove`` would take; raises what it would refuse with. Nothing is changed."""
+        self.changes.require_owner("remove key slots")
+        chosen = self._choose(id_or_label)
+        self._require_others(self.changes.current(), [chosen.id], chosen.scope)
         return chosen
 
     def _choose(self, id_or_label: str) -> Slot:

@@ -2,6 +2,7 @@
 
 import blake3
 
+from holdfast.vault import crypto
 from holdfast.vault.errors import WrongKey
 
 RECOVERY = "hf1-"
@@ -25,6 +26,11 @@ def to_text(key: bytes, prefix: str = RECOVERY) -> str:
     number = int.from_bytes(key, "big") << 4
     digits = "".join(_DIGITS[(number >> shift) & 31] for shift in range(5 * (_KEY_DIGITS - 1), -1, -5)) + _check(key)
     return prefix + "-".join(digits[i : i + 4] for i in range(0, len(digits), 4))
+
+
+def fresh(kind: str, random: crypto.Random = crypto.SYSTEM_RANDOM) -> str:
+    """A new key of 256 random bits as text: "recovery" or "file"."""
+    return to_text(random(32), RECOVERY if kind == "recovery" else FILE)
 
 
 def from_text(text: str) -> bytes:

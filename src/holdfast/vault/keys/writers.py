@@ -55,8 +55,10 @@ class Writers:
                 continue
             writer = info.name.removeprefix(names.WRITERS)
             held = tuple(one for one, listed in ring.slots.items() if listed.writer == writer)
-            label = label or next((ring.labels[one] for one in held if ring.labels.get(one)), "")
-            found.append(WriterState(writer, label, str(checked.clear.get("role", "owner")), held, ring.revoked.get(writer)))
+            role = str(checked.clear.get("role", "owner"))
+            if role == "writer":
+                label = next((ring.labels[one] for one in held if ring.labels.get(one)), label)
+            found.append(WriterState(writer, label, role, held, ring.revoked.get(writer)))
         return found
 
     def revoke(self, wanted: str) -> WriterState:
