@@ -10,7 +10,7 @@ After the deletion the three stay for a while: a copy brings back nothing that a
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from holdfast.errors import Damaged
@@ -18,6 +18,9 @@ from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import names
 from holdfast.vault.envelope import PACK_ENTRY, Envelope
 from holdfast.vault.notary import Notary
+
+Believe = Callable[[str, bytes], Envelope]
+"""An object's name and bytes to a believed envelope of kind ``condemned``; raises Damaged."""
 
 BEHIND = ".behind"
 DEAD = ".dead"
@@ -66,6 +69,11 @@ def name(list_id: str) -> str:
 
 def read(storage: Storage, notary: Notary) -> CondemnedLists:
     """Read after a session (or a staged point) of one's own stands in the location: a prune writes its list before it looks for those."""
+    return read_believed(storage, lambda name, data: notary.check(name, data, "condemned"))
+
+
+def read_believed(storage: Storage, believe: Believe) -> CondemnedLists:
+    """The same for who has no key."""
     found = {info.name[len(names.CONDEMNED) :]: info for info in storage.list(names.CONDEMNED)}
     lists, orphans = [], []
     for key, info in found.items():
@@ -75,11 +83,11 @@ def read(storage: Storage, notary: Notary) -> CondemnedLists:
                 orphans.append(info.name)
             continue
         companions = [found[identity + suffix] for suffix in (BEHIND, DEAD) if identity + suffix in found]
-        packs, gone = _get(storage, notary, name(identity))
+        packs, gone = _get(storage, believe, name(identity))
         if gone:
             continue  # all that was dead on it is deleted
-        behind, _ = _get(storage, notary, name(identity) + BEHIND) if identity + BEHIND in found else (None, True)
-        dead, _ = _get(storage, notary, name(identity) + DEAD) if identity + DEAD in found else (None, True)
+        behind, _ = _get(storage, believe, name(identity) + BEHIND) if identity + BEHIND in found else (None, True)
+        dead, _ = _get(storage, believe, name(identity) + DEAD) if identity + DEAD in found else (None, True)
         lists.append(
             CondemnedList(
                 identity,
@@ -97,10 +105,10 @@ def entries(envelope: Envelope) -> Iterable[bytes]:
     return (envelope.packs[at : at + PACK_ENTRY] for at in range(0, len(envelope.packs), PACK_ENTRY))
 
 
-def _get(storage: Storage, notary: Notary, object_name: str) -> tuple[Envelope | None, bool]:
+def _get(storage: Storage, believe: Believe, object_name: str) -> tuple[Envelope | None, bool]:
     """(the envelope, None when it is damaged or forged; whether the object is gone)."""
     try:
-        return notary.check(object_name, storage.get(object_name), "condemned"), False
+        return believe(object_name, storage.get(object_name)), False
     except ObjectMissing:
         return None, True
     except Damaged:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from holdfast.model import Progress, Silent
-from holdfast.storage.contract import ObjectExists, ObjectInfo, Storage
+from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectMissing, Storage
 from holdfast.vault import condemned, names
 from holdfast.vault.copy.judge import PLAIN, Judge
 from holdfast.vault.copy.logs import lacking_increments
@@ -33,6 +33,7 @@ _THREADS = 3
 _POINTS = 64
 """Points that are prepared together: their packs go side by side."""
 _INCREMENTS = 16
+_TRIES = 3
 _KEYS = (names.WRITERS, names.EPOCHS, names.RINGS, names.REVOKED, names.SLOTS, names.SCOPED, names.SHREDS)
 _RECORDS = (names.HOLDS, names.JOURNAL, names.PLAN)
 
@@ -102,10 +103,12 @@ class _Copy:
             self._prefix(prefix)
         if history:
             self._prefix(names.INDEX)
-            self._points()
+            # Listed before the logs are copied, put after them: a point that stands in the target has the log that it was listed with.
+            listed = self._sources.list(names.POINTS)
+            self._logs()
+            self._points(listed)
             for prefix in _RECORDS:
                 self._prefix(prefix)
-            self._logs()
         if not self._own:
             self._put(names.CONFIG, self._judge.config)
         self._done.silent = self._sources.silent
@@ -139,9 +142,8 @@ class _Copy:
 
     # ------------------------------------------------------------ points
 
-    def _points(self) -> None:
+    def _points(self, listed: Mapping[str, ObjectInfo]) -> None:
         held = {info.name: info.size for info in self._target.list(names.POINTS)}
-        listed = self._sources.list(names.POINTS)
         going = {parsed[0] for name in (*listed, *held) if (parsed := names.parse_point(name)) is not None and parsed[1]}
         wanted: list[str] = []
         for name, info in listed.items():
@@ -150,7 +152,10 @@ class _Copy:
                 continue
             if name in held:
                 self._done.there += 1
-                if held[name] != info.size:
+                differs = held[name] != info.size or name in self._sources.differ
+                if differs and self._too_late(self._target.get(name), name):
+                    wanted.append(name)
+                elif held[name] != info.size:
                     self._done.left.append(f"{name}: one location holds a recovery point, another one says that it was given up.")
             elif parsed[0] in going:
                 self._done.left.append(f"{name}: it is being removed by a prune.")
@@ -176,7 +181,9 @@ class _Copy:
             if parsed.clear.get("system") in self._without:
                 continue
             if parsed.kind != "point":
-                self._put(name, data)
+                # That a session came too late for one location says nothing about another.
+                if not self._too_late(data, name):
+                    self._put(name, data)
                 continue
             packs = [parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY)]
             needs[name] = data, [names.pack(entry[:16], entry[16:]) for entry in packs]
@@ -195,18 +202,38 @@ class _Copy:
                 self._done.refused.append(f"{name}: {lacking} packs that it needs are not in the target.")
             else:
                 before_copied(self._target, packs, self._locked)
-                self._put(name, data)
-                self._done.points += 1
-                # Only now: what was staged for a point that could not come yet goes on protecting what is there of it.
-                self._target.delete(name + names.COMING)
+                # Only then: what was staged for a point that could not come yet goes on protecting what is there of it.
+                if self._put_point(name, data):
+                    self._done.points += 1
+                    self._target.delete(name + names.COMING)
 
     def _point(self, name: str) -> tuple[bytes | None, str]:
-        """A point's object. Where one source aborted what another one still lists as a point, the abort: a prune removed it."""
+        """A point's object. Where one source aborted for good what another one still lists as a point, the abort: a prune removed it."""
         if name in self._sources.differ:
-            data, _ = self._sources.get(name, lambda data: self._judge.envelope(name, data).kind == "abort")
-            if data is not None:
-                return data, ""
+            for kind in ("abort", "point"):
+                data, _ = self._sources.get(
+                    name, lambda data, kind=kind: self._judge.envelope(name, data).kind == kind and not self._too_late(data, name)
+                )
+                if data is not None:
+                    return data, ""
         return self._sources.get(name)
+
+    def _too_late(self, data: bytes, name: str) -> bool:
+        """Whether it is an abort that only says that a session came too late there: a point of another location may take its place."""
+        parsed = self._judge.envelope(name, data)
+        return parsed.kind == "abort" and parsed.clear.get("why") == "lease"
+
+    def _put_point(self, name: str, data: bytes) -> bool:
+        """False when aborts of a session that came too late come back each time: another copy tries again."""
+        for _ in range(_TRIES):
+            try:
+                if self._put(name, data) or not self._too_late(self._target.get(name), name):
+                    return True
+            except ObjectMissing:
+                continue
+            # All that the point needs lies here and is staged: whoever puts the same point meanwhile does no harm.
+            self._target.delete(name)
+        return False
 
     def _stage(self, name: str, data: bytes) -> None:
         """From here on a prune of the target sees what the point needs. It may stand there of a copy that was cut off."""
@@ -249,14 +276,16 @@ class _Copy:
 
     # ------------------------------------------------------------
 
-    def _put(self, name: str, data: bytes) -> None:
+    def _put(self, name: str, data: bytes) -> bool:
+        """False when something stands there."""
         try:
             self._target.put_if_absent(name, [data])
         except ObjectExists:
             self._done.there += 1
-            return
+            return False
         self._done.objects += 1
         self._done.bytes += len(data)
+        return True
 
     @staticmethod
     def _all(action: Callable[[str], None], wanted: Sequence[str]) -> None:
