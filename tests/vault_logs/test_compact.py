@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from holdfast.storage.wrappers.faults import Fault, Faulty
+from holdfast.storage.contract import StorageFull
+from holdfast.storage.wrappers.faults import Fault, Faulty, full
 from holdfast.vault import prune
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.logs.compact import compact
@@ -84,6 +85,33 @@ def test_nothing_is_joined_across_a_gap(place):
     assert place.logs().reader("main").coverage() == [(0x1000, 0x1000 + 800), (0x2000, 0x2000 + 800)]
     assert read(place, 0x2000) == second
     assert first
+
+
+def test_a_compaction_that_died_between_two_locations_is_completed_with_its_own_bytes(place):
+    content = fill(place, [100] * 8)
+
+    def wrap(storage):
+        return Faulty(storage, Fault("put", act=full, prefix="logs/")) if storage.url.endswith("two") else storage
+
+    with pytest.raises(StorageFull):
+        run(place, wrap=wrap)
+    assert run(place).made == 1
+    first, second = ({info.name: storage.get(info.name) for info in storage.list("logs/")} for storage in place.open().locations.storages)
+    assert first == second
+    assert len(first) == 9
+    assert read(place) == content
+
+
+def test_two_compactions_at_once_do_no_harm(place):
+    content = fill(place, [100] * 8)
+
+    def wrap(storage):
+        """The other one comes first in the second location."""
+        return Faulty(storage, Fault("put", act=lambda *_: run(place), prefix="logs/")) if storage.url.endswith("two") else storage
+
+    assert run(place, wrap=wrap).made == 1
+    assert read(place) == content
+    assert run(place).made == 0
 
 
 def test_a_large_one_that_comes_back_wrong_is_told(place):

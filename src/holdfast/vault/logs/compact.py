@@ -4,6 +4,7 @@ Every large one is read back from every location and compared before it counts; 
 may lie side by side at any moment.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from holdfast.model import Clock, Increment
-from holdfast.storage.contract import Storage
+from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault.errors import ObjectDamaged
-from holdfast.vault.locations import Locations, put_same
+from holdfast.vault.locations import Locations
+from holdfast.vault.lock.extend import hold_full
 from holdfast.vault.logs import body, names
 from holdfast.vault.notary import Notary
 
@@ -70,10 +72,17 @@ def compact(
         name = names.increment(*tags, run[0].start, run[-1].end)
         meta = merge([one.meta for one in opened])
         sealed = body.seal(notary, name, system=system, branch=branch, data=data, meta=meta, at=clock.now(), scope=scope)
+        holding = [storage for storage, found in zip(storages, listed, strict=True) if name in found]
+        if holding:
+            sealed = holding[0].get(name)  # of a compaction that died between two locations
         for storage in storages:
-            put_same(storage, name, [sealed])
-            if storage.get(name) != sealed or bytes(body.open_(notary, name, sealed).data) != data:
+            # Two compactions at once may each have put their own: the same bytes of the log, sealed apart.
+            with contextlib.suppress(ObjectExists):
+                storage.put_if_absent(name, [sealed])
+            if bytes(body.open_(notary, name, storage.get(name)).data) != data:
                 raise ObjectDamaged(f"{name} did not come back from {storage.url} as it was put.", hint="Run 'holdfast vault check'.")
+        # It stands for increments that are locked shortly: before one of those goes, it is locked for all days.
+        hold_full(storages, [name])
         made, joined, size = made + 1, joined + len(run), size + len(data)
     return Compacted(made, joined, size)
 
