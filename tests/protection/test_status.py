@@ -9,6 +9,7 @@ from holdfast.protection import prometheus
 from holdfast.protection.history import Past
 from holdfast.protection.status import status, system_status
 from holdfast.state import Estimate, Pause, Proof
+from holdfast.vault.copy import Behind
 from tests.protection.plans import at, beat, past, plan, point, system
 
 NOW = at("2026-05-01T12:30")
@@ -163,9 +164,24 @@ def test_the_platform_is_as_good_as_its_worst_system(tmp_path):
     assert document["systems"][0]["rto"] == {"promised_seconds": 900, "measured_seconds": 60, "worst_seconds": 70, "samples": 3}
 
 
+def test_a_point_in_too_few_locations_does_not_count_and_who_is_behind_is_told(tmp_path):
+    made = system(tmp_path, copies=2)
+    points = point("2026-05-01T11:50"), point("2026-05-01T12:20", locations=("onsite",))
+    found = of(made, past(*points, behind={"offsite": Behind(1, 3, 1 << 20, 5, 1 << 20, 900.0)}, **GOOD))
+    assert found.state == "missed"
+    assert "the newest recovery point is in 1 of 2 locations that the plan demands (onsite)" in texts(found)
+    assert "ok: offsite is behind: it lacks 1 recovery point (3 packs, 1 MiB)" in texts(found)
+    assert "ok: the log in offsite is 15m behind" in texts(found)
+    assert [one.as_of for one in found.exposures] == [at("2026-05-01T11:50")] * 2
+    assert found.exposures[1].document()["behind"]["packs"] == 3
+    # One that could not be asked may hold it.
+    assert "unknown: the newest recovery point is in 1" in texts(of(made, past(*points, unreachable={"offsite": "gone"}, **GOOD)))
+
+
 def test_prometheus_text_is_golden(tmp_path):
     made = system(tmp_path, rpo="1h")
-    seen = past(point("2026-05-01T12:00"), **{**GOOD, "restore": None, "unreachable": {"offsite": "refused"}})
+    known = {"behind": {"onsite": Behind(2, 30, 4096, 1, 100, 12.5)}}
+    seen = past(point("2026-05-01T12:00"), **known, **{**GOOD, "restore": None, "unreachable": {"offsite": "refused"}})
     found = prometheus.text(status("p", [made], Windows(), dt.UTC, {"db": seen}, now=NOW))
     assert found == GOLDEN
 
@@ -195,6 +211,22 @@ holdfast_exposure_seconds{system="db",location="offsite"} +Inf
 # TYPE holdfast_rpo_seconds gauge
 holdfast_rpo_seconds{system="db",location="onsite"} 3600
 holdfast_rpo_seconds{system="db",location="offsite"} 3600
+# HELP holdfast_behind_points Recovery points that the location lacks and another one has; +Inf when it could not be asked.
+# TYPE holdfast_behind_points gauge
+holdfast_behind_points{system="db",location="onsite"} 2
+holdfast_behind_points{system="db",location="offsite"} +Inf
+# HELP holdfast_behind_packs Packs that these points need and the location lacks.
+# TYPE holdfast_behind_packs gauge
+holdfast_behind_packs{system="db",location="onsite"} 30
+holdfast_behind_packs{system="db",location="offsite"} +Inf
+# HELP holdfast_behind_bytes Bytes of these packs.
+# TYPE holdfast_behind_bytes gauge
+holdfast_behind_bytes{system="db",location="onsite"} 4096
+holdfast_behind_bytes{system="db",location="offsite"} +Inf
+# HELP holdfast_behind_log_seconds From the newest log in the location to the newest in any.
+# TYPE holdfast_behind_log_seconds gauge
+holdfast_behind_log_seconds{system="db",location="onsite"} 12.5
+holdfast_behind_log_seconds{system="db",location="offsite"} +Inf
 # HELP holdfast_rto_seconds Promised time to be back.
 # TYPE holdfast_rto_seconds gauge
 holdfast_rto_seconds{system="db"} 900

@@ -23,6 +23,15 @@ class Copies(Places):
         vault = self.vault() if names else None
         return frozenset(tag for name in names for tag in (vault.tags(name) if vault is not None else ()))
 
+    def kept_elsewhere(self) -> dict[str, list[str]]:
+        """By address of a location of the plan: the systems that are not kept there."""
+        places = self.locations()
+        storages = self.vault().locations.storages
+        return {
+            storage.url: [name for name in self.plan.systems if place not in self.locations(name)]
+            for place, storage in zip(places, storages, strict=True)
+        }
+
     def troubles(self) -> "list[Trouble]":
         """Locations that failed while another one served in their place, in the vaults that were opened so far."""
         return [trouble for vault in self._vaults.values() for trouble in vault.locations.troubles]

@@ -2,24 +2,19 @@
 
 import datetime as dt
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 from holdfast.errors import HoldfastError, Unreachable
-from holdfast.model import RecoveryPoint
+from holdfast.model import Increment, RecoveryPoint
 from holdfast.protection.history import Failure, Past, PointSeen
 from holdfast.state import Estimate, Proof, Run, State
+from holdfast.storage import Storage
 from holdfast.systems.contract import LogStore
-
-POINTS = "points/"
-
-
-class Listing(Protocol):
-    """One location's storage, as far as needed here."""
-
-    def list(self, prefix: str = "", after: str = "") -> Any: ...
-
-    def head(self, name: str) -> Any: ...
+from holdfast.vault.copy.behind import Behind, Held, ask, behind
+from holdfast.vault.copy.logs import lacking_increments
+from holdfast.vault.logs.names import increments
+from holdfast.vault.names import LOGS
 
 
 class Vaulted(Protocol):
@@ -29,19 +24,32 @@ class Vaulted(Protocol):
 
     def logs(self, system: str) -> LogStore: ...
 
+    def tags(self, system: str) -> Collection[str]: ...
 
-def collect(system: str, vault: Vaulted, places: Mapping[str, Listing], state: State) -> Past:
+
+def collect(system: str, vault: Vaulted, places: Mapping[str, Storage], state: State) -> Past:
     """``places``: the system's locations by name. A location that does not answer is noted, not raised; a vault that none can open is."""
-    held: dict[str, frozenset[str]] = {}
+    prefixes = [f"{LOGS}{tag}/" for tag in vault.tags(system)]
+    held: dict[str, Held] = {}
     unreachable: dict[str, str] = {}
     for name, storage in places.items():
         try:
-            held[name] = frozenset(info.name.removeprefix(POINTS) for info in storage.list(POINTS))
+            held[name] = ask(storage, prefixes)
         except Unreachable as error:
             unreachable[name] = error.message
     points = [_seen(point, held) for point in vault.points(system)]
-    logs = _log_ends(vault.logs(system), {name: storage for name, storage in places.items() if name in held}) if points else {}
-    return from_state(system, state, points=points, unreachable=unreachable, log_as_of=logs)
+    try:
+        far = behind(list(held.values()), [point.id for point in points])
+    except Unreachable:
+        far = {}  # it fell silent since it was listed: the next look tells
+    return from_state(
+        system,
+        state,
+        points=points,
+        unreachable=unreachable,
+        log_as_of=_log_ends(vault.logs(system), held) if points else {},
+        behind={name: far[one.storage.url] for name, one in held.items() if one.storage.url in far},
+    )
 
 
 def unknown(system: str, places: Sequence[str], state: State, error: HoldfastError) -> Past:
@@ -50,7 +58,13 @@ def unknown(system: str, places: Sequence[str], state: State, error: HoldfastErr
 
 
 def from_state(
-    system: str, state: State, *, points: Sequence[PointSeen], unreachable: Mapping[str, str], log_as_of: Mapping[str, dt.datetime]
+    system: str,
+    state: State,
+    *,
+    points: Sequence[PointSeen],
+    unreachable: Mapping[str, str],
+    log_as_of: Mapping[str, dt.datetime],
+    behind: Mapping[str, Behind] | None = None,
 ) -> Past:
     """The rest of the past: what this host's state knows."""
     runs = state.runs.recent(system=system, limit=200)
@@ -67,6 +81,7 @@ def from_state(
         restore=_restores(state.proofs.recent(system), runs),
         unreachable=unreachable,
         log_as_of=log_as_of,
+        behind=behind or {},
     )
 
 
@@ -90,13 +105,13 @@ def _restores(proofs: Sequence[Proof], runs: Sequence[Run]) -> Estimate | None:
     return Estimate(statistics.median(newest), max(newest), len(newest)) if newest else None
 
 
-def _seen(point: RecoveryPoint, held: Mapping[str, frozenset[str]]) -> PointSeen:
+def _seen(point: RecoveryPoint, held: Mapping[str, Held]) -> PointSeen:
     return PointSeen(
         point.id,
         point.started_at,
         point.committed_at,
         _as_of(point),
-        frozenset(name for name, ids in held.items() if point.id in ids),
+        frozenset(name for name, one in held.items() if point.id in one.points),
         findings=tuple(finding.message for finding in point.findings),
     )
 
@@ -114,24 +129,25 @@ def _as_of(point: RecoveryPoint) -> dt.datetime:
     return point.started_at
 
 
-def _log_ends(logs: LogStore, places: Mapping[str, Listing]) -> dict[str, dt.datetime]:
-    """By location, the newest moment up to which the stored log is said to be complete. Only the last increment of each branch is read."""
+def _log_ends(logs: LogStore, held: Mapping[str, Held]) -> dict[str, dt.datetime]:
+    """By location, the newest moment up to which its own log is said to be complete: that of the last increment before the first one that
+    is lacking there and lies in another location. One increment of each branch and location is read.
+    """
+    reader = logs.reader("")  # increments say themselves which branch they belong to
     found: dict[str, dt.datetime] = {}
-    for branch in logs.branches():
-        reader = logs.reader(branch)
-        ranges = reader.coverage()
-        if not ranges:
-            continue
-        last = max(reader.increments(max(0, ranges[-1][1] - 1)), key=lambda increment: increment.end)
-        said = reader.meta(last).get("server_time")
-        if not isinstance(said, str):
-            continue
-        moment = dt.datetime.fromisoformat(said)
-        for name, storage in places.items():
-            try:
-                there = storage.head(last.name) is not None
-            except Unreachable:
-                there = False
-            if there and moment > found.get(name, dt.datetime.min.replace(tzinfo=dt.UTC)):
-                found[name] = moment
+    for place, one in held.items():
+        missing, _ = lacking_increments([info for other in held.values() if other is not one for info in other.logs], one.logs)
+        first_gap: dict[str, int] = {}
+        for increment in missing:
+            first_gap.setdefault(increment.name.rsplit("/", 1)[0], increment.start)
+        last: dict[str, Increment] = {}
+        for increment in increments(one.logs):
+            folder = increment.name.rsplit("/", 1)[0]
+            if increment.end <= first_gap.get(folder, increment.end) and (folder not in last or increment.end > last[folder].end):
+                last[folder] = increment
+        for increment in last.values():
+            said = reader.meta(increment).get("server_time")
+            if isinstance(said, str):
+                moment = dt.datetime.fromisoformat(said)
+                found[place] = max(moment, found.get(place, moment))
     return found

@@ -14,6 +14,9 @@ from holdfast.protection.retry import again_at
 PRUNE = parse_schedule("daily")
 """Points past retention are removed once a day."""
 
+_LOG_BEHIND = 300.0
+"""Seconds: a follower brings what is younger by itself."""
+
 TIERS = ("structure", "restore", "spot_check")
 
 
@@ -125,6 +128,11 @@ def _copy(system: EffectiveSystem, past: Past) -> Iterator[Due]:
             yield Due(
                 system.name, "copy", lacking[0].committed_at, f"{count} not in {location.name}", points=tuple(point.id for point in lacking)
             )
+            return  # one copy looks after all locations
+        behind = past.behind.get(location.name)
+        if behind is not None and behind.log_seconds is not None and behind.log_seconds > _LOG_BEHIND:
+            yield Due(system.name, "copy", None, f"the log in {location.name} is {behind.log_seconds:.0f} s behind")
+            return
 
 
 def _verify(system: EffectiveSystem, zone: dt.tzinfo, past: Past, now: dt.datetime) -> Iterator[Due]:

@@ -1,18 +1,20 @@
 """What would be lost if the system were gone now, by location."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.plan.effective import EffectiveSystem
 from holdfast.protection.history import Past
+from holdfast.vault.copy.behind import Behind
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """``as_of``: everything committed before then comes back from ``location``; None when nothing does, or nobody knows.
 
-    ``source``: 'log' or 'point', what reaches that far. ``state``: ok, missed or unknown; ``why`` says it in words when not ok.
+    ``source``: 'log' or 'point', what reaches that far. ``state``: ok, missed or unknown; ``why`` says it in words when not ok. ``behind``:
+    what the location lacks that others have; None where it could not be asked.
     """
 
     location: str
@@ -22,6 +24,7 @@ class Exposure:
     state: str
     why: str
     now: dt.datetime
+    behind: Behind | None = None
 
     @property
     def lost(self) -> dt.timedelta | None:
@@ -38,12 +41,14 @@ class Exposure:
             "source": self.source,
             "state": self.state,
             "why": self.why or None,
+            "behind": None if self.behind is None else self.behind.to_json(),
         }
 
 
 def exposures(system: EffectiveSystem, past: Past, now: dt.datetime) -> list[Exposure]:
     """One for each location of the system, in the plan's order."""
-    return [_exposure(system, location.name, past, now) for location in system.locations]
+    found = [_exposure(system, location.name, past, now) for location in system.locations]
+    return [replace(one, behind=past.behind.get(one.location)) for one in found]
 
 
 def _exposure(system: EffectiveSystem, location: str, past: Past, now: dt.datetime) -> Exposure:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from holdfast.state import Estimate, Heartbeat, Pause, Proof
+from holdfast.vault.copy.behind import Behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Past:
 
     ``unreachable``: locations that could not be asked, with the reason: what they hold is unknown, not nothing. ``pruned_at``: the last
     prune. ``running``: verbs at work now and since when. ``restore``: how long restores were measured to take. ``log_as_of``: by location,
-    the moment up to which the log there is known to be complete, from the vault itself (heartbeats say it sooner).
+    the moment up to which the log there is known to be complete, from the vault itself (heartbeats say it sooner). ``behind``: by location,
+    what a copy would bring there.
     """
 
     points: Sequence[PointSeen] = ()
@@ -52,3 +54,4 @@ class Past:
     restore: Estimate | None = None
     unreachable: Mapping[str, str] = field(default_factory=dict)
     log_as_of: Mapping[str, dt.datetime] = field(default_factory=dict)
+    behind: Mapping[str, Behind] = field(default_factory=dict)

@@ -12,6 +12,13 @@ from pathlib import Path
 from holdfast.errors import Unreachable
 from holdfast.protection.status import WORST, PlatformStatus
 
+_BEHIND = {
+    "points": "Recovery points that the location lacks and another one has; +Inf when it could not be asked.",
+    "packs": "Packs that these points need and the location lacks.",
+    "bytes": "Bytes of these packs.",
+    "log_seconds": "From the newest log in the location to the newest in any.",
+}
+
 Sample = tuple[dict[str, str], float]
 
 
@@ -48,6 +55,18 @@ def text(status: PlatformStatus) -> str:
                 for e in s.exposures
                 if e.promised is not None
             ],
+        ),
+        *(
+            _block(
+                f"holdfast_behind_{what}",
+                told,
+                [
+                    ({"system": s.system.name, "location": e.location}, float(getattr(e.behind, what) or 0) if e.behind else math.inf)
+                    for s in systems
+                    for e in s.exposures
+                ],
+            )
+            for what, told in _BEHIND.items()
         ),
         _block(
             "holdfast_rto_seconds",

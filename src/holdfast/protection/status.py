@@ -7,13 +7,15 @@ from typing import Any
 
 from holdfast.plan.effective import EffectiveSystem
 from holdfast.plan.shape.operations import Windows
-from holdfast.plan.values.units import format_duration
+from holdfast.plan.values.units import format_duration, human_size
 from holdfast.protection.due import TIERS, Due, due_for, next_backup
 from holdfast.protection.exposure import Exposure, exposures
 from holdfast.protection.history import Past
 from holdfast.state import Proof
 
 WORST = ("ok", "missed", "unknown")
+_LOG_BEHIND = 60.0
+"""Seconds: a follower brings what is younger by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     reasons += _proved(system, proofs, items, now)
     reasons += _back_in_time(system, known)
     reasons += _sound(known)
+    reasons += _copies(system, known)
     if known.pause is not None:
         until = f" until {known.pause.until.isoformat(timespec='seconds')}" if known.pause.until else ""
         reasons.append(Reason("ok", f"paused{until}: {known.pause.reason}", f"holdfast pause {system.name} --resume"))
@@ -205,6 +208,25 @@ def _sound(past: Past) -> list[Reason]:
         return []
     more = f" (and {len(newest.findings) - 1} more)" if len(newest.findings) > 1 else ""
     return [Reason("missed", f"the newest point found the source damaged: {newest.findings[0]}{more}", f"holdfast show {newest.id[:12]}")]
+
+
+def _copies(system: EffectiveSystem, past: Past) -> list[Reason]:
+    """The newest point in fewer locations than demanded does not count; and which locations are behind."""
+    found = []
+    newest = max(past.points, key=lambda point: point.committed_at, default=None)
+    if newest is not None and len(newest.locations) < system.min_copies:
+        where = ", ".join(sorted(newest.locations)) or "no location"
+        text = f"the newest recovery point is in {len(newest.locations)} of {system.min_copies} locations that the plan demands ({where})"
+        # Where one could not be asked the point may lie in it.
+        found.append(Reason("unknown" if past.unreachable else "missed", text, "holdfast vault copy"))
+    for place, one in past.behind.items():
+        if one.points:
+            lacks = f"{one.points} recovery point{'s' if one.points > 1 else ''} ({one.packs} packs, {human_size(one.bytes)})"
+            found.append(Reason("ok", f"{place} is behind: it lacks {lacks}", "holdfast vault copy"))
+        if one.log_seconds is not None and one.log_seconds > _LOG_BEHIND:
+            span = format_duration(_whole(dt.timedelta(seconds=one.log_seconds)))
+            found.append(Reason("ok", f"the log in {place} is {span} behind ({human_size(one.log_bytes)})", "holdfast vault copy"))
+    return found
 
 
 def _whole(value: dt.timedelta) -> dt.timedelta:

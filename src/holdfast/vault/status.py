@@ -1,23 +1,27 @@
 """What lies in a vault: counts and sizes by location and by system."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from holdfast.errors import HoldfastError, Unreachable
 from holdfast.model import RecoveryPoint
-from holdfast.storage.contract import Storage
+from holdfast.storage.contract import ObjectInfo, Storage
+from holdfast.vault.copy import Behind, Held, behind
 from holdfast.vault.errors import RoleLacking
 from holdfast.vault.logs.names import parse
+from holdfast.vault.names import parse_point
 from holdfast.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class LocationStatus:
-    """``kinds``: (objects, bytes) by the first part of the name."""
+    """``kinds``: (objects, bytes) by the first part of the name. ``behind``: what the others have and this one lacks."""
 
     url: str
     kinds: Mapping[str, tuple[int, int]]
+    behind: Behind = field(default_factory=Behind)
 
     @property
     def objects(self) -> int:
@@ -67,6 +71,7 @@ class VaultStatus:
                     "objects": one.objects,
                     "bytes": one.bytes,
                     "kinds": {kind: {"objects": count, "bytes": size} for kind, (count, size) in one.kinds.items()},
+                    "behind": one.behind.to_json(),
                 }
                 for one in self.locations
             ],
@@ -86,11 +91,29 @@ class VaultStatus:
         }
 
 
-def status(vault: Vault) -> VaultStatus:
-    """Lists every location once; raises Unreachable when one does not answer."""
+def status(vault: Vault, elsewhere: Mapping[str, Collection[str]] | None = None) -> VaultStatus:
+    """Lists every location once. One that does not answer is told of in its ``behind``; Unreachable when none does.
+
+    ``elsewhere``: by address of a location, the names of systems that are not kept there.
+    """
     logs: dict[str, tuple[int, int]] = {}
-    locations = [_location(storage, logs if storage is vault.locations.first else {}) for storage in vault.locations.storages]
+    listed: dict[str, tuple[LocationStatus, Held] | HoldfastError] = {}
+    for storage in vault.locations.storages:
+        try:
+            listed[storage.url] = _location(storage, logs if not logs else {})
+        except Unreachable as error:
+            listed[storage.url] = error
+    held = [found[1] for found in listed.values() if isinstance(found, tuple)]
+    if not held:
+        raise next(found for found in listed.values() if isinstance(found, HoldfastError))
     points = vault.points()
+    not_here = {url: [one.id for one in points if one.system in names] for url, names in (elsewhere or {}).items()}
+    tags = {url: [tag for name in names for tag in vault.tags(name)] for url, names in (elsewhere or {}).items()}
+    far = behind(held, [one.id for one in points], without=not_here, tags=tags)
+    locations = [
+        replace(found[0], behind=far[url]) if isinstance(found, tuple) else LocationStatus(url, {}, Behind(unknown=found.message))
+        for url, found in listed.items()
+    ]
     by_system: dict[str, list[RecoveryPoint]] = {}
     for point in points:
         by_system.setdefault(point.system, []).append(point)
@@ -100,7 +123,7 @@ def status(vault: Vault) -> VaultStatus:
         known = {}
     tags = {known.get(tag, f"(hidden {tag})"): held for tag, held in logs.items()}
     systems = [_system(name, by_system.get(name, []), tags.get(name, (0, 0))) for name in sorted(by_system.keys() | tags.keys())]
-    packs = locations[0].kinds.get("packs", (0, 0))[1]
+    packs = next(one for one in locations if not one.behind.unknown).kinds.get("packs", (0, 0))[1]
     return VaultStatus(
         id=vault.id,
         role=vault.role,
@@ -112,17 +135,25 @@ def status(vault: Vault) -> VaultStatus:
     )
 
 
-def _location(storage: Storage, logs: dict[str, tuple[int, int]]) -> LocationStatus:
+def _location(storage: Storage, logs: dict[str, tuple[int, int]]) -> tuple[LocationStatus, Held]:
     """One listing; ``logs`` is filled with (increments, bytes) by the system's tag."""
     kinds: dict[str, tuple[int, int]] = {}
+    points: set[str] = set()
+    packs: dict[str, int] = {}
+    increments: list[ObjectInfo] = []
     for info in storage.list():
         kind = info.name.split("/", 1)[0]
         count, size = kinds.get(kind, (0, 0))
         kinds[kind] = count + 1, size + info.size
         if kind == "logs" and (parsed := parse(info.name)) is not None:
+            increments.append(info)
             count, size = logs.get(parsed[0], (0, 0))
             logs[parsed[0]] = count + 1, size + info.size
-    return LocationStatus(storage.url, kinds)
+        elif kind == "packs":
+            packs[info.name] = info.size
+        elif (point := parse_point(info.name)) is not None and not point[1]:
+            points.add(point[0])
+    return LocationStatus(storage.url, kinds), Held(storage, frozenset(points), increments, packs)
 
 
 def _system(name: str, points: Sequence[RecoveryPoint], logs: tuple[int, int]) -> SystemStatus:

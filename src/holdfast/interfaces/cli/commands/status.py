@@ -1,7 +1,8 @@
 """``holdfast status``.
 
 JSON: ``{"platform", "at", "state": "ok" | "missed" | "unknown", "systems": [{"system", "kind", "tier", "state", "reasons": [{"state",
-"text", "hint"}], "exposure": [{"location", "promised_seconds", "as_of", "exposure_seconds", "source", "state", "why"}], "rto",
+"text", "hint"}], "exposure": [{"location", "promised_seconds", "as_of", "exposure_seconds", "source", "state", "why",
+"behind"}], "rto",
 "last_backup", "next_backup", "points", "proofs", "due", "paused", "running"}], "notices"}``. Exit status 1 unless the state is ok.
 """
 

@@ -1,20 +1,22 @@
-"""``holdfast vault status``: JSON is ``holdfast.vault.status.VaultStatus``."""
+"""``holdfast vault status``: JSON is ``holdfast.vault.status.VaultStatus``. Exit status 5 for damage, 3 when a location does not answer."""
 
 import datetime as dt
 
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.plan import human_size
+from holdfast.vault.copy import Behind
 from holdfast.vault.status import VaultStatus
 
 
 def command(session: Session) -> int:
-    """What the vault holds: sizes by location and by system, and how much deduplication and compression save."""
+    """What the vault holds: sizes by location and by system, how far each location is behind, and how much deduplication saves."""
     from holdfast.vault.status import status
 
-    found = status(session.platform.vault())
+    platform = session.platform
+    found = status(platform.vault(), platform.kept_elsewhere())
     session.out.result(found.to_json(), lambda: show(session, found, session.plan.zone))
-    return 5 if found.damaged else 0
+    return 5 if found.damaged else 3 if any(one.behind.unknown for one in found.locations) else 0
 
 
 def show(session: Session, found: VaultStatus, zone: dt.tzinfo = dt.UTC) -> None:
@@ -22,9 +24,8 @@ def show(session: Session, found: VaultStatus, zone: dt.tzinfo = dt.UTC) -> None
     out = session.out
     saved = f", {found.deduplication:.1f} times smaller than its points" if found.deduplication else ""
     out.say(f"Vault {found.id[:8]}, opened as {found.role}; {found.slots} keys{saved}")
-    out.table(
-        ("location", "objects", "size"), [(one.url, str(one.objects), human_size(one.bytes)) for one in found.locations], right=(1, 2)
-    )
+    places = [(one.url, str(one.objects), human_size(one.bytes), _behind(one.behind)) for one in found.locations]
+    out.table(("location", "objects", "size", "behind the others"), places, right=(1, 2))
     rows = [
         (
             one.name,
@@ -40,3 +41,15 @@ def show(session: Session, found: VaultStatus, zone: dt.tzinfo = dt.UTC) -> None
         out.table(("system", "points", "oldest", "newest", "protects", "log"), rows, right=(1, 4))
     for name in found.damaged:
         out.warn(f"{name} cannot be read; see: holdfast vault check")
+
+
+def _behind(behind: Behind) -> Cell:
+    """In one line: what the others have and this location lacks."""
+    if behind.unknown:
+        return Cell(f"unknown: {behind.unknown}", "fail")
+    lacks = []
+    if behind.points:
+        lacks.append(f"{behind.points} points, {behind.packs} packs, {human_size(behind.bytes)}")
+    if behind.log_increments:
+        lacks.append(f"{behind.log_seconds or 0:.0f} s of log ({human_size(behind.log_bytes)})")
+    return Cell("; ".join(lacks) or "-", "warn" if lacks else "ok")
