@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import RecoveryPoint
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import crypto, names
+from holdfast.vault import crypto, lock, names
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, PointAmbiguous, PointUnknown
 from holdfast.vault.locations import Locations
@@ -96,7 +96,7 @@ def dropped(locations: Locations, notary: Notary, found: Iterable[str]) -> tuple
             wrong.append(error)
         else:
             ids.add(parsed[0])
-    return ids, wrong
+    return ids - lock.void_drops(locations.storages, ids), wrong
 
 
 def places(locations: Locations) -> tuple[dict[str, set[str]], list[Unreachable]]:

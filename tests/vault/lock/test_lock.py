@@ -4,17 +4,21 @@ import datetime as dt
 
 import pytest
 
-from holdfast.storage import ObjectLocked, versions_of
+from holdfast.storage import Lock, ObjectLocked, versions_of
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import names
+from holdfast.vault import names, prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
-from holdfast.vault.lock import LOG_TERM, slack
+from holdfast.vault.lock import LOG_TERM, keep_logs, slack, term
+from holdfast.vault.logs.compact import TARGET, compact
+from holdfast.vault.retention import Keep
 from tests.vault.lock.conftest import MODES
 from tests.vault_care.conftest import files
 
 pytestmark = pytest.mark.minio
 DAY = dt.timedelta(days=1)
+NOW = dt.timedelta(seconds=-5)
+"""A grace that is over at once: the store tells its time in whole seconds."""
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -134,3 +138,114 @@ def test_damage_in_a_locked_pack_is_healed_by_a_new_version(lock_bucket, tmp_pat
     depot.storages = [place.storage()]
     assert Check(depot.open(), share=1).run().ok
     assert depot.require_whole() == [point.id]
+
+
+def at(depot, later):
+    """The store's time as the locks see it, ``later`` than it is."""
+    layer = versions_of(depot.storages[0])
+    true_time = type(layer).time
+    layer.time = lambda: true_time(layer) + later
+
+
+def pruned(depot, **keep):
+    vault = depot.open()
+    plan = prune.make(vault, {"orders": Keep(**keep)}, zone=dt.UTC, grace=NOW)
+    return plan, prune.run(vault, plan, most=1)
+
+
+def test_a_prune_leaves_what_is_locked_and_says_until_when(lock_bucket):
+    place = lock_bucket("compliance", days=8)
+    depot = place.depot
+    first = depot.take(files(1))
+    second = depot.take(files(2))
+    plan, done = pruned(depot, last=1)
+    assert done.points == done.packs == 0
+    until = place.retention(f"points/{first.id}")["RetainUntilDate"]
+    assert [one.reasons for one in plan.decisions["orders"] if one.id == first.id] == [
+        (f"locked until {until.astimezone(dt.UTC).isoformat(timespec='seconds')}",)
+    ]
+    # Nine days later the point's own lock has ended, that of its packs has not: they are told with their day, and stay.
+    at(depot, 9 * DAY)
+    plan = prune.make(depot.open(), {"orders": Keep(last=1)}, zone=dt.UTC, grace=NOW)
+    assert plan.drop == (first.id,)
+    assert not plan.packs
+    assert plan.locked
+    assert plan.to_json()["locked_until"] == plan.locked_until.isoformat()
+    assert set(depot.require_whole()) == {first.id, second.id}
+
+
+def test_a_forged_drop_hides_nothing_that_is_locked(lock_bucket):
+    """Signed by the root itself: the host's key was an owner's."""
+    depot = lock_bucket("compliance").depot
+    point = depot.take(files(1))
+    vault = depot.open()
+    drop = names.dropped(point.id)
+    vault.locations.put(drop, [vault.notary.make(drop, "drop", vault.now(), {"session": point.id})])
+    assert depot.require_whole() == [point.id]
+    pruned(depot, last=1)
+    assert depot.require_whole() == [point.id]
+
+
+def test_small_increments_are_held_until_compaction_holds_them_all(lock_bucket):
+    """The point's own log is held with it; later increments for a long weekend; what compaction made for all days."""
+    place = lock_bucket("compliance", days=30)
+    depot = place.depot
+    before = depot.storages[0].now() - dt.timedelta(seconds=2)  # told in whole seconds
+    depot.take(files(1))
+    vault = depot.open()
+    with vault.logs("orders").writer("main") as writer:
+        for number in range(10):
+            writer.append(100 * number, bytes([number]) * 100, {})
+    small = depot.names("logs/")
+    held = {name: place.retention(name)["RetainUntilDate"] for name in small}
+    assert all(before + LOG_TERM <= until <= before + LOG_TERM + DAY for until in held.values())
+    made = compact(
+        vault.locations.storages,
+        vault.notary,
+        depot.clock,
+        system="orders",
+        branch="main",
+        merge=lambda metas: {},
+        fewest=2,
+        settled=NOW,
+    )
+    assert made.made == 1
+    [large] = set(depot.names("logs/")) - set(small)
+    assert place.retention(large)["RetainUntilDate"] >= before + 30 * DAY
+    # Two days and a bit later nothing is left to hold one by one: the large one covers them.
+    at(depot, LOG_TERM / 2 + dt.timedelta(hours=1))
+    tag = vault.notary.tag("system", "orders")
+    assert keep_logs(depot.storages, place.folder, tag) == 0
+
+
+def test_increments_that_nobody_compacted_are_held_one_by_one(lock_bucket):
+    place = lock_bucket("compliance", days=30)
+    depot = place.depot
+    before = depot.storages[0].now() - dt.timedelta(seconds=2)
+    vault = depot.open()
+    with vault.logs("orders").writer("main") as writer:
+        for number in range(5):
+            writer.append(100 * number, bytes([number]) * 100, {})
+    tag = vault.notary.tag("system", "orders")
+    assert keep_logs(depot.storages, place.folder, tag) == 0
+    at(depot, LOG_TERM / 2 + dt.timedelta(hours=1))
+    assert keep_logs(depot.storages, place.folder, tag) == 5
+    assert all(place.retention(name)["RetainUntilDate"] >= before + 30 * DAY for name in depot.names("logs/"))
+    assert keep_logs(depot.storages, place.folder, tag) == 0
+
+
+@pytest.mark.parametrize(
+    ("interval", "most_a_day", "most_standing"), [(12, 7_500, 40_000), (1, 90_000, 400_000), (0.25, 350_000, 1_500_000)]
+)
+def test_how_many_locked_objects_a_followed_log_makes(interval, most_a_day, most_standing):
+    """Arithmetic of the policy, for one branch: a rate of increments, the lock of 30 days, compaction once an hour or at 32 MiB."""
+    lock = Lock("compliance", 30)
+    name = f"{names.LOGS}{'0' * 16}/{'0' * 16}/{0:016x}-{1:016x}"
+    a_day = DAY / dt.timedelta(seconds=interval)
+    short, long = term(name, lock) / DAY, lock.term / DAY
+    large = 24 + (8 << 30) / TARGET  # 8 GiB of log a day
+    standing = a_day * short + large * long
+    naive = a_day * long
+    assert a_day <= most_a_day
+    assert standing <= most_standing
+    assert naive / standing > 3 or interval > 1

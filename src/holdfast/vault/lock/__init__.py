@@ -7,7 +7,7 @@ from holdfast.vault.lock.attach import attach
 from holdfast.vault.lock.daily import daily_bytes
 from holdfast.vault.lock.extend import LockBook, before_commit, before_copied, hold_full, keep_logs
 from holdfast.vault.lock.policy import LOG_TERM, slack, term
-from holdfast.vault.lock.standing import locked, void_drops
+from holdfast.vault.lock.standing import locked, removable, void_drops
 
 __all__ = [
     "LOG_TERM",
@@ -19,6 +19,7 @@ __all__ = [
     "hold_full",
     "keep_logs",
     "locked",
+    "removable",
     "slack",
     "term",
     "void_drops",

@@ -63,6 +63,10 @@ class Believed:
         vault, root = self._trusted()
         if (parsed.writer == "root") != (parsed.kind in ROOT_KINDS):
             return False
+        coming = names.parse_coming(name)
+        if coming is not None:
+            # A staged point is the point's own bytes, signed under the name that it will have.
+            return parsed.kind == "point" and self._signed(names.point(coming), data)
         if name.startswith(names.POINTS) and (parsed.kind == "drop") != name.endswith(names.DROPPED):
             return False
         return envelope.verify(parsed, vault, root if parsed.writer == "root" else self._writer(parsed.writer))

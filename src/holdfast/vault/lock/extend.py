@@ -13,11 +13,11 @@ from holdfast.model import Increment
 from holdfast.storage.contract import KeepsVersions, ObjectMissing, Storage, versions_of
 from holdfast.vault import names
 from holdfast.vault.lock.policy import LOG_TERM, slack
-from holdfast.vault.logs.names import furthest, increments
 
 _THREADS = 16
 _MARGIN = dt.timedelta(minutes=15)
 """From the look at the locks to the moment when the point is put, and what the store's clock may jump meanwhile."""
+_ROUNDING = dt.timedelta(minutes=1)
 Wanted = tuple[str, dt.datetime, dt.datetime]
 """(name, lock it until then, unless it is locked until then at least)."""
 _KNOWN = dt.timedelta(minutes=10)
@@ -190,6 +190,8 @@ def _require_true(layer: KeepsVersions, book: LockBook, packs: Sequence[str]) ->
 
 def _logs(storage: Storage, layer: KeepsVersions, book: LockBook, system: str, since: dt.datetime | None) -> int:
     """Increments stored ``since`` are the point's own; older ones that no larger one covers would lose their short lock one day."""
+    from holdfast.vault.logs.names import furthest, increments  # whose room uses this one
+
     assert layer.lock is not None
     now, term = layer.time(), layer.lock.term
     if term <= LOG_TERM and since is None:
@@ -206,7 +208,9 @@ def _logs(storage: Storage, layer: KeepsVersions, book: LockBook, system: str, s
             if now - one.stored_at > LOG_TERM / 2 and one.stored_at + term > now:
                 wanted[one.name] = max(one.stored_at + term, wanted.get(one.name, now))
     known = book.known(wanted)
-    return _extend(layer, book, [(name, until, until) for name, until in wanted.items() if known.get(name, now) < until], required=False)
+    # Whole seconds of the store's clock: what was locked as it was put may seem a moment short.
+    short = [(name, until, until - _ROUNDING) for name, until in wanted.items() if known.get(name, now) < until - _ROUNDING]
+    return _extend(layer, book, short, required=False)
 
 
 def _extend(layer: KeepsVersions, book: LockBook, wanted: Sequence[Wanted], *, required: bool) -> int:

@@ -1,13 +1,15 @@
 """What is still locked: nobody can remove it, so nothing is done as if it were gone."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from holdfast.storage.contract import KeepsVersions, Storage, versions_of
+from holdfast.storage.contract import KeepsVersions, ObjectInfo, Storage, versions_of
 from holdfast.vault import names
+from holdfast.vault.lock.policy import term
 
 _THREADS = 16
+_NONE = dt.timedelta(0)
 
 
 def locked(storages: Sequence[Storage], wanted: Iterable[str]) -> dict[str, dt.datetime]:
@@ -21,6 +23,17 @@ def locked(storages: Sequence[Storage], wanted: Iterable[str]) -> dict[str, dt.d
                 if until is not None and until > now:
                     held[name] = max(until, held.get(name, until))
     return held
+
+
+def removable(storage: Storage, found: Mapping[str, ObjectInfo]) -> list[str]:
+    """Of one location's objects those whose lock has ended, or that never had one. Asks only for what is old enough to be free."""
+    layer = versions_of(storage)
+    if layer is None:
+        return list(found)
+    now = layer.time()
+    old = [name for name, info in found.items() if layer.lock is None or info.modified + (term(name, layer.lock) or _NONE) <= now]
+    held = locked([storage], old)
+    return [name for name in old if name not in held]
 
 
 def void_drops(storages: Sequence[Storage], sessions: Iterable[str]) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectInfo, ObjectMissing, Storage
-from holdfast.vault import names
+from holdfast.vault import lock, names
 from holdfast.vault.condemned import entries
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.notary import Notary
@@ -106,6 +106,7 @@ def mark(storage: Storage, notary: Notary, lists: PackLists | None = None, witho
         elif names.parse_coming(info.name) is not None:
             coming.append(info)
     marked.dropped = {info.name[len(names.POINTS) : -len(names.DROPPED)] for info, _ in _read_all(storage, notary, drops, {"drop"}, lists)}
+    marked.dropped -= lock.void_drops([storage], marked.dropped)
     numbers: set[int] = set()
     for info, (kind, packs) in _read_all(storage, notary, bodies, {"point", "abort"}, lists):
         session = info.name[len(names.POINTS) :]

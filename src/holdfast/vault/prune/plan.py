@@ -28,7 +28,8 @@ class PrunePlan:
 
     ``bytes`` and ``freed`` count one copy. ``live``: running sessions; what is condemned beside them is deleted by the first prune after
     they have ended. ``unruled``: systems without a policy, kept whole. ``silent``: locations that did not answer, told with the reason;
-    they are pruned another time, and until then no log is trimmed anywhere.
+    they are pruned another time, and until then no log is trimmed anywhere. ``locked``: packs that nobody needs and that some location
+    still locks, the last of them until ``locked_until``.
     """
 
     decisions: Mapping[str, Sequence[Decision]]
@@ -42,6 +43,8 @@ class PrunePlan:
     bytes: int
     freed: int
     spared: int
+    locked: int
+    locked_until: dt.datetime | None
     grace: dt.timedelta
     policies: Mapping[str, Keep]
     begins: Begins | None = None
@@ -80,6 +83,8 @@ class PrunePlan:
             "freed": self.freed,
             "share": round(self.share, 4),
             "spared_packs": self.spared,
+            "locked_packs": self.locked,
+            "locked_until": None if self.locked_until is None else self.locked_until.isoformat(),
         }
 
 
@@ -127,16 +132,21 @@ def make(
     young: set[bytes] = set()
     abort: set[str] = set()
     live: set[str] = set()
+    waits: dict[str, dt.datetime] = {}
     for storage in storages:
+        due: dict[str, tuple[bytes, ObjectInfo]] = {}
         listed = condemned.read(storage, vault.notary).going
         clock = storage.now()
         for entry, info in stored_packs(storage).items():
             present[entry] = info
             if entry not in needed:
                 if entry in listed or clock - info.modified >= grace:
-                    unneeded[entry] = info
+                    due[info.name] = entry, info
                 else:
                     young.add(entry)
+        held_here = lock.locked([storage], due)
+        waits.update({name: max(until, waits.get(name, until)) for name, until in held_here.items()})
+        unneeded.update({entry: info for name, (entry, info) in due.items() if name not in held_here})
         for one in sessions.seen(storage, vault.notary).values():
             if not one.decided:
                 (live if one.alive else abort).add(one.id)
@@ -154,6 +164,8 @@ def make(
         bytes=sum(info.size for info in present.values()) + log_bytes,
         freed=sum(info.size for info in unneeded.values()) + sum(logs.values()),
         spared=len(young),
+        locked=len(waits),
+        locked_until=max(waits.values(), default=None),
         grace=grace,
         policies=policies,
         begins=begins,
@@ -227,7 +239,9 @@ def _logs(
         listings = list_logs(storages, vault.notary, system)
         if trim:
             old = too_old(listings, vault.notary, kept.get(system, ()), begins or (lambda _: None), grace)
-            gone |= {name: info.size for name, info in old.items()}
+            for storage, listing in zip(storages, listings, strict=True):
+                gone |= {name: old[name].size for name in lock.removable(storage, {one: listing[one] for one in old if one in listing})}
         for storage, listing in zip(storages, listings, strict=True):
-            gone |= {name: info.size for name, info in doubled(storage, vault.notary, listing).items()}
+            inside = doubled(storage, vault.notary, listing)
+            gone |= {name: inside[name].size for name in lock.removable(storage, inside)}
     return gone, sum(every.values())

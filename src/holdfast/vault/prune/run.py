@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from holdfast.errors import Unreachable
 from holdfast.model import Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import names
+from holdfast.vault import lock, names
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.drop import drop_points
 from holdfast.vault.prune.errors import PruneUnsure
@@ -112,6 +112,8 @@ def _prune_logs(vault: Vault, storages: Sequence[Storage], plan: PrunePlan, prog
         for storage, listing in zip(storages, listings, strict=True):
             going = {name: info.size for name, info in listing.items() if name in old}
             going |= {name: info.size for name, info in doubled(storage, vault.notary, listing).items()}
+            free = lock.removable(storage, {name: listing[name] for name in going})
+            going = {name: going[name] for name in free}
             progress.phase(f"deleting old logs in {storage.url}", len(going), "increments")
             for name in sorted(going):
                 storage.delete(name)

@@ -54,6 +54,11 @@ def _show(session: Session, plan: PrunePlan) -> None:
         session.out.table(("", "point", "committed", "why"), rows, title=system)
     for system in plan.unruled:
         session.out.say(f"{system}: no retention policy, everything is kept")
+    if plan.locked_until is not None:
+        session.out.say(
+            f"{plan.locked} packs that nobody needs are locked, the last until"
+            f" {plan.locked_until.astimezone(zone).isoformat(timespec='seconds')}: a prune after that removes them."
+        )
     session.out.say(
         f"{len(plan.packs)} packs and {len(plan.logs)} log increments would go: {human_size(plan.freed)} of {human_size(plan.bytes)}"
     )
