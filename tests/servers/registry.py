@@ -62,13 +62,13 @@ class RegistryServer:
             "version: 0.1\nlog: {level: warn}",
             f"storage:\n  filesystem: {{rootdirectory: {self.data}}}\n  delete: {{enabled: true}}",
             f"http:\n  addr: 127.0.0.1:{self.port}\n  secret: {secrets.token_hex(8)}",
-            'validation:\n  manifests: {urls: {allow: ["^https://"]}}',
         ]
         if self.tls:
             for name, path in zip(("registry.crt", "registry.key"), self.tls, strict=True):
                 shutil.copy(path, self.folder / name)
                 (self.folder / name).chmod(0o644)
             lines.append(f"  tls: {{certificate: {self.folder}/registry.crt, key: {self.folder}/registry.key}}")
+        lines.append('validation:\n  manifests: {urls: {allow: ["^https://"]}}')
         if self.basic:
             lines.append(f"auth:\n  htpasswd: {{realm: test, path: {self.folder}/htpasswd}}")
             (self.folder / "htpasswd").write_text(f"{USER}:{_HASH}\n")
@@ -124,7 +124,11 @@ class RegistryServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
