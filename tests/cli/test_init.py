@@ -73,15 +73,23 @@ def test_without_its_key_the_plan_is_kept_for_the_next_try(tmp_path):
     assert begin(tmp_path).returncode == 0
 
 
-def test_an_existing_vault_and_an_empty_location_are_not_mixed(tmp_path):
+def test_an_empty_location_joins_the_vault_and_another_vault_does_not(tmp_path):
     assert begin(tmp_path, "--location", str(tmp_path / "one")).returncode == 0
     text = (tmp_path / "holdfast.yaml").read_text()
     line = next(line for line in text.splitlines() if "- {name: onsite" in line)
     wider = text.replace(line, f"{line}\n{line.replace('onsite', 'offsite').replace('/one', '/two')}")
     (tmp_path / "holdfast.yaml").write_text(wider)
+    done = begin(tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert (answer(done)["joined"], answer(done)["recovery_key"], answer(done)["vault_created"]) == (["offsite"], None, False)
+    again = begin(tmp_path)
+    assert (again.returncode, "and is kept" in again.stdout, "was empty" in again.stdout) == (0, True, False)
+    (tmp_path / "elsewhere").mkdir()
+    assert begin(tmp_path / "elsewhere", "--location", str(tmp_path / "three")).returncode == 0
+    (tmp_path / "holdfast.yaml").write_text(wider.replace("/two", "/three"))
     done = begin(tmp_path)
     assert done.returncode == 4
-    assert "onsite holds a vault, offsite does not" in done.stderr
+    assert "hold different vaults" in done.stderr
 
 
 def test_a_wrong_plan_makes_no_vault(tmp_path):

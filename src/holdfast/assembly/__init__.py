@@ -6,7 +6,7 @@ one file for each purpose; a new kind of system is a part of its own.
 
 from holdfast.assembly.bare import bare_plan, bare_vault, stored_plan
 from holdfast.assembly.host import cache_directory
-from holdfast.assembly.places import Created, VaultHistory, VaultPartly
+from holdfast.assembly.places import Created, VaultHistory
 from holdfast.assembly.platform import Platform
 
-__all__ = ["Created", "Platform", "VaultHistory", "VaultPartly", "bare_plan", "bare_vault", "cache_directory", "stored_plan"]
+__all__ = ["Created", "Platform", "VaultHistory", "bare_plan", "bare_vault", "cache_directory", "stored_plan"]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.assembly.host import Host
-from holdfast.errors import Refused
 from holdfast.model import Clock, RecoveryPoint
 from holdfast.plan import Location, Plan
 from holdfast.plan.keeping import promised
@@ -21,18 +20,15 @@ if TYPE_CHECKING:
     from holdfast.vault import Vault
 
 
-class VaultPartly(Refused):
-    """Some locations of the plan hold a vault and others are empty."""
-
-    code = "vault-partly"
-
-
 @dataclass(frozen=True)
 class Created:
-    """The vault's id; the recovery key when it was made just now (it is stored nowhere), None when it was there already."""
+    """The vault's id; the recovery key when it was made just now (it is stored nowhere), None when it was there already. ``joined``: names
+    of locations that were empty and are the vault's now, still without its history.
+    """
 
     vault: str
     recovery_key: str | None
+    joined: tuple[str, ...] = ()
 
 
 class VaultHistory:
@@ -146,7 +142,8 @@ class Places(Host):
     def create_vault(self) -> "Created":
         """A new vault in every location of the plan; a vault that is there already in all of them is kept, once the key has opened it.
 
-        Every location is tried first (``probe_location``). Raises VaultPartly when only some hold one, WrongKey, StorageUnfit, Unreachable.
+        Where only some hold it, the others join: they get its keys and its configuration, and the history by the next copy. Every location
+        is tried first (``probe_location``). Raises VaultMixed, WrongKey, StorageUnfit, Unreachable.
         """
         from holdfast.storage.protection import prepare
 
@@ -164,17 +161,18 @@ class Places(Host):
             with vault:
                 self._make_scopes(vault)
                 return Created(vault.id, recovery)
+        from holdfast.vault.copy import copy
+
+        # The key first: nothing joins a vault that is not ours.
+        vault = self.vault()
+        bare = tuple(place.name for place in places if place.name not in holding)
+        ours = [storage for place, storage in zip(places, storages, strict=True) if place.name in holding]
+        for place, storage in zip(places, storages, strict=True):
+            if place.name in bare:
+                copy(ours, storage, history=False)
         for storage in storages:
             storage.close()
-        bare = [place.name for place in places if place.name not in holding]
-        if bare:
-            raise VaultPartly(
-                f"{', '.join(holding)} holds a vault, {', '.join(bare)} does not.",
-                hint="Copy it there first: holdfast vault copy; or name only locations that are empty.",
-                holding=holding,
-                empty=bare,
-            )
-        return Created(self.vault().id, None)
+        return Created(vault.id, None, bare)
 
     def _make_scopes(self, vault: "Vault") -> None:
         """The plan's scopes whose keys this machine has. The others are made by who has them: ``holdfast vault key add-scope``."""

@@ -1,7 +1,7 @@
 """``holdfast init``.
 
-JSON: ``{"plan", "plan_written", "vault", "vault_created", "locations": [{"name", "url"}], "recovery_key"}``; ``recovery_key`` is null for
-a vault that was there already.
+JSON: ``{"plan", "plan_written", "vault", "vault_created", "locations": [{"name", "url"}], "joined": [name…], "recovery_key"}``;
+``recovery_key`` is null for a vault that was there already, ``joined`` names locations that were empty and belong to it now.
 """
 
 import os
@@ -82,6 +82,7 @@ def command(
         "vault": created.vault,
         "vault_created": created.recovery_key is not None,
         "locations": [{"name": place.name, "url": place.url} for place in session.platform.locations()],
+        "joined": created.joined,
         "recovery_key": created.recovery_key,
     }
 
@@ -89,6 +90,8 @@ def command(
         places = ", ".join(place.name for place in session.platform.locations())
         if created.recovery_key is None:
             session.out.say(f"The vault {created.vault[:8]} is there already in {places}, and is kept.")
+            for name in created.joined:
+                session.out.say(f"{name} was empty and belongs to it now. Bring its history there: holdfast vault copy --to {name}")
         else:
             session.out.say(f"Created the vault {created.vault[:8]} in {places}.\n")
             session.out.say(f"Recovery key, shown this once:\n\n    {created.recovery_key}\n")
