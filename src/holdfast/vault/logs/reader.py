@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from holdfast.errors import Damaged
 from holdfast.model import Increment
 from holdfast.vault.locations import Locations
 from holdfast.vault.logs import body, names
@@ -30,6 +31,8 @@ class BranchReader:
         self._kept: OrderedDict[str, Opened] = OrderedDict()
         self._metas: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
+        self._refused: set[str] = set()
+        """Names whose objects nobody believes: planted to reach further than the real ones, or rotten in every location."""
 
     def increments(self, start: int = 0) -> Iterator[Increment]:
         """In order of position, beginning with the one that holds ``start``; where several cover a position, the one that reaches furthest.
@@ -37,7 +40,8 @@ class BranchReader:
         They may overlap, and a gap shows as a start behind the end of the one before: ``stream`` and ``coverage`` deal with both.
         """
         after = f"{self._folder}{max(0, start - names.LONGEST):016x}" if start else ""
-        yield from names.furthest(names.increments(self._locations.list(self._folder, after)), start)
+        found = names.increments(self._locations.list(self._folder, after))
+        yield from names.furthest((one for one in found if one.name not in self._refused), start)
 
     def coverage(self, start: int = 0) -> Sequence[tuple[int, int]]:
         """The ranges (start, end) held from ``start`` on, joined; more than one means gaps."""
@@ -82,9 +86,11 @@ class BranchReader:
         """(position, bytes) without gap or overlap from ``start`` to ``end`` (None: as far as the log reaches).
 
         ``ahead`` increments are fetched and opened in ``threads`` beyond the one handed out. Raises LogGap where the log does not join,
-        or ends before ``end``; what lies before the gap has been handed out by then.
+        or ends before ``end``; what lies before the gap has been handed out by then. An increment that is damaged or not believed in every
+        location is passed over where others cover its range, else its error is raised.
         """
         position = start
+        refused: Damaged | None = None
         wanted = self.increments(start)
         pending: deque[tuple[Increment, Future[Opened]]] = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="log") as pool:
@@ -96,8 +102,15 @@ class BranchReader:
                         break
                     found, future = pending.popleft()
                     if found.start > position:
-                        raise gap(self.branch, position, found.start)
-                    data = future.result().data
+                        raise refused or gap(self.branch, position, found.start)
+                    try:
+                        data = future.result().data
+                    except Damaged as error:
+                        refused = error
+                        self._refused.add(found.name)
+                        pending.clear()
+                        wanted = self.increments(position)
+                        continue
                     stop = found.end if end is None else min(found.end, end)
                     if (position, stop) != (found.start, found.end):
                         data = data[position - found.start : stop - found.start]
@@ -107,6 +120,8 @@ class BranchReader:
                         return
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+        if refused is not None and (end is None or position < end):
+            raise refused
         if end is not None and position < end:
             raise gap(self.branch, position, end)
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-from holdfast.errors import HoldfastError, Unreachable
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock, Increment
 from holdfast.storage.contract import Buffer, ObjectExists, Storage
-from holdfast.vault.errors import RoleLacking
+from holdfast.vault.errors import NotBelieved, RoleLacking
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.errors import LogConflict
@@ -40,6 +40,8 @@ class BranchWriter:
         self._notary = notary
         self._clock = clock
         self._scope = scope
+        self._refused: set[str] = set()
+        """Names whose objects are not believed."""
         self._tags = notary.tag("system", system), notary.tag("branch", branch)
         self._seconds = lease_seconds
         self._by = by
@@ -137,12 +139,18 @@ class BranchWriter:
         """What is offered again must be what is stored; where nothing is stored (a gap) it is stored now."""
         position, stop = start, start + len(offered)
         after = f"{names.folder(*self._tags)}{max(0, start - names.LONGEST):016x}"
-        for found in names.furthest(names.increments(self._storages[0].list(names.folder(*self._tags), after)), start):
+        listed = names.increments(self._storages[0].list(names.folder(*self._tags), after))
+        for found in names.furthest((one for one in listed if one.name not in self._refused), start):
             if found.start >= stop:
                 break
             if found.start > position:
                 self._store(position, offered[position - start : found.start - start], meta)
-            self._compare_one(found, max(position, found.start), start, offered)
+            try:
+                self._compare_one(found, max(position, found.start), start, offered)
+            except NotBelieved:
+                self._refused.add(found.name)
+                self._compare(position, offered[position - start :], meta)
+                return
             position = min(found.end, stop)
             if position >= stop:
                 return
@@ -184,12 +192,34 @@ class BranchWriter:
             for storage, found in held:
                 if name not in found and storage in self._storages:
                     data = have.get(name)
-                    body.check(self._notary, name, data)
+                    try:
+                        body.check(self._notary, name, data)
+                    except Damaged:
+                        self._refused.add(name)
+                        continue
                     try:
                         self._copy(storage, name, data)
                     except Unreachable as error:
                         self._leave_out([(storage, error)])
-        return max((one.end for _, found in held for one in found.values()), default=None)
+        return self._believed_end(held)
+
+    def _believed_end(self, held: Sequence[tuple[Storage, Mapping[str, Increment]]]) -> int | None:
+        """Of what the names promise only what is believed: a planted increment must not make this writer leave out what it claims."""
+        every = {name: one for _, found in held for name, one in found.items()}
+        for one in sorted(every.values(), key=lambda one: one.end, reverse=True):
+            if any(one.name in found and self._believed(storage, one.name) for storage, found in held):
+                return one.end
+            self._refused.add(one.name)
+        return None
+
+    def _believed(self, storage: Storage, name: str) -> bool:
+        try:
+            body.check(self._notary, name, storage.get(name))
+        except Damaged:
+            return False
+        except Unreachable:
+            return True  # nothing is known against it
+        return True
 
     @staticmethod
     def _copy(storage: Storage, name: str, data: bytes) -> None:
