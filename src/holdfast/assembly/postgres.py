@@ -1,7 +1,9 @@
 """The systems of kind postgres: settings out of the plan, capture, following, recovery."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
     from holdfast.systems.postgres.export import Exported
     from holdfast.systems.postgres.follow import Follower, FollowStatus
     from holdfast.systems.postgres.recovery import PostgresRecovery
+    from holdfast.systems.postgres.restore.fetch import Recipe
     from holdfast.systems.postgres.restore.handover import HandOver
     from holdfast.systems.postgres.settings import PostgresSettings
     from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.systems.postgres.walserver import WalServer
+    from holdfast.systems.postgres.walserver.server import Files
 
 
 class KindLacks(Usage):
@@ -117,6 +121,27 @@ class PostgresSystems(Copies):
         path = self.state.folder / f"wal-{name}.sock"
         return WalServer(path, VaultWal(logs), WalArchive(follower, logs, clock=self.clock), clock=self.clock)
 
+    @contextlib.contextmanager
+    def wal_files(self, name: str, recipe: "Recipe | None") -> "Iterator[Files]":
+        """WAL by name out of the vault: what a restored directory's recipe says, else that of the newest history. The vault is open."""
+        from holdfast.systems.postgres.walserver import SpanWal, VaultWal
+
+        logs = self.logs(name)
+        logs.branches()
+        newest = VaultWal(logs)
+        if recipe is None:
+            yield newest
+            return
+        beyond = newest if recipe.open_ended else None
+        with SpanWal(logs, recipe.spans, recipe.segment_size, recipe.histories, beyond=beyond) as wal:
+            yield wal
+
+    def wal_socket(self, path: Path, files: "Files") -> "WalServer":
+        """Serve ``files`` to ``wal get`` at ``path``. An unreachable vault is tried again for ten minutes: a failed get ends a recovery."""
+        from holdfast.systems.postgres.walserver import WalServer
+
+        return WalServer(path, files, patience=600.0, clock=self.clock)
+
     def postgres_recovery(self, name: str) -> "PostgresRecovery":
         """The same system, as one that can be returned to a moment of its history. Raises KindLacks for a system of another kind."""
         effective = self.plan.effective(name)
@@ -147,6 +172,8 @@ class PostgresSystems(Copies):
             sandbox=self.plan.resolve(sandbox.directory) if sandbox else None,
             sandbox_limit=sandbox.max if sandbox else None,
             bin=str(self.plan.resolve(programs)) if programs else self.environ.get("HOLDFAST_PG_BIN"),
+            plan_file=self.plan.path.absolute(),
+            python=self.environ.get("HOLDFAST_PYTHON", sys.executable),
         )
 
     def export(self, point: str, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported":

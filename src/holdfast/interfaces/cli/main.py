@@ -8,7 +8,7 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Run one command line (``sys.argv[1:]`` by default) and return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    if arguments[:1] == ["wal"]:
+    if arguments[:1] == ["wal"] and arguments[1:2] != ["serve"]:
         from holdfast.systems.postgres import walclient
 
         return walclient.main(arguments)

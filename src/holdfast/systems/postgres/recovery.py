@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from holdfast.systems.postgres.digest import literal
 from holdfast.systems.postgres.isolate import Sandboxes, default_folder
 from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore import target as targets
+from holdfast.systems.postgres.restore.fetch import Fetch
 from holdfast.systems.postgres.restore.landmarks import Covered, holdings
 from holdfast.systems.postgres.restore.recover import Recovery, recover
 from holdfast.systems.postgres.restore.run import restore, write
@@ -42,6 +44,7 @@ class NoSource(Usage):
 class PostgresRecovery:
     """``connect``: gives the connection string of the source, or of the member named ('standby', 'primary'). ``covered``: heartbeats of the
     follower. ``owner``: the account that runs restored servers when we are root. ``bin``: where to look for server programs first.
+    ``plan_file``: by which a restored server opens the vault by itself, run by ``python``; without it all WAL is laid into its directory.
     """
 
     name: str
@@ -53,6 +56,8 @@ class PostgresRecovery:
     owner: str | None = None
     bin: str | None = None
     superuser: str | None = None
+    plan_file: Path | None = None
+    python: str = sys.executable
     kind: str = "postgres"
 
     # ------------------------------------------------------------ plan, restore
@@ -68,7 +73,8 @@ class PostgresRecovery:
         return planning.make(self.name, history, found, request, now=self.clock.now(), who=self._who(request.options), system_points=points)
 
     def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
-        return restore(plan, history, progress, clock=self.clock, who=self._who(plan.options), binaries=self._binaries)
+        fetch = Fetch(self.plan_file, self.name, self.python) if self.plan_file else None
+        return restore(plan, history, progress, clock=self.clock, who=self._who(plan.options), binaries=self._binaries, fetch=fetch)
 
     def plan_single(
         self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], database: str | None, table: str | None, into: str

@@ -14,6 +14,7 @@ from holdfast.systems.postgres.binaries import Account
 from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.restore.config import FILES, HANDOVER
 from holdfast.systems.postgres.restore.errors import DirectoryRunning
+from holdfast.systems.postgres.restore.fetch import unneeded
 from holdfast.systems.postgres.restore.files import MARKER, make_folder, write_file
 
 ISOLATED = f"{HANDOVER}/isolated"
@@ -97,6 +98,7 @@ def run(made: HandOver) -> None:
         write_file(made.data / name, text.encode(errors="surrogateescape"), who)
     if "postgresql.auto.conf" not in made.files:
         write_file(made.data / "postgresql.auto.conf", "", who)
+    unneeded(made.data)
 
 
 def _fit(text: str) -> tuple[str, Sequence[str], Sequence[str]]:

@@ -37,6 +37,7 @@ _KNOWN = frozenset(
         "superuser",
         "restore_command",
         "primary_conninfo",
+        "fetch_wal_above",
     ]
 )
 
@@ -45,6 +46,7 @@ _KNOWN = frozenset(
 class Options:
     """``durable`` False: a throw-away copy, nothing is synced. ``port`` None: one that is free; 0: no network address at all.
 
+    ``fetch_wal_above``: bytes of WAL from which on it is fetched while the server recovers, not laid into the directory.
     ``settings`` override what the restored cluster is configured with; ``bin`` is where to look for server programs first.
     """
 
@@ -64,6 +66,7 @@ class Options:
     settings: Mapping[str, str] = field(default_factory=dict)
     bin: str | None = None
     superuser: str | None = None
+    fetch_wal_above: int | None = None
 
 
 def read(given: Mapping[str, Any]) -> Options:
@@ -99,6 +102,7 @@ def read(given: Mapping[str, Any]) -> Options:
         settings=given.get("settings") or {},
         bin=given.get("bin"),
         superuser=given.get("superuser"),
+        fetch_wal_above=given.get("fetch_wal_above"),
     )
 
 

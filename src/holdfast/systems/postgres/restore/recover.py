@@ -1,5 +1,6 @@
 """Starts a restored directory and sees its recovery through to the target."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Recovery:
     options: Options
     clock: Clock
     progress: Progress
+    restore_command: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _next_port(work: Recovery) -> None:
 
 
 def _auto(work: Recovery, *, to_end: bool) -> None:
-    values = config.recovery(work.reach, work.target, work.options.role, to_end_of_log=to_end)
+    role = dataclasses.replace(work.options.role, restore_command=work.restore_command or work.options.role.restore_command)
+    values = config.recovery(work.reach, work.target, role, to_end_of_log=to_end)
     write_file(work.data / "postgresql.auto.conf", "".join(f"{name} = {config.quote(value)}\n" for name, value in values.items()), work.who)
 
 

@@ -1,12 +1,13 @@
 """Carries out a planned restore: files, WAL, configuration, control file last, everything synced; then, where asked, recovery."""
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +22,7 @@ from holdfast.systems.postgres.controlfile import ControlFile
 from holdfast.systems.postgres.faults import ControlFileBad
 from holdfast.systems.postgres.restore import config, errors, ground
 from holdfast.systems.postgres.restore.behind import record_begins
+from holdfast.systems.postgres.restore.fetch import SOCKET, THRESHOLD, Fetch, Recipe, command, problem, put, served, unneeded
 from holdfast.systems.postgres.restore.files import (
     MARKER,
     FileTarget,
@@ -34,7 +36,7 @@ from holdfast.systems.postgres.restore.files import (
 from holdfast.systems.postgres.restore.plan import Detail
 from holdfast.systems.postgres.restore.recover import Recovery, recover
 from holdfast.systems.postgres.restore.settings import choose_port, choose_shared_buffers, socket_rule
-from holdfast.systems.postgres.restore.wal import place, place_histories
+from holdfast.systems.postgres.restore.wal import place, place_histories, spans
 
 CONTROL = controlfile.PATH
 OUTSIDE = "holdfast/config/"
@@ -58,6 +60,14 @@ class Work:
     progress: Progress
     notes: list[str] = field(default_factory=list)
     prepared: float = 0.0
+    recipe: Recipe | None = None
+    fetch: Fetch | None = None
+
+    @property
+    def restore_command(self) -> str:
+        if self.recipe is not None and self.fetch is not None:
+            return command(self.data, self.fetch.python)
+        return self.detail.options.role.restore_command
 
     @property
     def data(self) -> Path:
@@ -65,9 +75,16 @@ class Work:
 
 
 def restore(
-    plan: RestorePlan, history: History, progress: Progress, *, clock: Clock, who: Account, binaries: Callable[[int], Binaries]
+    plan: RestorePlan,
+    history: History,
+    progress: Progress,
+    *,
+    clock: Clock,
+    who: Account,
+    binaries: Callable[[int], Binaries],
+    fetch: Fetch | None = None,
 ) -> Restored:
-    """Do what ``plan`` says. Raises its first obstacle.
+    """Do what ``plan`` says. Raises its first obstacle. ``fetch``: how a server that recovers gets long WAL by itself, if it can.
 
     A killed or failed restore leaves a directory that does not start, and that --delta completes.
     """
@@ -75,13 +92,18 @@ def restore(
     # Found before anything is written: a restore that could not be started afterwards is better refused now.
     programs = binaries(detail.major) if detail.options.start else None
     began = clock.monotonic()
-    work, extracted, log_bytes = write(plan, history, progress, clock=clock, who=who)
+    work, extracted, log_bytes = write(plan, history, progress, clock=clock, who=who, fetch=fetch)
     clocks = {"prepare": work.prepared, "restore": clock.monotonic() - began - work.prepared}
     reached: Mapping[str, object] = plan.place
     connection = None
     if programs is not None:
         began = clock.monotonic()
-        outcome = recover(Recovery(work.data, programs, who, detail.reach, detail.target, detail.options, clock, progress))
+        with served(work.data, work.recipe, history.logs(), who, clock) if work.recipe else contextlib.nullcontext():
+            outcome = recover(
+                Recovery(work.data, programs, who, detail.reach, detail.target, detail.options, clock, progress, work.restore_command)
+            )
+        if work.recipe and not outcome.reached["recovering"]:
+            unneeded(work.data)
         clocks["replay"] = clock.monotonic() - began
         reached, connection = outcome.reached, outcome.instance.dsn()
         outcome.instance.leave()
@@ -89,7 +111,9 @@ def restore(
     return Restored(plan.into, reached, clocks, extracted, log_bytes, connection, tuple(work.notes))
 
 
-def write(plan: RestorePlan, history: History, progress: Progress, *, clock: Clock, who: Account) -> tuple[Work, Extracted, int]:
+def write(
+    plan: RestorePlan, history: History, progress: Progress, *, clock: Clock, who: Account, fetch: Fetch | None = None
+) -> tuple[Work, Extracted, int]:
     """The directory, complete and durable, not started: (the work, what was extracted, bytes of WAL put in place)."""
     detail: Detail = plan.detail
     began = clock.monotonic()
@@ -105,10 +129,58 @@ def write(plan: RestorePlan, history: History, progress: Progress, *, clock: Clo
         work.prepared = clock.monotonic() - began
         extracted = _files(work)
         progress.phase("WAL", plan.log_bytes)
-        log_bytes = place(detail.reach, history.logs(), plan.into / "pg_wal", detail.segment_size, who, progress)
-        place_histories(detail.reach, detail.holdings, plan.into / "pg_wal", who)
+        histories = place_histories(detail.reach, detail.holdings, plan.into / "pg_wal", who)
+        if fetch is not None:
+            _fetch(work, fetch, histories)
+        log_bytes = 0
+        if work.recipe is None:
+            log_bytes = place(detail.reach, history.logs(), plan.into / "pg_wal", detail.segment_size, who, progress)
         _finish(work)
     return work, extracted, log_bytes
+
+
+def _fetch(work: Work, fetch: Fetch, histories: Sequence[str]) -> None:
+    """Leave long WAL in the vault, where the server can get it by itself for as long as it needs it."""
+    detail, options = work.detail, work.detail.options
+    most = THRESHOLD if options.fetch_wal_above is None else options.fetch_wal_above
+    if work.plan.log_bytes <= most or options.role.restore_command:
+        return
+    known = {int(name.split(".")[0], 16): (work.data / "pg_wal" / name).read_bytes() for name in histories}
+    needed = tuple(spans(detail.reach, detail.segment_size))
+    recipe = Recipe(str(fetch.plan), fetch.system, str(work.data / SOCKET), detail.segment_size, needed, known, options.role.standby)
+    put(work.data, recipe, work.who)
+    alone = not options.start or options.role.standby or options.role.action == "pause"
+    if why := problem(work.data, work.who, fetch.python, alone=alone):
+        work.notes.append(f"All WAL was laid into the directory: {work.who.name or 'this account'} could not fetch it: {why}")
+        unneeded(work.data)
+        return
+    work.recipe, work.fetch = recipe, fetch
+    work.progress.note(f"{work.plan.log_bytes >> 20} MiB of WAL are fetched from the vault while the server recovers")
+    if alone:
+        work.notes.append(
+            f"The server fetches {work.plan.log_bytes >> 20} MiB of WAL from the vault while it recovers, by the plan {fetch.plan}:"
+            " plan and key must stay readable for the account that runs it."
+        )
+
+
+def _nothing_behind(work: Work) -> bool:
+    """Whether the target is a position behind which no record begins: the end of the log, which is no target to PostgreSQL."""
+    detail, folder = work.detail, work.data / "pg_wal"
+    reach, size, position = detail.reach, detail.segment_size, detail.target.lsn
+    if reach.stop != "lsn" or position is None:
+        return False
+    if work.recipe is None:
+        return not record_begins(folder, reach, position, size)
+    # Of WAL that is not laid into the directory the segments behind the target are: mostly the first tells.
+    laid = end = position - position % size
+    while end < reach.end:
+        end = min(end + 2 * size, reach.end)
+        part = dataclasses.replace(reach, end=end)
+        place(part, work.history.logs(), folder, size, work.who, work.progress, laid)
+        if record_begins(folder, part, position, size):
+            return False
+        laid = end - end % size
+    return True
 
 
 def _refuse(plan: RestorePlan, who: Account) -> None:
@@ -330,13 +402,10 @@ def configure(work: Work, control: ControlFile) -> None:
     write_file(kept / "changed.json", config.record(values, source, about), work.who, sync=False)
     write_file(work.data / "postgresql.conf", config.render(values), work.who, sync=False)
     reach, target = work.detail.reach, work.detail.target
-    # Whoever starts the server later: a position that no record begins behind is the end of the log, and no target to PostgreSQL.
-    last = (
-        reach.stop == "lsn"
-        and target.lsn is not None
-        and not record_begins(work.data / "pg_wal", reach, target.lsn, work.detail.segment_size)
-    )
-    recovery = config.recovery(reach, target, options.role, to_end_of_log=last)
+    # Whoever starts the server later.
+    last = _nothing_behind(work)
+    role = dataclasses.replace(options.role, restore_command=work.restore_command)
+    recovery = config.recovery(reach, target, role, to_end_of_log=last)
     write_file(
         work.data / "postgresql.auto.conf", "".join(f"{name} = {config.quote(value)}\n" for name, value in recovery.items()), work.who
     )

@@ -5,5 +5,6 @@ from holdfast.systems.postgres.walserver.errors import WalIncomplete, WalUnavail
 from holdfast.systems.postgres.walserver.fetcher import WalFetcher
 from holdfast.systems.postgres.walserver.newest import VaultWal
 from holdfast.systems.postgres.walserver.server import WalServer
+from holdfast.systems.postgres.walserver.spans import SpanWal
 
-__all__ = ["VaultWal", "WalArchive", "WalFetcher", "WalIncomplete", "WalServer", "WalUnavailable"]
+__all__ = ["SpanWal", "VaultWal", "WalArchive", "WalFetcher", "WalIncomplete", "WalServer", "WalUnavailable"]

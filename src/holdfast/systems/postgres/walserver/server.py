@@ -46,6 +46,8 @@ class WalServer:
         self._closing = threading.Event()
         self._socket = _listen(path, mode)
         self._threads: set[threading.Thread] = set()
+        self._asked = self._clock.monotonic()
+        self.answered = 0
         self._thread = threading.Thread(target=self._accept, name="wal-socket", daemon=True)
         self._thread.start()
 
@@ -65,6 +67,13 @@ class WalServer:
         for thread in list(self._threads):
             thread.join(10)
         self.path.unlink(missing_ok=True)
+
+    @property
+    def idle(self) -> float:
+        """Seconds since somebody asked; 0 while somebody is being answered."""
+        if any(thread.is_alive() for thread in list(self._threads)):
+            return 0.0
+        return self._clock.monotonic() - self._asked
 
     def _accept(self) -> None:
         while not self._closing.is_set():
@@ -89,7 +98,12 @@ class WalServer:
                     if not more:
                         return
                     request += more
+                if not request:
+                    # Somebody looked whether we are here.
+                    return
                 answer = self._answer(request, descriptors)
+                self._asked = self._clock.monotonic()
+                self.answered += 1
                 connection.sendall(answer.replace("\n", " ").encode("utf-8", "replace") + b"\n")
             except OSError:
                 # The client is gone; PostgreSQL asks again.
