@@ -104,7 +104,7 @@ read_one(struct reading *one, unsigned char *buffer, size_t room)
         length = flistxattr(handle, names, sizeof names);
         if (length < 0 ? errno == ERANGE : kept_names(names, length))
             one->details = 1;
-        if (one->st.st_size >= 4096 && (off_t) one->st.st_blocks * 512 < one->st.st_size
+        if ((off_t) one->st.st_blocks * 512 < one->st.st_size
             && lseek(handle, 0, SEEK_HOLE) < one->st.st_size)
             one->details = 1;
     }

@@ -67,3 +67,9 @@ class TargetMoved(Refused):
     """Somebody replaced a folder of the target by something else while files were restored into it."""
 
     code = "files-target-moved"
+
+
+class NoQuestions(Usage):
+    """A check by SQL was asked of files."""
+
+    code = "files-no-sql"

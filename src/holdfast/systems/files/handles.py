@@ -27,5 +27,11 @@ class Handle:
             found = cls.open(name, found)
         return found
 
+    def close(self) -> None:
+        """At once, for the last user; fine when it is closed."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
     def __del__(self) -> None:
-        os.close(self.fd)
+        self.close()

@@ -85,7 +85,8 @@ class FilesRecovery:
 
     def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
         """What the source says, and the point whose state it is in: none when something was changed since the newest point."""
-        from holdfast.systems.files.view import SourceView, newest_matching
+        from holdfast.systems.files.compare import newest_matching
+        from holdfast.systems.files.view import SourceView
 
         view = SourceView(self.settings, self.clock)
         del on

@@ -11,6 +11,7 @@ from holdfast.systems.files.errors import NothingNamed
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.settings import FilesSettings
 
+
 class FilesSystem:
     """Folders, and what ``parts`` add: Git repositories, images. Satisfies ``systems.contract.System``."""
 

@@ -1,1 +1,192 @@
 """What validation looks at: a restored copy, held against its point, and the source."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import blake3
+
+from holdfast.errors import Damaged
+from holdfast.model import Clock, Progress, RecoveryPoint, Silent
+from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
+from holdfast.systems.files import attributes
+from holdfast.systems.files.capture import reading
+from holdfast.systems.files.capture.ledger import Ledger
+from holdfast.systems.files.capture.walk import Found, Walk
+from holdfast.systems.files.compare import differing, of_point, on_machine, pairs
+from holdfast.systems.files.errors import NoQuestions
+from holdfast.systems.files.settings import FilesSettings, outside
+
+_RUN = 1 << 20
+_NAMED = 5
+
+
+class _View:
+    """A tree as it stands on the machine. ``prefix``: what its paths have in front of those of the point."""
+
+    def __init__(self, settings: FilesSettings, prefix: str, reached: Mapping[str, Any], connection: str) -> None:
+        self._settings = settings
+        self._prefix = prefix
+        self._reached = reached
+        self._connection = connection
+
+    @property
+    def reached(self) -> Mapping[str, Any]:
+        return self._reached
+
+    @property
+    def connection(self) -> str:
+        return self._connection
+
+    def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
+        del statement, database, timeout
+        raise NoQuestions("Files answer no SQL.", hint="Write the check with command: it finds the folder in HOLDFAST_CONNECTION.")
+
+    def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
+        del progress
+        return iter(())
+
+    def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
+        """For each path of the plan: how many entries, bytes, and a hash over all names, attributes and content below it."""
+        return {path: value for path, (value, _) in self._digests(selection).items()}
+
+    def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
+        """Of two copies of one path; keys are paths."""
+        mine = self._digests((name,), each=True).get(name, ({}, {}))[1]
+        theirs: dict[str, bytes] = other._digests((name,), each=True).get(name, ({}, {}))[1] if isinstance(other, _View) else {}  # noqa: SLF001
+        missing = sorted(theirs.keys() - mine.keys())
+        extra = sorted(mine.keys() - theirs.keys())
+        changed = sorted(path for path in mine.keys() & theirs.keys() if mine[path] != theirs[path])
+        kinds = (("missing", missing), ("extra", extra), ("changed", changed))
+        examples = [{"key": path, "difference": what} for what, paths in kinds for path in paths]
+        return {"missing": len(missing), "extra": len(extra), "changed": len(changed), "examples": examples[:limit]}
+
+    def _digests(self, selection: Sequence[str], *, each: bool = False) -> dict[str, tuple[dict[str, Any], dict[str, bytes]]]:
+        """By path of the plan: (digest, digest of each entry where ``each``)."""
+        found: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {}
+        for root in self._settings.roots():
+            name = root[len(self._prefix) :] or "/"
+            if selection and name not in selection:
+                continue
+            whole = blake3.blake3()
+            entries = size = 0
+            singles: dict[str, bytes] = {}
+            one_root = FilesSettings((root,), self._settings.exclude, self._settings.exclude_caches, self._settings.one_filesystem)
+            for one in Walk(one_root, Ledger()).run():
+                path = outside(one.path)[len(self._prefix) :]
+                digest = _digest(path, one)
+                whole.update(digest)
+                entries += 1
+                size += one.status.st_size if stat.S_ISREG(one.status.st_mode) else 0
+                if each:
+                    singles[path] = digest
+            found[name] = {"entries": entries, "bytes": size, "hash": whole.hexdigest()}, singles
+        return found
+
+
+def _digest(path: str, one: Found) -> bytes:
+    """Of all that is restored of an entry. Owners are in it for root alone, who alone restores them."""
+    status = one.status
+    owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else ()
+    link = os.readlink(one.name, dir_fd=one.folder.fd) if stat.S_ISLNK(status.st_mode) else ""
+    place: int | str = one.opened.fd if one.opened is not None else f"/proc/self/fd/{one.folder.fd}/{one.name}"
+    mode = 0 if link else status.st_mode
+    said = repr((path, mode, owner, status.st_mtime_ns, link, sorted(attributes.read_attributes(place).items())))
+    found = blake3.blake3(said.encode("utf-8", "surrogatepass"))
+    if stat.S_ISREG(status.st_mode):
+        fd = reading.open_file(one.folder.fd, one.name)
+        try:
+            while data := os.read(fd, _RUN):
+                found.update(data)
+        finally:
+            os.close(fd)
+    return found.digest()
+
+
+class SourceView(_View):
+    """The paths of the plan themselves."""
+
+    def __init__(self, settings: FilesSettings, clock: Clock) -> None:
+        super().__init__(settings, "", {"time": clock.now().isoformat()}, "/")
+
+
+class RestoredView(_View):
+    """A copy of ``point`` below ``into``."""
+
+    def __init__(self, into: Path, reader: PointReader, point: RecoveryPoint, reached: Mapping[str, Any]) -> None:
+        self._roots = tuple(point.facts.get("roots", {}))
+        super().__init__(FilesSettings(tuple(str(into / root.lstrip("/")) for root in self._roots)), str(into), reached, str(into))
+        self._into = into
+        self._reader = reader
+
+    def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
+        """Everything the point holds is there, with its attributes, and nothing else is; and its content is what was recorded."""
+        if not self._roots:
+            return
+        yield self._entries()
+        yield self._content(progress or Silent())
+
+    def _entries(self) -> Structural:
+        wrong: list[str] = []
+        count = bad = 0
+        root = os.geteuid() == 0
+        for line, found in pairs(of_point(self._reader), on_machine(self._into, self._roots, Ledger())):
+            count += 1
+            said = ""
+            if line is None:
+                said = f"{outside(found.path)[len(self._prefix) :] if found else ''} is too many"
+            elif found is None:
+                if line.entry.kind == "socket" or (not root and line.entry.kind in ("char", "block")):
+                    continue
+                said = f"{outside(line.path)} is missing"
+            elif what := differing(line.entry, found, owners=root):
+                said = f"{outside(line.path)}: {', '.join(what)}"
+            if said:
+                bad += 1
+                if len(wrong) < _NAMED:
+                    wrong.append(said)
+        if bad:
+            return Structural("names and attributes", "failed", f"{bad} of {count} entries: {'; '.join(wrong)}")
+        return Structural("names and attributes", "passed", f"{count} entries")
+
+    def _content(self, progress: Progress) -> Structural:
+        wrong: list[str] = []
+
+        def wanted() -> Iterator[tuple[StoredEntry, Callable[[], Target]]]:
+            for line in of_point(self._reader):
+                if line.is_file:
+                    place = self._into / outside(line.path).lstrip("/")
+                    yield line, lambda place=place, size=line.size: _Compared(place, size, wrong)  # type: ignore[misc]
+
+        try:
+            done = self._reader.extract(wanted(), delta=True, progress=progress)
+        except (Damaged, OSError) as error:
+            return Structural("content", "failed", str(error))
+        if wrong:
+            named = ", ".join(sorted(set(wrong))[:_NAMED])
+            return Structural("content", "failed", f"{len(set(wrong))} files differ from what was recorded: {named}")
+        return Structural("content", "passed", f"{done.files} files, {done.kept} bytes equal what was recorded")
+
+
+class _Compared:
+    """A target that is only looked at: the reader asks what exists, and would write only what differs."""
+
+    def __init__(self, place: Path, size: int, wrong: list[str]) -> None:
+        self._place = place
+        self._size = size
+        self._wrong = wrong
+        self._fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def write(self, offset: int, data: memoryview) -> None:
+        del offset, data
+        self._wrong.append(str(self._place))
+
+    def existing(self, offset: int, buffer: memoryview) -> int:
+        return os.preadv(self._fd, [buffer], offset)
+
+    def close(self) -> None:
+        if os.fstat(self._fd).st_size != self._size:
+            self._wrong.append(str(self._place))
+        os.close(self._fd)

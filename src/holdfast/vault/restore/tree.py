@@ -62,7 +62,10 @@ class Stored:
     @property
     def entry(self) -> Entry:
         if self._entry is None:
-            self._entry = _entry(self.document)
+            try:
+                self._entry = _entry(self.document)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ObjectDamaged(f"A line of a tree is no entry: {error!r}", hint="Run 'holdfast vault check'.") from None
         return self._entry
 
     @property

@@ -104,7 +104,7 @@ def _read(fd: int, buffer: memoryview, at: int) -> Answer:
         details = any(map(is_kept, os.listxattr(fd)))
     except OSError as error:
         details = error.errno == errno.ERANGE
-    if before.st_size >= 4096 and before.st_blocks * 512 < before.st_size:
+    if before.st_blocks * 512 < before.st_size:
         details = details or os.lseek(fd, 0, os.SEEK_HOLE) < before.st_size
     one = before
     numbers = (one.st_mode, one.st_uid, one.st_gid, one.st_nlink, one.st_ino, one.st_dev, one.st_mtime_ns, one.st_ctime_ns)

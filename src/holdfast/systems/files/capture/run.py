@@ -93,7 +93,7 @@ class FolderCapture:
         size = status.st_size
         self._disk += min(-(-size // _BLOCK) * _BLOCK, max(status.st_blocks * 512, _BLOCK))
         line = self._base.at(found.path)
-        if line is not None and _unchanged(line, status) and self._bulk.keep(line):
+        if line is not None and unchanged(line, status) and self._bulk.keep(line):
             self._kept += 1
         elif size <= self._bulk.largest:
             self._bulk.small(found.path, size, _Small(found.folder, found.name, found.path))
@@ -283,7 +283,7 @@ class _Base:
         return line if line is not None and line.path == path else None
 
 
-def _unchanged(line: StoredLine, status: os.stat_result) -> bool:
+def unchanged(line: StoredLine, status: os.stat_result) -> bool:
     """Same inode, ctime, mtime, size, so the content and all else is what it was: whatever changes a file sets its ctime."""
     extra = line.extra
     return (

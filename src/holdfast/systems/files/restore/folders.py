@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections import OrderedDict
+from typing import Protocol
 
 from holdfast.systems.files.errors import TargetMoved
 from holdfast.systems.files.handles import Handle
@@ -11,14 +12,21 @@ from holdfast.systems.files.handles import Handle
 _KEPT = 256
 
 
+class Abandoned(Protocol):
+    """A file that is being written."""
+
+    def abandon(self) -> None: ...
+
+
 class Folders:
-    """Safe from many threads. Paths are relative to ``top``; '' is ``top`` itself."""
+    """Safe from many threads. Paths are relative to ``top``; '' is ``top`` itself. ``opened``: files that are being written."""
 
     def __init__(self, top: Handle, shown: str) -> None:
         self._top = top
         self._shown = shown.rstrip("/")
         self._open: OrderedDict[str, Handle] = OrderedDict()
         self._lock = threading.Lock()
+        self.opened: set[Abandoned] = set()
 
     def at(self, path: str) -> Handle:
         """Raises TargetMoved where a link or something else stands instead of a folder, FileNotFoundError where nothing does."""
@@ -66,6 +74,16 @@ class Folders:
         with self._lock:
             for known in [one for one in self._open if one == path or one.startswith(path + "/")]:
                 del self._open[known]
+
+    def close(self) -> None:
+        """Let go of all; after a failure too, so that a file system can be unmounted."""
+        with self._lock:
+            for file in list(self.opened):
+                file.abandon()
+            self.opened.clear()
+            for handle in (*self._open.values(), self._top):
+                handle.close()
+            self._open.clear()
 
     def show(self, path: str) -> str:
         return f"{self._shown}/{path}"

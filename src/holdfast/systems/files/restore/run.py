@@ -43,6 +43,12 @@ class FolderRestore:
         self._delta = bool(self.plan.options.get("delta"))
         into.mkdir(parents=True, exist_ok=True)
         self._folders = Folders(Handle(os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)), str(into))
+        try:
+            return self._run(into, detail)
+        finally:
+            self._folders.close()
+
+    def _run(self, into: Path, detail: Detail) -> Extracted:
         self._links: list[tuple[str, str, Entry]] = []
         self._first: dict[tuple[int, int], tuple[str, int]] = {}
         self._dirs: list[Entry] = []
@@ -58,7 +64,7 @@ class FolderRestore:
         if self.plan.options.get("remove_extra"):
             from holdfast.systems.files.restore.extra import remove_extra
 
-            self.notes += remove_extra(self.reader, detail, into)
+            self.notes += remove_extra(self.reader, detail, into, self._folders)
         self._dress_folders()
         self.progress.phase("sync")
         sync(into)
@@ -98,7 +104,7 @@ class FolderRestore:
     def _place(self, path: str) -> str:
         """Relative to the target."""
         inner = outside(path).strip("/")
-        if ".." in inner.split("/"):
+        if "\0" in inner or (inner and not {"", ".", ".."}.isdisjoint(inner.split("/"))):
             raise TargetMoved(f"The point holds a path that leads out of its folder: {path!r}.", hint="Nothing of it was written.")
         return inner
 
@@ -164,6 +170,8 @@ class FolderRestore:
     def _open_up(self, place: str) -> None:
         """A folder that is repaired must let its owner in; its mode is set at the end."""
         fd = self._folders.at(place).fd
+        with contextlib.suppress(OSError):
+            os.removexattr(fd, "system.posix_acl_default")  # what is made anew inside would inherit it
         mode = os.fstat(fd).st_mode
         if mode & 0o700 != 0o700:
             with contextlib.suppress(PermissionError):

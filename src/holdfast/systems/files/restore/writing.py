@@ -122,6 +122,7 @@ class FileTarget:
     def __init__(self, path: str, entry: Entry, folders: Folders, owners: Owners, *, delta: bool) -> None:
         self._entry = entry
         self._owners = owners
+        self._folders = folders
         self._shown = folders.show(path)
         self._data: list[list[int]] | None = entry.extra.get("h")
         folder, name = folders.parent(path)
@@ -138,6 +139,13 @@ class FileTarget:
         except OSError as error:
             failed(self._shown, error)
         self._fd = fd
+        folders.opened.add(self)
+
+    def abandon(self) -> None:
+        """Let go of the file as it is: the restore failed. Fine when it is closed."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _there(self, folder: Handle, name: str) -> int | None:
         """What stands there, opened for repair; None when it is better written anew, after it was removed."""
@@ -185,16 +193,17 @@ class FileTarget:
 
     def close(self) -> None:
         fd = self._fd
+        self._folders.opened.discard(self)
         try:
             if self.fresh and self._entry.size:
                 self._allocate(self._data if self._data is not None else [[0, self._entry.size]])
             if os.fstat(fd).st_size != self._entry.size:
                 os.ftruncate(fd, self._entry.size)
-            dress(fd, self._entry, self._owners, clean=not self.fresh)
+            dress(fd, self._entry, self._owners, clean=True)
         except OSError as error:
             failed(self._shown, error)
         finally:
-            os.close(fd)
+            self.abandon()
 
     def _allocate(self, data: Sequence[Sequence[int]]) -> None:
         """Zeros that were data are data again: a dense file comes back dense, a sparse one with its own holes."""
