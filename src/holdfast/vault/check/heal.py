@@ -57,6 +57,9 @@ class Healer:
             return why
         if name.startswith(names.PACKS) and not self._may_return(storage, name):
             return "A prune is deleting it here, or may be: what is needed is healed when that is over."
+        if names.parse_coming(name) is not None:
+            self._aside(storage, name, storage.get(name))
+            return ""  # nobody needs it: the next copy stages the point anew
         sound, told = self._sound(storage, name)
         if sound is None:
             return told or "No other location holds a sound copy."
@@ -67,14 +70,18 @@ class Healer:
         if wrong == sound:
             return ""
         if wrong is not None:
-            with contextlib.suppress(ObjectExists):
-                storage.put_if_absent(f"{ASIDE}{name}.{blake3.blake3(wrong).hexdigest()[:16]}", [wrong])
-            # What is locked cannot go: the sound copy is put over it, and is the version that is found from then on.
-            with contextlib.suppress(ObjectLocked):
-                storage.delete(name)
+            self._aside(storage, name, wrong)
         with contextlib.suppress(ObjectExists):
             storage.put_if_absent(name, [sound])
         return "" if storage.get(name) == sound else "What was put there did not come back as it was put."
+
+    @staticmethod
+    def _aside(storage: Storage, name: str, wrong: bytes) -> None:
+        with contextlib.suppress(ObjectExists):
+            storage.put_if_absent(f"{ASIDE}{name}.{blake3.blake3(wrong).hexdigest()[:16]}", [wrong])
+        # What is locked cannot go: the sound copy is put over it, and is the version that is found from then on.
+        with contextlib.suppress(ObjectLocked):
+            storage.delete(name)
 
     def _sound(self, storage: Storage, name: str) -> tuple[bytes | None, str]:
         """From the first other location that has it sound. Of a point that one of them records as aborted the abort: a prune removed it."""

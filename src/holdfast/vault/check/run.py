@@ -87,6 +87,8 @@ class Check:
             problem = "it was listed and is gone" if data is None else self._verifier.problem(info.name, data)
             if info.name.startswith(ASIDE):
                 self._notice("put-aside", storage, info.name, "A heal replaced this; look at it, then delete it by hand.")
+            elif names.parse_coming(info.name) is not None:
+                self._staged(storage, info.name, data)
             elif not self._verifier.known(info.name):
                 self._notice("unknown-object", storage, info.name, "This object does not belong to format 1; nobody needs it.")
             elif info.name in selfdescription.parts():
@@ -100,7 +102,7 @@ class Check:
             elif data is not None:
                 sound[info.name] = data
         for name in self._elsewhere.keys() - held.keys():
-            if name.startswith(names.POINTS) and names.parse_point(name) is None:
+            if names.parse_coming(name) is not None:
                 continue  # what a copy stages elsewhere is nobody's loss here
             if name.startswith(names.POINTS):
                 self._notice("not-everywhere", storage, name, "Another location holds this point; 'holdfast vault copy' brings it here.")
@@ -112,6 +114,16 @@ class Check:
         sizes = self._sizes(sound)
         self._packs(storage, held, needs, sizes)
         self._content(storage, held, needs)
+
+    def _staged(self, storage: Storage, name: str, data: bytes | None) -> None:
+        """The bytes of a point that a copy is bringing, under a name of their own until it is there."""
+        if data is None:
+            return
+        problem = self._verifier.problem(name.removesuffix(names.COMING), data)
+        if problem is None:
+            self._notice("unfinished-copy", storage, name, "A copy is bringing this point, or was cut off: holdfast vault copy goes on.")
+        else:
+            self._wrong("damaged", storage, name, f"Staged by a copy: {problem}", {})
 
     def _needs(self, sound: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
         """Pack's name → points (id: system) that need it, by the clear lists of this location's points."""
@@ -130,7 +142,10 @@ class Check:
         sizes = {}
         for name, data in sound.items():
             if name.startswith(names.INDEX):
-                for pack in objects.decode(name, self._vault.notary.open(self._vault.notary.check(name, data))):
+                checked = self._vault.notary.check(name, data)
+                if not self._vault.notary.can_open(checked):
+                    continue  # of a scope whose key was not given
+                for pack in objects.decode(name, self._vault.notary.open(checked)):
                     sizes[names.pack(pack.id, pack.digest)] = pack.size
         return sizes
 

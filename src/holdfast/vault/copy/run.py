@@ -161,6 +161,9 @@ class _Copy:
                 self._done.left.append(f"{name}: it is being removed by a prune.")
             else:
                 wanted.append(name)
+        for name in held:
+            if (session := names.parse_coming(name)) is not None and names.point(session) in held:
+                self._target.delete(name)  # of a copy that was cut off behind its point
         if not wanted:
             return
         self._staged = {name for name in held if names.parse_coming(name) is not None}
