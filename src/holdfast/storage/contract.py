@@ -133,8 +133,8 @@ class Lock:
 
 Judge = Callable[[str, bytes], bool]
 """Whether bytes may stand under a name: who keeps several versions of one name asks it for the oldest that holds."""
-Term = Callable[[str, Lock], dt.timedelta | None]
-"""How long an object of that name is locked from the moment it is put; None for not at all."""
+Term = Callable[[str, Lock, bytes], dt.timedelta | None]
+"""How long an object of that name and these bytes is locked from the moment it is put; None for not at all."""
 
 
 class KeepsVersions(Protocol):

@@ -36,6 +36,7 @@ def open_storage(
     ``{"access_key_id": …, "secret_access_key": …, "session_token": …}``; else the environment), ``tls`` (``{"ca": path}``), ``lock``
     (``{"mode": …, "days": …}``: objects are locked as they are put, and versions are read), ``versions`` (true: the versions of a bucket
     that keeps any are read, though nothing is locked).
+    ``ssh://user@host/folder`` and ``unix:///socket`` are folders that ``holdfast vault serve`` serves there.
     ``create`` makes a missing local folder. ``one_of_several``: there are others to turn to, so a location that hangs or does not answer is
     given up soon and left alone for a while.
 
@@ -60,9 +61,16 @@ def open_storage(
 
         objects = open_objects(parts.scheme, parts.netloc, parts.path.strip("/"), settings, time)
         return impatient(objects, time) if one_of_several else Retrying(objects, time, patience=PATIENCE)
+    if (parts.scheme == "unix" and parts.path.startswith("/")) or (parts.scheme == "ssh" and parts.hostname and parts.path):
+        from holdfast.storage.served.client import ServedStorage, ssh, unix
+        from holdfast.storage.wrappers.retry import Retrying
+
+        served = ServedStorage(url, unix(unquote(parts.path)) if parts.scheme == "unix" else ssh(parts))
+        return impatient(served, time) if one_of_several else Retrying(served, time, patience=LITTLE)
     raise UnknownScheme(
         f"{url!r} is no address of a location.",
-        hint="Use file:///absolute/path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
+        hint="Use file:///absolute/path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix; ssh://user@host/folder or"
+        " unix:///socket for a folder that is served.",
         url=url,
     )
 

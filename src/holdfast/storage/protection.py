@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from holdfast.errors import MissingExtra
 from holdfast.model import Clock
-from holdfast.storage.contract import Lock, Storage
+from holdfast.storage.contract import Lock, Storage, StorageDenied
 
 if TYPE_CHECKING:
     from holdfast.storage.objects.api import Api
@@ -41,6 +41,8 @@ def look(url: str, options: Mapping[str, Any], storage: Storage, clock: Clock, *
     parts = urlsplit(url if not url.startswith("/") else f"file://{url}")
     if parts.scheme == "file":
         return [*found, _folder(unquote(parts.path))]
+    if parts.scheme in {"ssh", "unix"}:
+        return [*found, *_served(parts.scheme, unquote(parts.path), storage)]
     if parts.scheme != "s3":
         return [*found, _unknown(parts.scheme)] if parts.scheme in {"gs", "az"} else found
     try:
@@ -114,6 +116,31 @@ def _folder(path: str) -> Finding:
             f"Serve the folder append-only from another account, or keep a locked copy elsewhere. {_GUIDE}.",
         )
     return Finding("folder-foreign", "ok", "This account may not write here.")
+
+
+def _served(scheme: str, path: str, storage: Storage) -> Iterator[Finding]:
+    """The server is asked to remove what was never there: one that is append-only refuses by the name alone."""
+    try:
+        storage.delete("packs/never-there")
+    except StorageDenied:
+        pass
+    else:
+        yield Finding(
+            "served-open", "fail", "NOT PROTECTED: the server removes what it is told to.", f"Serve it by 'holdfast vault serve'. {_GUIDE}."
+        )
+        return
+    if scheme == "unix":
+        from holdfast.storage.served.client import server_uid
+
+        if server_uid(path) == os.geteuid():
+            yield Finding(
+                "served-by-oneself",
+                "warn",
+                "Not protected: the folder is served by this very account, which can do everything in it.",
+                f"Run 'holdfast vault serve' as an account of its own. {_GUIDE}.",
+            )
+            return
+    yield Finding("append-only", "ok", "Served append-only by another account: nothing there can be changed or removed from here.")
 
 
 def _unknown(scheme: str) -> Finding:

@@ -249,3 +249,15 @@ def test_how_many_locked_objects_a_followed_log_makes(interval, most_a_day, most
     assert a_day <= most_a_day
     assert standing <= most_standing
     assert naive / standing > 3 or interval > 1
+
+
+def test_an_abort_is_not_locked_and_makes_room_for_the_point(lock_bucket):
+    """A session that came too late in one location only: a copy brings its point, and the abort goes."""
+    depot = lock_bucket("compliance").depot
+    vault = depot.open()
+    session = names.session_id(depot.clock.now(), b"0" * 10)
+    name = names.point(session)
+    storage = depot.storages[0]
+    storage.put_if_absent(name, [vault.notary.make(name, "abort", vault.now(), {"session": session, "why": "lease"})])
+    storage.delete(name)
+    assert storage.head(name) is None

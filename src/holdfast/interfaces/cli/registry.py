@@ -78,6 +78,7 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "hold": Entry("vault.hold", "keep a point whatever retention says"),
                 "key": Entry("vault.key", "list, add, prove, remove and rotate keys; revoke writers; make and erase scopes"),
                 "open": Entry("vault.open", "look into a vault by its address, with no plan at all"),
+                "serve": Entry("vault.serve", "serve a folder append-only to another account"),
             },
         ),
         "jobs": Entry("jobs", "what runs"),

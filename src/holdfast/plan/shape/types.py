@@ -80,8 +80,9 @@ def _url(schemes: tuple[str, ...]) -> Callable[[Any], str]:
         scheme = urlsplit(value).scheme
         if scheme not in schemes:
             raise BadValue(f"'{value}' is no URL that works here", hint=f"begin with {' or '.join(f'{known}://' for known in schemes)}")
-        if scheme == "file" and not urlsplit(value).path.startswith("/"):
-            raise BadValue(f"'{value}' names no absolute folder", hint="write file:///absolute/path")
+        if scheme in ("file", "unix") and not urlsplit(value).path.startswith("/"):
+            what = "folder" if scheme == "file" else "socket"
+            raise BadValue(f"'{value}' names no absolute {what}", hint=f"write {scheme}:///absolute/path")
         return value
 
     return check
@@ -96,6 +97,11 @@ TimeZone = Annotated[str, PlainValidator(_zone), _schema("an IANA time zone: Eur
 HttpUrl = Annotated[str, PlainValidator(_url(("http", "https"))), _schema("an http or https URL")]
 BucketUrl = Annotated[
     str, PlainValidator(_url(("s3", "file", "gs", "az"))), _schema("where objects rest: s3://bucket/prefix or file:///folder")
+]
+LocationUrl = Annotated[
+    str,
+    PlainValidator(_url(("file", "s3", "ssh", "unix", "gs", "az"))),
+    _schema("where a vault rests: file:///folder, s3://bucket/prefix, ssh://user@host/folder or unix:///socket (served append-only)"),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]

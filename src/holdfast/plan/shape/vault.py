@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from holdfast.plan.shape.base import Part
-from holdfast.plan.shape.types import BucketUrl, HttpUrl, Name, Text
+from holdfast.plan.shape.types import HttpUrl, LocationUrl, Name, Text
 from holdfast.plan.values.secret import KeyRef, SecretRef
 
 
@@ -47,7 +47,7 @@ class Location(Endpoint):
     """One place that holds the whole vault."""
 
     name: Name
-    url: BucketUrl
+    url: LocationUrl
     failure_domain: Text | None = None
     lock: Lock | None = None
 

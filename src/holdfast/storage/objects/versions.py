@@ -58,7 +58,7 @@ class VersionedStorage(ObjectStorage):
         self._api = api
         self._clock = clock
         self._judge: Judge | None = None
-        self._term: Term = lambda name, lock: None if name.startswith("probe/") else lock.term
+        self._term: Term = lambda name, lock, _body: None if name.startswith("probe/") else lock.term
         self._chosen: OrderedDict[str, Version] = OrderedDict()
         self._guard = threading.Lock()
         self._asked: tuple[dt.datetime, float] | None = None
@@ -76,7 +76,7 @@ class VersionedStorage(ObjectStorage):
         if self._valid(name, standing) is not None:
             raise ObjectExists(name)
         self._forget(name)
-        term = self._term(name, self.lock) if self.lock is not None else None
+        term = self._term(name, self.lock, body) if self.lock is not None else None
         held: dict[str, Any] = {}
         if self.lock is not None and term is not None:
             held = {"ObjectLockMode": self.lock.mode.upper(), "ObjectLockRetainUntilDate": self.time() + term}
