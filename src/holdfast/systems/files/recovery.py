@@ -74,7 +74,8 @@ class FilesRecovery:
             self.restore(history, plan, progress)
             clocks["restore"] = self.clock.monotonic() - began
             reached = {**plan.place, "place": dict(plan.place), "bytes": plan.bytes, "log_bytes": 0}
-            yield RestoredView(plan.into, history.open(plan.point.id), plan.point, reached)
+            parts = [part for part in self.parts if part.name in plan.detail.parts]
+            yield RestoredView(plan.into, history.open(plan.point.id), plan.point, reached, parts)
 
     @contextmanager
     def source(self, on: str | None = None) -> Iterator[Isolated]:
@@ -90,7 +91,8 @@ class FilesRecovery:
 
         view = SourceView(self.settings, self.clock)
         del on
-        history = self.history() if self.history is not None else None
+        # Without folders there is no content here to be compared: repositories and images are proved by their own means.
+        history = self.history() if self.history is not None and self.settings.paths else None
         before = newest_matching(self.settings, history)
         answer = ask(view)
         after = newest_matching(self.settings, history)

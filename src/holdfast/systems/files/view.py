@@ -17,6 +17,7 @@ from holdfast.systems.files.capture.ledger import Ledger
 from holdfast.systems.files.capture.walk import Found, Walk
 from holdfast.systems.files.compare import differing, of_point, on_machine, pairs
 from holdfast.systems.files.errors import NoQuestions
+from holdfast.systems.files.parts import Part
 from holdfast.systems.files.settings import FilesSettings, outside
 
 _RUN = 1 << 20
@@ -115,7 +116,10 @@ class SourceView(_View):
 class RestoredView(_View):
     """A copy of ``point`` below ``into``."""
 
-    def __init__(self, into: Path, reader: PointReader, point: RecoveryPoint, reached: Mapping[str, Any]) -> None:
+    def __init__(
+        self, into: Path, reader: PointReader, point: RecoveryPoint, reached: Mapping[str, Any], parts: Sequence[Part] = ()
+    ) -> None:
+        self._parts = parts
         self._roots = tuple(point.facts.get("roots", {}))
         super().__init__(FilesSettings(tuple(str(into / root.lstrip("/")) for root in self._roots)), str(into), reached, str(into))
         self._into = into
@@ -123,10 +127,11 @@ class RestoredView(_View):
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
         """Everything the point holds is there, with its attributes, and nothing else is; and its content is what was recorded."""
-        if not self._roots:
-            return
-        yield self._entries()
-        yield self._content(progress or Silent())
+        if self._roots:
+            yield self._entries()
+            yield self._content(progress or Silent())
+        for part in self._parts:
+            yield from part.examine(self._into / part.name)
 
     def _entries(self) -> Structural:
         wrong: list[str] = []
@@ -163,11 +168,11 @@ class RestoredView(_View):
         try:
             done = self._reader.extract(wanted(), delta=True, progress=progress)
         except (Damaged, OSError) as error:
-            return Structural("content", "failed", str(error))
+            return Structural("content as recorded", "failed", str(error))
         if wrong:
             named = ", ".join(sorted(set(wrong))[:_NAMED])
-            return Structural("content", "failed", f"{len(set(wrong))} files differ from what was recorded: {named}")
-        return Structural("content", "passed", f"{done.files} files, {done.kept} bytes equal what was recorded")
+            return Structural("content as recorded", "failed", f"{len(set(wrong))} files differ from what was recorded: {named}")
+        return Structural("content as recorded", "passed", f"{done.files} files, {done.kept} bytes equal what was recorded")
 
 
 class _Compared:

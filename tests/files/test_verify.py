@@ -1,0 +1,92 @@
+"""A restored copy is proved by content, held against its point and against a source that stood still."""
+
+import os
+from pathlib import Path
+
+from holdfast.model import Silent
+from holdfast.recovery import verify
+from holdfast.validation import Check
+from tests.files.kit import Scene
+
+
+def verified(scene: Scene, *checks: Check):
+    return verify(scene.recovery(), lambda: scene.history, checks, progress=Silent(), clock=scene.clock, patience=0.0)
+
+
+def filled(scene: Scene) -> None:
+    (scene.source / "sub").mkdir()
+    for number in range(30):
+        (scene.source / "sub" / f"f{number}").write_bytes(os.urandom(500 * number))
+    (scene.source / "large").write_bytes(os.urandom(3 << 20))
+    (scene.source / "link").symlink_to("large")
+
+
+def test_a_source_that_stood_still_is_compared_by_content(scene):
+    filled(scene)
+    scene.backup()
+    seen = verified(scene)
+    assert seen.report.verdict == "passed"
+    assert seen.exact
+    assert [one.name for one in seen.report.results] == ["names and attributes", "content as recorded", str(scene.source)]
+    assert not list((scene.folder / "boxes").iterdir())
+
+
+def test_a_source_that_moved_on_is_skipped_and_the_copy_proved_all_the_same(scene):
+    filled(scene)
+    scene.backup()
+    (scene.source / "later").write_bytes(b"x")
+    asked = f"test -f $HOLDFAST_CONNECTION{scene.source}/large && echo yes"
+    seen = verified(scene, Check("still there", command=asked, expect="yes"))
+    assert not seen.exact
+    assert {one.name: one.state for one in seen.report.results} == {
+        "names and attributes": "passed",
+        "content as recorded": "passed",
+        "still there": "passed",
+        "content": "skipped",
+    }
+
+
+def test_whatever_differs_in_a_copy_is_found(scene):
+    filled(scene)
+    scene.backup()
+    recovery = scene.recovery()
+    with recovery.isolate(scene.history, {}, {}, Silent()) as view:
+        top = scene.at(Path(view.connection))
+        assert {one.state for one in view.structure()} == {"passed"}
+        sound = view.digest()
+        status = (top / "large").stat()
+        with (top / "large").open("r+b") as file:
+            file.seek(1 << 20)
+            byte = file.read(1)
+            file.seek(1 << 20)
+            file.write(bytes([byte[0] ^ 1]))
+        os.utime(top / "large", ns=(1, status.st_mtime_ns))
+        found = {one.name: one for one in view.structure()}
+        assert found["names and attributes"].state == "passed"
+        assert found["content as recorded"].state == "failed"
+        assert "large" in found["content as recorded"].detail
+        assert view.digest() != sound
+        with recovery.source() as source:
+            differ = view.differences(source, str(scene.source))
+        assert (differ["missing"], differ["extra"], differ["changed"]) == (0, 0, 1)
+        (top / "sub" / "f3").chmod(0o4711)
+        (top / "sub" / "f4").unlink()
+        (top / "sub" / "extra").touch()
+        detail = next(iter(view.structure())).detail
+        for said in ("f3: mode", "f4 is missing", "extra is too many"):
+            assert said in detail
+
+
+def test_what_a_killed_verification_left_is_swept(scene):
+    filled(scene)
+    scene.backup()
+    recovery = scene.recovery()
+    child = os.fork()
+    if child == 0:
+        opened = recovery.isolate(scene.history, {}, {}, Silent())
+        opened.__enter__()
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    assert [path.name[:9] for path in (scene.folder / "boxes").iterdir()] == ["hf-files-"] * 2
+    assert len(recovery.sweep()) == 1
+    assert not list((scene.folder / "boxes").iterdir())
