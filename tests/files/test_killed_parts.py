@@ -51,7 +51,7 @@ def test_images(tmp_path, image, what, step, least):
 @pytest.mark.parametrize("what", ["capture", "restore"])
 def test_repositories_at_every_call(tmp_path, what):
     new(tmp_path / "source", commits=2)
-    run(tmp_path, what, 1, 25)
+    run(tmp_path, what, 1, 20)
 
 
 @pytest.mark.soak

@@ -1,17 +1,21 @@
 """Git over HTTP: git-http-backend(1) behind the standard library's server, with a password, redirects and bad manners on request."""
 
 import base64
+import json
 import os
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 
 class GitHttp:
-    """``root`` holds repositories. ``user``, ``password``: asked for when set. ``hang``: paths that never answer. ``seen``: headers."""
+    """``root`` holds repositories. ``user``, ``password``: asked for when set. ``hang``: paths that never answer. ``seen``: headers.
+
+    ``large``: a folder of files as git-lfs keeps them, served by the batch API.
+    """
 
     def __init__(self, root: Path, *, user: str = "", password: str = "", redirect: str = "") -> None:
         self.root = root
@@ -20,6 +24,7 @@ class GitHttp:
         self.redirect = redirect
         self.hang: set[str] = set()
         self.broken = 0
+        self.large: Any = None
         self.seen: list[tuple[str, str | None]] = []
         self.released = threading.Event()
         outer = self
@@ -88,6 +93,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if "/info/lfs/objects/batch" in parts.path:
+            self.batch(json.loads(body))
+            return
+        if parts.path.startswith("/lfs/"):
+            path = outer.large / parts.path.removeprefix("/lfs/")
+            self.json(path.read_bytes(), "application/octet-stream")
+            return
         done = subprocess.run(
             ["git", "http-backend"],
             input=body,
@@ -131,3 +143,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(content)
+
+    def batch(self, asked: dict[str, Any]) -> None:
+        """The Git LFS batch API, for downloads."""
+        outer = self.server_of
+        objects = []
+        for one in asked["objects"]:
+            path = next(outer.large.glob(f"*/*/{one['oid']}"), None) if outer.large else None
+            if path is None:
+                objects.append({**one, "error": {"code": 404, "message": "not there"}})
+            else:
+                objects.append({**one, "actions": {"download": {"href": f"{outer.url}/lfs/{path.relative_to(outer.large)}"}}})
+        self.json(json.dumps({"transfer": "basic", "objects": objects}).encode(), "application/vnd.git-lfs+json")
+
+    def json(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -14,7 +14,7 @@ from holdfast.systems.contract import CaptureWriter
 from holdfast.systems.files.git import contents, large, proof
 from holdfast.systems.files.git.address import Repository, named
 from holdfast.systems.files.git.errors import GitAddress, GitBundleWrong, GitSilent, GitUnreachable
-from holdfast.systems.files.git.fetch import Listing, fetch, listing
+from holdfast.systems.files.git.fetch import Listing, fetch, git_folder, listing
 from holdfast.systems.files.git.keep import Keep
 from holdfast.systems.files.git.refs import DETACHED, Refs
 from holdfast.systems.files.git.run import STALL_S, Git
@@ -226,19 +226,29 @@ class GitCapture:
     def _large(self, git: Git, one: Repository, keep: Keep, made: _Made, folder: _Folder) -> None:
         if not made.wanted:
             return
-        storage, tool = keep.folder / "lfs", large.available(git)
-        why = large.fetch(git, one, keep.work / "fetched.git", storage) if tool else "git-lfs is not installed here"
-        included = 0
-        for oid, size in sorted(made.wanted.items()):
-            name = f"lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"
-            if folder.reuse(name, size):
-                included += 1
-            elif large.right(large.place(storage, oid), oid, size):
-                folder.add(name, size, _OpenFile(large.place(storage, oid)))
-                included += 1
-        large.forget(storage, made.wanted)
-        lfs = {"files": len(made.wanted), "bytes": sum(made.wanted.values()), "included": included, "tool": tool}
-        made.facts["lfs"] = lfs if included == len(made.wanted) else {**lfs, "why": why or "the server does not have them"}
+        missing = [(oid, size) for oid, size in sorted(made.wanted.items()) if not folder.reuse(_large_name(oid), size)]
+        storage, tool, why = keep.folder / "lfs", True, ""
+        if one.folder is not None:
+            # A repository on this machine keeps them itself: no program is needed.
+            storage = git_folder(one.folder) / "lfs"
+        elif missing:
+            tool = large.available(git)
+            why = large.fetch(git, one, keep.work / "fetched.git", storage) if tool else "git-lfs is not installed here"
+        lost = 0
+        for oid, size in missing:
+            path = large.place(storage, oid)
+            if large.right(path, oid, size):
+                folder.add(_large_name(oid), size, _OpenFile(path))
+            else:
+                lost += 1
+        if one.folder is None:
+            large.forget(storage, made.wanted)
+        lfs = {"files": len(made.wanted), "bytes": sum(made.wanted.values()), "included": len(made.wanted) - lost, "tool": tool}
+        made.facts["lfs"] = {**lfs, "why": why or "the repository does not have them"} if lost else lfs
+
+
+def _large_name(oid: str) -> str:
+    return f"lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"
 
 
 class _OpenFile:

@@ -119,13 +119,7 @@ def _present(git: Git, folder: Path) -> dict[bytes, bytes]:
 
 def _whole(git: Git, folder: Path, repository: Repository) -> Path:
     """The Git folder of a local repository that is there and has all its history. Raises GitUnreachable, GitIncomplete."""
-    inner = folder / ".git"
-    place = inner if inner.is_dir() else folder
-    if inner.is_file():
-        place = (folder / inner.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip()).resolve()
-        common = place / "commondir"
-        if common.is_file():
-            place = (place / common.read_text(encoding="utf-8", errors="surrogateescape").strip()).resolve()
+    place = git_folder(folder)
     if not (place / "HEAD").exists() or not (place / "objects").is_dir():
         raise GitUnreachable(f"{folder} is no Git repository, or is gone.", hint="Correct the plan, or bring the repository back.")
     if (place / "shallow").exists():
@@ -139,6 +133,16 @@ def _whole(git: Git, folder: Path, repository: Repository) -> Path:
             hint="Name the repository that it was cloned from, or complete it: git fetch --refetch without --filter.",
         )
     return place
+
+
+def git_folder(folder: Path) -> Path:
+    """Where a repository on this machine keeps its objects: the folder itself, its ``.git``, or where a worktree's file leads."""
+    inner = folder / ".git"
+    if inner.is_file():
+        place = (folder / inner.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip()).resolve()
+        common = place / "commondir"
+        return (place / common.read_text(encoding="utf-8", errors="surrogateescape").strip()).resolve() if common.is_file() else place
+    return inner if inner.is_dir() else folder
 
 
 def _unborn(git: Git, repository: Repository, place: Path | None, *, empty: bool) -> bytes | None:

@@ -15,9 +15,8 @@ def available(git: Git) -> bool:
 
 def fetch(git: Git, repository: Repository, folder: Path, storage: Path) -> str:
     """Bring every large file that a commit names into ``storage``; what git-lfs said when it failed, else ""."""
-    address = repository.folder.as_uri() if repository.folder is not None else repository.url
     for key, value in (
-        ("remote.origin.url", address),
+        ("remote.origin.url", repository.url),
         ("lfs.storage", str(storage)),
         ("lfs.concurrenttransfers", "4"),
         # No credentials are asked for, and no other program moves bytes.
