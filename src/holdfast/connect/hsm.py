@@ -158,7 +158,7 @@ class Hsm:
         from pkcs11 import exceptions
 
         refused = (
-            exceptions.KeyFunctionNotPermitted,
+            exceptions.FunctionNotSupported,
             exceptions.MechanismInvalid,
             exceptions.MechanismParamInvalid,
             exceptions.KeyTypeInconsistent,

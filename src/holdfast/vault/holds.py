@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from holdfast.errors import Refused, Usage
 from holdfast.model import Clock
 from holdfast.vault import names
-from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.errors import ObjectDamaged, SignedAfterRevocation
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.text import from_json, from_time, to_json
@@ -63,19 +63,28 @@ def release(locations: Locations, notary: Notary, clock: Clock, identity: str, r
 
 
 def current(locations: Locations, notary: Notary) -> Sequence[Hold]:
-    """Holds in force, oldest first. A release counts only when its signature is believed; a hold that is damaged raises."""
+    """Holds in force, oldest first. A release counts only when its signature is believed; a hold that is damaged raises.
+
+    What a writer signed after it was revoked is neither.
+    """
     found = [info.name for info in locations.list(names.HOLDS)]
     released = set()
     for name in found:
         if name.endswith(RELEASED):
-            clear = locations.read(name, lambda data, name=name: notary.check(name, data, "hold")).clear  # type: ignore[misc]
+            try:
+                clear = locations.read(name, lambda data, name=name: notary.check(name, data, "hold")).clear  # type: ignore[misc]
+            except SignedAfterRevocation:
+                continue
             if f"{names.HOLDS}{clear.get('released')}{RELEASED}" == name:
                 released.add(name[: -len(RELEASED)])
     holds = []
     for name in found:
         if name.endswith(RELEASED) or name in released:
             continue
-        checked = locations.read(name, lambda data, name=name: notary.check(name, data, "hold"))  # type: ignore[misc]
+        try:
+            checked = locations.read(name, lambda data, name=name: notary.check(name, data, "hold"))  # type: ignore[misc]
+        except SignedAfterRevocation:
+            continue
         reason = str(from_json(notary.open(checked))["reason"]) if notary.can_open(checked) else ""
         if not isinstance(checked.clear.get("point"), str):
             raise ObjectDamaged(f"{name} names no recovery point.", object=name)

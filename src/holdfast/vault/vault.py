@@ -133,6 +133,7 @@ class Vault:
             self.closed[name] = error
             return
         self.notary.take(bundle, self.notary.ring)
+        self._points = PointCache(self.cache, self.notary)  # what was kept under fewer keys is another file
         self.opened_by = (*self.opened_by, slot.id)
 
     def renew_keys(self) -> None:

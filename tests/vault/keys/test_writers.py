@@ -1,9 +1,11 @@
 """Write-only writers: what a backup host's keys can do, what they cannot, and what becomes of what a revoked one signs."""
 
+import datetime as dt
+
 import pytest
 
 from holdfast.errors import Damaged
-from holdfast.vault import crypto, envelope, holds, names
+from holdfast.vault import crypto, envelope, holds, names, prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import NotBelieved, RoleLacking, SignedAfterRevocation, WriterRevoked, WriterUnknown, WrongKey
@@ -11,6 +13,7 @@ from holdfast.vault.keys.bundle import WriterKeys
 from holdfast.vault.keys.writers import OwnWriter
 from holdfast.vault.packs import layout
 from holdfast.vault.records import RecordCopies
+from holdfast.vault.retention import Keep
 from tests.vault.kit import CLOCK, SECRET, add_all, capture, finish, restore
 
 FILES = {"secret/name.txt": b"very secret content " * 5000, "large": bytes(range(256)) * 5000}
@@ -143,6 +146,12 @@ def test_what_a_revoked_writer_signed_before_is_believed_and_nothing_after(house
         with pytest.raises(SignedAfterRevocation):
             owner.notary.check(name, house.near.get(name))
     assert owner.notary.check(house.names("logs/")[0], house.near.get(house.names("logs/")[0]))
+    made = prune.make(owner, {"s": Keep(last=1)}, zone=dt.UTC, grace=dt.timedelta(0))
+    prune.run(owner, made, most=1)  # what the revoked writer left stops no prune, and is not needed
+    assert restore(house.open().point(before.id)) == FILES
+    report = Check(house.open(), share=1).run()
+    assert report.ok
+    assert "signed-after-revocation" in {found.code for found in report.found}
     with pytest.raises(WriterRevoked):
         kept.renew_keys() or kept.begin(system="s", kind="files")
     assert [one.revoked is not None for one in house.keys().writers.list() if one.label == "db1"] == [True]
@@ -150,8 +159,6 @@ def test_what_a_revoked_writer_signed_before_is_believed_and_nothing_after(house
 
 def test_a_backdated_object_of_a_revoked_writer_is_not_believed(house, writer):
     """The time in an envelope is the writer's word: it decides nothing."""
-    import datetime as dt
-
     kept = house.open(writer)
     house.keys().writers.revoke("db1")
     name = "journal/host/0000000000000001"

@@ -96,6 +96,8 @@ class Check:
                     self._notice(
                         "description-differs", storage, info.name, "It differs from what this version ships; do not run it unread."
                     )
+            elif problem is not None and data is not None and (void := self._verifier.void(info.name, data)) is not None:
+                self._notice("signed-after-revocation", storage, info.name, void)
             elif problem is not None:
                 if self._wrong("damaged", storage, info.name, problem, self._hurt_by(info.name)):
                     sound[info.name] = storage.get(info.name)
@@ -187,7 +189,11 @@ class Check:
                 data = storage.get(info.name)
             except Damaged:
                 return info, "it was listed and is gone"
-            return info, self._verifier.problem(info.name, data)
+            problem = self._verifier.problem(info.name, data)
+            if problem is not None and (void := self._verifier.void(info.name, data)) is not None:
+                self._notice("signed-after-revocation", storage, info.name, void)
+                return info, None
+            return info, problem
 
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool:
             yield from pool.map(judge, wanted)

@@ -6,7 +6,7 @@ import blake3
 
 from holdfast.errors import Damaged
 from holdfast.vault import config, crypto, names, selfdescription
-from holdfast.vault.errors import FormatNewer, RoleLacking
+from holdfast.vault.errors import FormatNewer, RoleLacking, SignedAfterRevocation
 from holdfast.vault.index import objects
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.ring import parse as ring_of
@@ -47,6 +47,16 @@ class Verifier:
             or names.parse_pack(name) is not None
             or name.startswith((names.SLOTS, names.SCOPED, names.RINGS, names.LOGS, PROBES, *KINDS))
         )
+
+    def void(self, name: str, data: bytes) -> str | None:
+        """A sentence about what a revoked writer signed afterwards: nobody believes or needs it, so it hurts nothing."""
+        try:
+            self._notary.check(name, data)
+        except SignedAfterRevocation as error:
+            return error.message
+        except Damaged:
+            return None
+        return None
 
     def problem(self, name: str, data: bytes) -> str | None:
         """What is wrong with an object's bytes."""

@@ -80,6 +80,8 @@ class IndexStore:
                 except Damaged as error:
                     self.damaged.append(error)
                     continue
+                if packs is None:
+                    continue
                 group = waiting.setdefault(writer, [])
                 group.append((name, packs))
                 if sum(len(pack.places) for _, inside in group for pack in inside) >= _ROWS:
@@ -101,9 +103,10 @@ class IndexStore:
                     found.append(Found(position, part.packs[pack][0], part.packs[pack][1], frame, whole, at, size))
         return found
 
-    def _open(self, name: str, data: bytes) -> tuple[str, list[PackChunks]]:
+    def _open(self, name: str, data: bytes) -> tuple[str, list[PackChunks] | None]:
+        """None for an index of a scope whose key is not open: nothing of it could be reused."""
         checked: Envelope = self._notary.check(name, data, "index")
-        return checked.writer, objects.decode(name, self._notary.open(checked))
+        return checked.writer, objects.decode(name, self._notary.open(checked)) if self._notary.can_open(checked) else None
 
     def _write(self, writer: str, group: list[tuple[str, list[PackChunks]]]) -> None:
         packs = [pack for _, inside in group for pack in inside]

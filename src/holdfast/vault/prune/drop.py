@@ -7,6 +7,7 @@
 "Every location" means those that answer. Where one is silent the point stays, with all that it needs; retention asks for it again.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from holdfast.errors import Damaged
@@ -67,7 +68,9 @@ def _record(vault: Vault, storages: Iterable[Storage], session: str) -> None:
         try:
             storage.put_if_absent(name, [data])
         except ObjectExists:
-            vault.notary.check(name, storage.get(name), "drop")
+            # Another prune is at it as well; when it is over, an abort stands in the point's place, which we shall find.
+            with contextlib.suppress(ObjectMissing):
+                vault.notary.check(name, storage.get(name), "drop")
 
 
 def _replace(storage: Storage, notary: Notary, name: str, abort: bytes) -> None:

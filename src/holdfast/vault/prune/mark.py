@@ -11,6 +11,7 @@ from holdfast.storage.contract import ObjectInfo, ObjectMissing, Storage
 from holdfast.vault import lock, names
 from holdfast.vault.condemned import entries
 from holdfast.vault.envelope import Envelope
+from holdfast.vault.errors import SignedAfterRevocation
 from holdfast.vault.notary import Notary
 from holdfast.vault.prune.errors import PruneUnsure
 
@@ -154,6 +155,8 @@ def _read_all(
                 )
         except ObjectMissing:
             return None  # removed since it was listed, by another prune
+        except SignedAfterRevocation:
+            return None  # a revoked writer went on: nobody believes it, so nothing is needed by it
         except Damaged as error:
             raise PruneUnsure(
                 f"{info.name} in {storage.url} cannot be believed, so nobody knows which packs it needs: {error.message}",

@@ -22,6 +22,7 @@ from holdfast.model import Progress
 from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectLocked, Storage
 from holdfast.vault import condemned, lock, names
 from holdfast.vault.condemned import CondemnedList
+from holdfast.vault.errors import RoleLacking
 from holdfast.vault.index import objects
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.drop import LEASE, make_abort
@@ -241,8 +242,8 @@ class Place:
         for name in listed:
             try:
                 packs = objects.decode(name, self._notary.open(self._notary.check(name, self._storage.get(name), "index")))
-            except Damaged:
-                continue
+            except (Damaged, RoleLacking):
+                continue  # also one of a scope whose key is not open
             if not any(pack.id in present for pack in packs):
                 with contextlib.suppress(ObjectLocked):  # it goes with the first prune after its lock
                     self._storage.delete(name)

@@ -1,11 +1,12 @@
 """What a prune would do, as data. Nothing is changed here."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from holdfast.errors import Unreachable
+from holdfast.errors import Damaged, Unreachable
 from holdfast.model import RecoveryPoint
 from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.vault import condemned, holds, lock, names
@@ -125,7 +126,7 @@ def make(
         if system in policies
     }
     decisions = _with_locks(storages, decisions, zone)
-    drop = {one.id for some in decisions.values() for one in some if not one.keep}
+    drop = {one.id for some in decisions.values() for one in some if not one.keep} | _erased(vault, storages, marked.values(), held)
     needed = set().union(*(mark(storage, vault.notary, lists, without=drop).packs for storage in storages))
     present: dict[bytes, ObjectInfo] = {}
     unneeded: dict[bytes, ObjectInfo] = {}
@@ -210,13 +211,51 @@ def _points(vault: Vault, marked: Collection[Marked]) -> dict[str, list[Recovery
         if point.id in wanted:
             wanted.remove(point.id)
             found.setdefault(point.system, []).append(point)
-    if wanted:
-        session = min(wanted)
+    # One that another prune drops at this moment is asked for again.
+    unknown = wanted & _still(vault, wanted) if wanted else set()
+    unknown -= set(_closed(vault, unknown))
+    if unknown:
+        session = min(unknown)
         raise PruneUnsure(
             f"{names.point(session)} stands in a location, and nobody can tell what it is.",
             hint="Run 'holdfast vault check' (it heals from another location); then prune again.",
             object=names.point(session),
         )
+    return found
+
+
+def _closed(vault: Vault, sessions: Collection[str]) -> dict[str, str]:
+    """Those of these points that belong to a scope whose key is not open here, with the scope: they are kept whole, whatever they are."""
+    found = {}
+    for session in sessions:
+        name = names.point(session)
+        with contextlib.suppress(Damaged):
+            envelope = vault.locations.read(name, lambda data, name=name: vault.notary.check(name, data, "point"))  # type: ignore[misc]
+            scope = str(envelope.clear.get("scope"))
+            if scope not in vault.notary.bundle.identity:
+                found[session] = scope
+    return found
+
+
+def _erased(vault: Vault, storages: Sequence[Storage], marked: Collection[Marked], held: Collection[str]) -> set[str]:
+    """Points of scopes whose keys were destroyed: nobody can read them any more. Holds and locks keep them all the same."""
+    ring = vault.notary.ring
+    if ring is None or not ring.erased:
+        return set()
+    every = set().union(*(one.points for one in marked)) - set().union(*(one.dropped for one in marked))
+    gone = {session for session, scope in _closed(vault, every).items() if scope in ring.erased and session not in held}
+    locked = lock.locked(storages, [names.point(session) for session in gone])
+    return {session for session in gone if names.point(session) not in locked}
+
+
+def _still(vault: Vault, wanted: set[str]) -> set[str]:
+    """Those of ``wanted`` that are points in some location yet, and are not being removed."""
+    found: set[str] = set()
+    for storage in vault.locations.storages:
+        with contextlib.suppress(Unreachable):
+            marked = mark(storage, vault.notary)
+            found |= marked.points
+            wanted -= marked.dropped
     return found
 
 
