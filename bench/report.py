@@ -47,7 +47,10 @@ def parts(results: Results) -> str:
 
 def verdicts(results: Results) -> str:
     lines = []
+    measured = {data for data, _, _ in [*results.rounds, *results.facts]}
     for one in judged(results):
+        if one["data"] not in measured:
+            continue
         if "peer" in one:
             limit = f"{one['peer']}, at least {one['at_least']:.2f}×"
             found = "-" if one["ratio"] is None else f"{one['ratio']:.2f}×"

@@ -1,11 +1,10 @@
 """First backup, unchanged, 1 % changed, restore, check and prune over a tree of files; growth over larger trees."""
 
-import contextlib
 import itertools
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,15 +49,17 @@ def measure(results: Results, kind: str, shape: trees.Shape, rounds: int, wanted
             for one in _order(keepers, turn):
                 race.time("1 % changed", one, keepers, one.backup)
             for one in _order(keepers, turn):
-                with _folder() as into:
-                    if race.time("restore", one, keepers, lambda one=one, into=into: one.restore(into)):
-                        race.compare(one, tree, into)
+                into = race.into()
+                if race.time("restore", one, keepers, lambda one=one, into=into: one.restore(into)):
+                    race.compare(one, tree, into)
             if bound:
-                bound.restore()
+                bound.restore(race.into())
             for case in ("check", "prune"):
                 for one in _order(keepers, turn):
                     race.time(case, one, keepers, getattr(one, case))
+            race.clear()
     finally:
+        race.clear()
         for folder in [one.home for one in keepers] + [home]:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -88,6 +89,22 @@ class Race:
 
     def __init__(self, results: Results, kind: str, say: Say) -> None:
         self.results, self.kind, self.say = results, kind, say
+        self.made: list[Path] = []
+
+    def into(self) -> Path:
+        """An empty folder to restore into. All of them go together (``clear``): for half a minute after many files were deleted, ext4 looks
+        long for a free inode, which would be charged to whoever restores next.
+        """
+        home = server_folder("to")
+        self.made.append(home)
+        into = home / "into"
+        into.mkdir()
+        return into
+
+    def clear(self) -> None:
+        for home in self.made:
+            shutil.rmtree(home, ignore_errors=True)
+        self.made.clear()
 
     def enter(self, tree: Path, wanted: set[str]) -> list[Keeper]:
         found: list[Keeper] = []
@@ -104,14 +121,14 @@ class Race:
         """Every command of everybody once: programs and data are in the page cache, and modules compiled, before a clock starts."""
         for one in list(keepers):
             self.say(f"{self.kind}: {one.name} once, not timed")
-            with _folder() as into:
-                try:
-                    one.fresh()
-                    for action in (one.backup, one.backup, lambda one=one, into=into: one.restore(into), one.check, one.prune):
-                        action()
-                except RunFailed as failure:
-                    self.results.missing.append(f"{one.name} failed before the race on {self.kind}: {failure}")
-                    keepers.remove(one)
+            try:
+                one.fresh()
+                for action in (one.backup, one.backup, lambda one=one: one.restore(self.into()), one.check, one.prune):
+                    action()
+            except RunFailed as failure:
+                self.results.missing.append(f"{one.name} failed before the race on {self.kind}: {failure}")
+                keepers.remove(one)
+        self.clear()
 
     def begin(self, one: Keeper, keepers: list[Keeper]) -> None:
         """A first backup into nothing."""
@@ -163,30 +180,18 @@ class Bounds:
             return
         self._add("first", [sys.executable, script, self.tree, self.home / "bound", "--level", "1", "--threads", "2"])
 
-    def restore(self) -> None:
+    def restore(self, into: Path) -> None:
         script = ROOT / "bench" / "restore_bound.py"
         if not self.packed:
             run([sys.executable, script, "pack", self.tree, self.home / "packed"], MYSELF, self.home)
             self.packed = True
-        with _folder() as into:
-            self._add("restore", [sys.executable, script, "restore", self.home / "packed", into])
+        self._add("restore", [sys.executable, script, "restore", self.home / "packed", into])
 
     def _add(self, case: str, command: list) -> None:
         done = run(command, MYSELF, self.home)
         said = json.loads(done.output.strip().splitlines()[-1])
         # Its own clock: start-up apart.
         self.results.add(self.kind, case, "bound", replace(done, seconds=said["seconds"], cpu=said["cpu_seconds"]))
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    home = server_folder("to")
-    into = home / "into"
-    into.mkdir()
-    try:
-        yield into
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _order(keepers: list[Keeper], turn: int) -> list[Keeper]:
