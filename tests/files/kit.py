@@ -60,6 +60,14 @@ class Scene:
         self.vault = Vault.create([storage], SECRET, clock=SystemClock(), cache=folder / "cache", cost=CHEAP)[0]
         self.clock = Later()
 
+    def reopen(self, folder: Path) -> None:
+        """The same scene in another process."""
+        self.folder = folder
+        self.source = folder / "source"
+        self.settings = FilesSettings((str(self.source),))
+        self.vault = Vault.open([LocalStorage(str(folder / "vault"))], SECRET, clock=SystemClock(), cache=folder / "cache")
+        self.clock = Later()
+
     @property
     def history(self) -> History:
         return History(self.vault)
