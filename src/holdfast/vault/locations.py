@@ -128,8 +128,8 @@ class Locations:
                 silent.append((storage, error))
         if not listings:
             raise silent[0][1]
-        for storage, error in silent:
-            self.blame(storage, prefix, error)
+        for storage, why in silent:
+            self.blame(storage, prefix, why)
         previous = ""
         for info in heapq.merge(*listings, key=lambda info: info.name):
             if info.name != previous:

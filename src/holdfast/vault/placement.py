@@ -88,8 +88,8 @@ class Placement(Locations):
                 silent.append((storage, why))
         if not silent:
             raise error
-        for storage, why in silent:
-            self.drop(storage, why)
+        for storage, reason in silent:
+            self.drop(storage, reason)
 
     def put(self, name: str, parts: Sequence[Buffer]) -> None:
         """Durable in every member that is left when it returns, at the same time in all; packs and indexes in trailing ones too.
@@ -109,11 +109,11 @@ class Placement(Locations):
         except BaseException as error:  # noqa: BLE001 - raised below, when no put runs any more
             wrong = error
         for storage, future in others:
-            error = future.exception()
-            if isinstance(error, Unreachable):
-                failed.append((storage, error))
-            elif error is not None:
-                wrong = wrong or error
+            met = future.exception()
+            if isinstance(met, Unreachable):
+                failed.append((storage, met))
+            else:
+                wrong = wrong or met
         for storage, reason in failed:
             self.drop(storage, reason)
         if wrong is not None:
@@ -166,8 +166,8 @@ def place(
         max(there, key=lambda storage: len(held[storage.url] & wanted))
     ]
     trailing = [storage for storage in there if storage not in level]
-    for storage, error in away:
-        told(f"{storage.url} takes no part: {error.message}")
+    for storage, why in away:
+        told(f"{storage.url} takes no part: {why.message}")
     for storage in trailing:
         lacking = len(wanted - held[storage.url])
         told(f"{storage.url} lacks {lacking} earlier recovery points; they are copied to it after this one.")

@@ -137,8 +137,8 @@ def _listed(locations: Locations) -> dict[str, set[int]]:
             silent.append((storage, error))
     if len(silent) == len(locations.storages):
         raise silent[0][1]
-    for storage, error in silent:
-        locations.blame(storage, names.POINTS, error)
+    for storage, why in silent:
+        locations.blame(storage, names.POINTS, why)
     return dict(sorted(found.items()))
 
 

@@ -108,8 +108,8 @@ def status(vault: Vault, elsewhere: Mapping[str, Collection[str]] | None = None)
         raise next(found for found in listed.values() if isinstance(found, HoldfastError))
     points = vault.points()
     not_here = {url: [one.id for one in points if one.system in names] for url, names in (elsewhere or {}).items()}
-    tags = {url: [tag for name in names for tag in vault.tags(name)] for url, names in (elsewhere or {}).items()}
-    far = behind(held, [one.id for one in points], without=not_here, tags=tags)
+    left_out = {url: [tag for name in names for tag in vault.tags(name)] for url, names in (elsewhere or {}).items()}
+    far = behind(held, [one.id for one in points], without=not_here, tags=left_out)
     locations = [
         replace(found[0], behind=far[url]) if isinstance(found, tuple) else LocationStatus(url, {}, Behind(unknown=found.message))
         for url, found in listed.items()
@@ -118,10 +118,10 @@ def status(vault: Vault, elsewhere: Mapping[str, Collection[str]] | None = None)
     for point in points:
         by_system.setdefault(point.system, []).append(point)
     try:
-        known = {vault.notary.tag("system", system): system for system in by_system}
+        known = {tag: system for system in by_system for tag in vault.tags(system)}
     except RoleLacking:
         known = {}
-    tags = {known.get(tag, f"(hidden {tag})"): held for tag, held in logs.items()}
+    tags = {known.get(tag, f"(hidden {tag})"): counted for tag, counted in logs.items()}
     systems = [_system(name, by_system.get(name, []), tags.get(name, (0, 0))) for name in sorted(by_system.keys() | tags.keys())]
     packs = next(one for one in locations if not one.behind.unknown).kinds.get("packs", (0, 0))[1]
     return VaultStatus(

@@ -10,7 +10,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from holdfast.storage.contract import Buffer, ObjectInfo, Storage, StorageUnreachable
 from holdfast.storage.wrappers.base import Wrapper
@@ -75,7 +75,7 @@ class Deadline(Wrapper):
             ) from None
         if error is not None:
             raise error
-        return result
+        return cast("T", result)
 
     def _free(self, hand: "_Hand") -> None:
         with self._lock:
@@ -87,7 +87,7 @@ class _Job(Generic[T]):
 
     def __init__(self, action: Callable[[], T]) -> None:
         self.action = action
-        self.done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
 
 class _Hand:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from holdfast.model import Progress, Silent
@@ -188,8 +189,8 @@ class _Copy:
                 if not self._too_late(data, name):
                     self._put(name, data)
                 continue
-            packs = [parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY)]
-            needs[name] = data, [names.pack(entry[:16], entry[16:]) for entry in packs]
+            entries = [parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY)]
+            needs[name] = data, [names.pack(entry[:16], entry[16:]) for entry in entries]
         for name, (data, _) in needs.items():
             self._stage(name, data)
         # After the staging: a prune of the target writes its list before it looks for staged points, so one of us sees the other.
@@ -214,12 +215,13 @@ class _Copy:
         """A point's object. Where one source aborted for good what another one still lists as a point, the abort: a prune removed it."""
         if name in self._sources.differ:
             for kind in ("abort", "point"):
-                data, _ = self._sources.get(
-                    name, lambda data, kind=kind: self._judge.envelope(name, data).kind == kind and not self._too_late(data, name)
-                )
+                data, _ = self._sources.get(name, partial(self._is, name, kind))
                 if data is not None:
                     return data, ""
         return self._sources.get(name)
+
+    def _is(self, name: str, kind: str, data: bytes) -> bool:
+        return self._judge.envelope(name, data).kind == kind and not self._too_late(data, name)
 
     def _too_late(self, data: bytes, name: str) -> bool:
         """Whether it is an abort that only says that a session came too late there: a point of another location may take its place."""

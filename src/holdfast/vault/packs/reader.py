@@ -160,10 +160,10 @@ class PackReader:
             for other, why in failed:
                 self._places.blame(other, name, why)
             return found
-        for _, error in failed:
-            if isinstance(error, Unreachable):
-                raise error
-        wrong = [error for _, error in failed if isinstance(error, ValueError)]
+        for _, why in failed:
+            if isinstance(why, Unreachable):
+                raise why
+        wrong = [why for _, why in failed if isinstance(why, ValueError)]
         if not wrong:
             raise _missing(name)
         raise PackDamaged(
