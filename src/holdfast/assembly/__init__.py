@@ -8,5 +8,6 @@ from holdfast.assembly.bare import bare_plan, bare_vault, stored_plan
 from holdfast.assembly.host import cache_directory
 from holdfast.assembly.places import Created, VaultHistory
 from holdfast.assembly.platform import Platform
+from holdfast.assembly.records import stored_records
 
-__all__ = ["Created", "Platform", "VaultHistory", "bare_plan", "bare_vault", "cache_directory", "stored_plan"]
+__all__ = ["Created", "Platform", "VaultHistory", "bare_plan", "bare_vault", "cache_directory", "stored_plan", "stored_records"]

@@ -32,19 +32,22 @@ def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> 
     None when the vault holds none, or none that this version understands.
     """
     from holdfast.plan.portable import relocated_text
+    from holdfast.storage import versions_of
     from holdfast.vault.records import newest_plan
 
     text, wrong = newest_plan(vault.locations.first, vault.notary)
     if text is None:
         return None, wrong
-    written, problem = relocated_text(text, url if "://" in url else f"file://{Path(url).absolute()}", key, endpoint)
+    address = url if "://" in url else f"file://{Path(url).absolute()}"
+    versions = versions_of(vault.locations.first) is not None
+    written, problem = relocated_text(text, address, key, endpoint, versions=versions)
     return written, [*wrong, *([problem] if problem else [])]
 
 
-def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[RecoveryPoint]) -> str:
+def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[RecoveryPoint], versions: bool = False) -> str:
     """The text of a plan that knows one vault and the systems in it, so that every command works on an empty machine."""
     address = url if "://" in url else f"file://{url}"
-    more = f", endpoint: {json.dumps(endpoint)}" if endpoint else ""
+    more = (f", endpoint: {json.dumps(endpoint)}" if endpoint else "") + (", versions: true" if versions else "")
     lines = [
         "# Written from the vault alone: enough to list, restore and verify. Protecting goes on with the platform's own plan.",
         "platform: recovered",

@@ -207,7 +207,8 @@ class Places(Host):
         return VaultHistory(self.vault(system), system)
 
     def copy_records(self) -> list[str]:
-        """The journal and the plan, copied into every location of the vaults that were opened; returns what could not be copied, in words.
+        """The journal, the plan and its runbooks, copied into every location of the vaults that were opened; returns what could not be, in
+        words.
 
         Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
         """
@@ -217,6 +218,7 @@ class Places(Host):
 
         failed: dict[str, str] = {}
         done: set[str] = set()
+        runbooks = self.plan.runbooks()
         for vault in self._vaults.values():
             for storage in vault.locations.storages if vault.role != "reader" else ():
                 if storage.url in done:
@@ -226,6 +228,7 @@ class Places(Host):
                 try:
                     self.journal.export(f"{vault.id} {storage.url}", copies)
                     copies.put_plan(as_text(self.plan.merged), self.plan.hash)
+                    copies.put_runbooks(runbooks)
                 except HoldfastError as error:
                     failed[storage.url] = error.message
         return [f"The journal and the plan were not copied into {url}: {message}" for url, message in failed.items()]
@@ -259,6 +262,8 @@ class Places(Host):
             options["credentials"] = {name: value for name, value in named.items() if value}
         if location.lock:
             options["lock"] = {"mode": location.lock.mode, "days": location.lock.days}
+        if location.versions:
+            options["versions"] = True
         if location.tls:
             options["tls"] = {name: value for name, value in location.tls.model_dump().items() if value}
         return options

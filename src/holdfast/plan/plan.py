@@ -1,5 +1,6 @@
 """A loaded plan."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,17 @@ class Plan:
     def resolve(self, path: str) -> Path:
         """A path of the plan, relative to the folder of the plan's own file."""
         return (self.path.parent / Path(path).expanduser()).absolute()
+
+    def runbooks(self) -> dict[str, str]:
+        """The Markdown files of the plan's ``runbooks`` folder, by their path below it; what is no readable text is left out."""
+        if self.document.runbooks is None:
+            return {}
+        folder = self.resolve(self.document.runbooks)
+        found = {}
+        for file in sorted(folder.rglob("*.md")):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                found[file.relative_to(folder).as_posix()] = file.read_text(encoding="utf-8")
+        return found
 
     def local(self, moment: dt.datetime) -> dt.datetime:
         """That moment on the plan's wall clock."""

@@ -19,10 +19,10 @@ def as_text(merged: Mapping[str, Any]) -> str:
     return yaml.safe_dump({name: value for name, value in merged.items() if name not in NOT_MEANING}, sort_keys=False, allow_unicode=True)
 
 
-def relocated_text(text: str, url: str, key: str, endpoint: str | None = None) -> tuple[str | None, str | None]:
+def relocated_text(text: str, url: str, key: str, endpoint: str | None = None, *, versions: bool = False) -> tuple[str | None, str | None]:
     """(``as_text`` of what ``relocated`` makes of it, None when that is no plan this version understands; why not)."""
     try:
-        written = _HEAD + as_text(relocated(yaml.safe_load(text), url, key, endpoint))
+        written = _HEAD + as_text(relocated(yaml.safe_load(text), url, key, endpoint, versions=versions))
     except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
         return None, f"The plan in the vault is no plan: {error}"
     with tempfile.TemporaryDirectory() as folder:
@@ -35,8 +35,8 @@ def relocated_text(text: str, url: str, key: str, endpoint: str | None = None) -
     return written, None
 
 
-def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | None = None) -> dict[str, Any]:
-    """The merged plan with one location at ``url``, opened by the environment variable ``key``.
+def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | None = None, *, versions: bool = False) -> dict[str, Any]:
+    """The merged plan with one location at ``url``, opened by the environment variable ``key``. ``versions``: its bucket keeps some.
 
     It keeps the name and settings of the plan's location of that address, else of its first one. References to other locations go, and
     with them what they promise: an empty machine reaches only this one.
@@ -51,6 +51,8 @@ def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | Non
     chosen = {name: value for name, value in chosen.items() if name in kept} | {"url": url}
     if endpoint:
         chosen["endpoint"] = endpoint
+    if versions:
+        chosen["versions"] = True
     vault["key"], vault["locations"] = {"env": key}, [chosen]
     name = str(chosen.get("name"))
     for promise in (*_each(document.get("defaults")), *_each(document.get("tiers")), *_each(document.get("systems"))):

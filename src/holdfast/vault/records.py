@@ -2,14 +2,17 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged, RoleLacking
 from holdfast.vault.notary import Notary
+from holdfast.vault.text import from_json, to_json
 
+RUNBOOKS = ".runbooks"
 Now = Callable[[], dt.datetime]
 
 
@@ -39,25 +42,62 @@ class RecordCopies:
     def put_plan(self, text: str, digest: str) -> bool:
         """The plan's text, unless the newest plan here has the same ``digest`` (``Plan.hash``); True when it was stored."""
         tag = self._notary.tag("plan", digest)
-        newest = max((info.name for info in self._storage.list(names.PLAN)), default=None)
+        return self._put_newest(tag, text.encode("utf-8", "surrogatepass"), "")
+
+    def put_runbooks(self, texts: Mapping[str, str]) -> bool:
+        """The runbooks by their paths, unless the newest here are the same; True when they were stored."""
+        body = to_json(dict(texts))
+        tag = self._notary.tag("plan", f"runbooks {hashlib.sha256(body).hexdigest()}")
+        return bool(texts) and self._put_newest(tag, body, RUNBOOKS)
+
+    def _put_newest(self, tag: str, body: bytes, suffix: str) -> bool:
+        newest = max(_named(self._storage, suffix), default=None)
         if newest is not None:
             with contextlib.suppress(Damaged):
                 if self._notary.check(newest, self._storage.get(newest), "plan").clear.get("hash") == tag:
                     return False
         now = self._now()
-        name = f"{names.PLAN}{names.session_id(now, self._notary.random(10))}"
-        self._storage.put_if_absent(
-            name, [self._notary.make(name, "plan", now, {"hash": tag}, plain=text.encode("utf-8", "surrogatepass"))]
-        )
+        name = f"{names.PLAN}{names.session_id(now, self._notary.random(10))}{suffix}"
+        self._storage.put_if_absent(name, [self._notary.make(name, "plan", now, {"hash": tag}, plain=body)])
         return True
 
 
 def newest_plan(storage: Storage, notary: Notary) -> tuple[str | None, list[str]]:
     """(the text of the newest plan that is sound and that this key can open, sentences about newer ones that are not)."""
+    body, wrong = _newest(storage, notary, "")
+    return None if body is None else body.decode("utf-8", "surrogatepass"), wrong
+
+
+def newest_runbooks(storage: Storage, notary: Notary) -> tuple[dict[str, str], list[str]]:
+    """(path and text of the runbooks as they were copied last, sentences about newer copies that are not sound)."""
+    body, wrong = _newest(storage, notary, RUNBOOKS)
+    found = {} if body is None else from_json(body)
+    return {str(path): str(text) for path, text in found.items()} if isinstance(found, dict) else {}, wrong
+
+
+def journals(storage: Storage, notary: Notary) -> tuple[dict[str, list[bytes]], list[str]]:
+    """(by host's tag the lines of its journal, in order; sentences about entries that are not sound). What they prove the lines say."""
+    lines: dict[str, list[bytes]] = {}
     wrong: list[str] = []
-    for name in sorted((info.name for info in storage.list(names.PLAN)), reverse=True):
+    for info in storage.list(names.JOURNAL):
         try:
-            return notary.open(notary.check(name, storage.get(name), "plan")).decode("utf-8", "surrogatepass"), wrong
+            line = notary.open(notary.check(info.name, storage.get(info.name), "journal"))
+        except (Damaged, RoleLacking) as error:
+            wrong.append(error.message)
+        else:
+            lines.setdefault(info.name[len(names.JOURNAL) :].split("/")[0], []).append(line)
+    return lines, wrong
+
+
+def _named(storage: Storage, suffix: str) -> list[str]:
+    return [info.name for info in storage.list(names.PLAN) if info.name.endswith(RUNBOOKS) == bool(suffix)]
+
+
+def _newest(storage: Storage, notary: Notary, suffix: str) -> tuple[bytes | None, list[str]]:
+    wrong: list[str] = []
+    for name in sorted(_named(storage, suffix), reverse=True):
+        try:
+            return notary.open(notary.check(name, storage.get(name), "plan")), wrong
         except (Damaged, RoleLacking) as error:
             wrong.append(error.message)
     return None, wrong

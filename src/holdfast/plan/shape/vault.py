@@ -44,12 +44,13 @@ class Endpoint(Part):
 
 
 class Location(Endpoint):
-    """One place that holds the whole vault."""
+    """One place that holds the whole vault. ``versions``: of a bucket that keeps versions the oldest that holds is read, as with a lock."""
 
     name: Name
     url: LocationUrl
     failure_domain: Text | None = None
     lock: Lock | None = None
+    versions: bool | None = Field(None, strict=True)
 
 
 class Scope(Part):

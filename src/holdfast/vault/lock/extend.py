@@ -92,8 +92,8 @@ def before_commit(
     """Everything that the point about to be put needs is locked at least as long as it will be, in every location that locks.
 
     ``reused``: names of packs that earlier sessions stored; ``fresh``: those of this session, which began ``age`` ago; ``system``: its tag.
-    Besides: keys, configuration, index, holds, the newest plan, and the log from the session's begin on. Returns how many locks were
-    extended. Raises ObjectMissing for a pack that is gone, and the storages' errors: then nothing may be committed.
+    Besides: keys, configuration, index, holds, the newest plan and runbooks, and the log from the session's begin on. Returns how many
+    locks were extended. Raises ObjectMissing for a pack that is gone, and the storages' errors: then nothing may be committed.
     """
     count = 0
     packs = list(reused)
@@ -162,8 +162,9 @@ def _foundation(storage: Storage) -> list[str]:
         for info in storage.list(prefix)
         if not info.name.startswith(names.SHREDS)
     ]
-    newest = max((info.name for info in storage.list(names.PLAN)), default=None)
-    return [names.CONFIG, "FORMAT.md", "decoder.py", *found, *([newest] if newest else [])]
+    plans = [info.name for info in storage.list(names.PLAN)]
+    newest = [max(some) for some in ([name for name in plans if "." not in name], [name for name in plans if "." in name]) if some]
+    return [names.CONFIG, "FORMAT.md", "decoder.py", *found, *newest]
 
 
 def _reach(layer: KeepsVersions, book: LockBook, packs: Sequence[str], others: Sequence[str]) -> int:

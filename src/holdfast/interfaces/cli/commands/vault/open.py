@@ -1,4 +1,8 @@
-"""``holdfast vault open``: JSON ``{"vault": {…}, "points": [RecoveryPoint…], "plan"?: path, "plan_from"?: "vault" | "points"}``."""
+"""``holdfast vault open``.
+
+JSON: ``{"vault": {…}, "points": [RecoveryPoint…], "records": {"plan": bool, "runbooks": [path…], "journal": [{"host", "entries", "whole",
+"problem"}]}, "plan"?: path, "plan_from"?: "vault" | "points", "written"?: folder}``.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,23 +27,35 @@ def command(
     *,
     key: Annotated[str, Option("the environment variable that holds the key", metavar="NAME")] = "HOLDFAST_KEY",
     endpoint: Annotated[str | None, Option("of an S3-compatible store; credentials come from the environment", metavar="URL")] = None,
+    records: Annotated[
+        Path | None, Option("write what lies there of the plan, the runbooks and the journal into this new folder", metavar="DIR")
+    ] = None,
     write_plan: Annotated[Path | None, Option("write a plan that knows this vault and its systems, to go on with", metavar="FILE")] = None,
 ) -> int:
     """Look into a vault by its address and a key alone, on a machine that knows nothing else."""
     from holdfast import assembly
+    from holdfast.storage import versions_of
     from holdfast.vault.status import status
 
     if write_plan is not None and write_plan.exists():
         raise PlanInTheWay(f"{write_plan} exists, and is kept.", hint="Name a new file.")
+    if records is not None and records.exists():
+        raise PlanInTheWay(f"{records} exists, and is kept.", hint="Name a new folder.")
     with assembly.bare_vault(url, key, endpoint=endpoint, clock=session.clock) as vault:
         found = status(vault)
         points = vault.points()
         written, wrong = assembly.stored_plan(vault, url, key, endpoint=endpoint) if write_plan is not None else (None, [])
-    for sentence in wrong:
+        kept = assembly.stored_records(vault)
+        versions = versions_of(vault.locations.first) is not None
+    for sentence in (*wrong, *kept.wrong):
         session.out.warn(sentence)
-    document: dict[str, Any] = {"vault": found.to_json(), "points": points}
+    document: dict[str, Any] = {"vault": found.to_json(), "points": points, "records": kept.to_json()}
+    if records is not None:
+        kept.write(records)
+        document["written"] = str(records)
     if write_plan is not None:
-        write_plan.write_text(written or assembly.bare_plan(url, key, endpoint=endpoint, points=points), encoding="utf-8")
+        text = written or assembly.bare_plan(url, key, endpoint=endpoint, points=points, versions=versions)
+        write_plan.write_text(text, encoding="utf-8")
         document["plan"] = str(write_plan)
         document["plan_from"] = "vault" if written else "points"
 
@@ -56,6 +72,9 @@ def command(
             for one in reversed(points)
         ]
         _vault_only(session, found, zoneless)
+        session.out.say(kept.sentence)
+        if records is not None:
+            session.out.say(f"Wrote them into {records}.")
         if write_plan is not None:
             session.out.say(
                 f"Wrote {write_plan}, {'the plan that lay in the vault' if written else 'made from the points: the vault holds no plan'}."
@@ -63,7 +82,7 @@ def command(
             )
 
     session.out.result(document, human)
-    return 5 if found.damaged else 0
+    return 5 if found.damaged else 1 if kept.broken else 0
 
 
 def _vault_only(session: Session, found: Any, rows: Sequence[Sequence[str]]) -> None:
