@@ -235,7 +235,7 @@ DEEDS = {
         Deed("copy", lived_in, copy_out, after=all_copied, fills="c"),
         Deed("change keys", lived_in, change_keys, lists=False, frees=True),
         Deed("heal", damaged, heal, hurt=True, after=all_sound, frees=True),
-        Deed("compact logs", many_small_logs, compact_logs),
-        Deed("hold", lived_in, hold_and_release),
+        Deed("compact logs", many_small_logs, compact_logs, lists=False),
+        Deed("hold", lived_in, hold_and_release, lists=False),
     )
 }

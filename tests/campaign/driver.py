@@ -71,10 +71,11 @@ class Zygotes:
 
 
 class Campaign:
-    """``share`` of all points are tried (1: every one); ``more``: how often a survivor goes on with a prune and a backup."""
+    """``sample``: one point of each kind is tried. ``more``: how often a survivor goes on with a prune and a backup."""
 
-    def __init__(self, folder: Path, seed: int, *, workers: int = 2, share: float = 1.0, more: float = 0.3) -> None:
-        self.folder, self.seed, self.share, self.more = folder, seed, share, more
+    def __init__(self, folder: Path, seed: int, *, workers: int = 2, sample: bool = False, more: float = 0.3) -> None:
+        self.folder, self.seed, self.sample, self.more = folder, seed, sample, more
+        self.turn = 0
         self.random = random.Random(seed)
         self.tally = Tally()
         self.workers = workers
@@ -119,42 +120,52 @@ class Campaign:
         return calls
 
     def some(self, count: int, share: float) -> Sequence[int]:
-        """Numbers from 1 to ``count``, evenly chosen, beginning somewhere."""
+        """Numbers from 1 to ``count``, evenly chosen, beginning somewhere; just one in a sample."""
         if count < 1:
             return ()
-        step = max(1, round(1 / (share * self.share)))
+        if self.sample:
+            return (1 + self.random.randrange(count),)
+        step = max(1, round(1 / share))
         return range(1 + self.random.randrange(min(step, count)), count + 1, step)
 
-    def kills(self, deed: str, *, bucket: Mapping[str, str] | None = None, share: float = 1.0) -> Iterator[dict[str, Any]]:
-        """Before and behind every storage call."""
+    def turns(self, kinds: Sequence[str], sampled: int) -> Sequence[str]:
+        """All kinds; in a sample those whose turn it is."""
+        if not self.sample:
+            return kinds
+        first = self.turn
+        self.turn += sampled
+        return [kinds[at % len(kinds)] for at in range(first, first + sampled)]
+
+    def kills(self, deed: str, share: float = 1.0, *, bucket: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+        """Before and behind storage calls."""
         for at in self.some(len(self.count(deed, "storage", bucket)), share):
             for early in (True, False):
                 yield self.order(deed, "kill", at, early=early, bucket=bucket)
 
     def kills_below(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
-        """Before and behind every call that changes the file system."""
+        """Before and behind calls that change the file system."""
         for at in self.some(len(self.count(deed, "files")), share):
             for early in (True, False):
                 yield self.order(deed, "kill below", at, early=early)
 
     def cuts(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
-        """Power fails behind every such call."""
-        calls = len(self.count(deed, "power"))
-        for at in self.some(calls, share):
+        """Power fails behind such calls, and when all is done."""
+        for at in self.some(len(self.count(deed, "power")), share):
             yield self.order(deed, power.KINDS[at % 3], at, early=False)
-        for kind in power.KINDS:
+        for kind in self.turns(power.KINDS, 1):
             yield self.order(deed, kind, power.AT_THE_END, early=False)
 
     def faults(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
         calls = self.count(deed, "storage")
-        puts = sum(call.startswith("put ") for call in calls)
-        for kind in faults.KINDS:
+        last = dict.fromkeys(faults.KINDS, len(calls))
+        last["full disk"] = sum(call.startswith("put ") for call in calls)
+        last["lost answers, repeated"] -= 3
+        for kind in self.turns(faults.KINDS, 3):
             if kind == "listing that lags":
                 if DEEDS[deed].lists:
                     yield from (self.order(deed, kind, shown) for shown in (1, 3))
                 continue
-            last = puts if kind == "full disk" else len(calls) - 3 if kind == "lost answers, repeated" else len(calls)
-            for at in self.some(last, share):
+            for at in self.some(last[kind], share):
                 if kind != faults.ONE_GONE or at <= sum(call.endswith(f" {faults.gone_at(at)}") for call in calls):
                     yield self.order(deed, kind, at)
 

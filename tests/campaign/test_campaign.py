@@ -20,28 +20,32 @@ from tests.campaign.power import KINDS as POWER
 from tests.campaign.stage import Stage
 from tests.campaign.tally import Tally
 from tests.servers import MinioServer, need
+from tests.vault.prune.machine import play
 
 ENOUGH_KILLS = 2000
+ENOUGH_STEPS = 100_000
 
 
-def all_of(one: Campaign, say=lambda _: None) -> None:
-    """Every kind of disturbance of every deed."""
+def all_of(one: Campaign, say=lambda _: None, shares=(1.0, 1.0, 1.0, 1.0, 1.0)) -> None:
+    """Every kind of disturbance of every deed; ``shares`` of the points are tried."""
+    plans = [one.kills, one.kills_below, one.cuts, one.faults]
+    if fulldisk.possible():
+        plans.append(one.full_disks)
     for deed in DEEDS:
-        for plan in (one.kills, one.kills_below, one.cuts, one.faults):
-            one.carry_out(plan(deed))
-        if fulldisk.possible() and deed != "init":
-            one.carry_out(one.full_disks(deed))
+        for plan, share in zip(plans, shares, strict=False):
+            if deed != "init" or plan != one.full_disks:
+                one.carry_out(plan(deed, share))
         say(f"  {deed}: {one.tally.killed():,} killed so far, {one.tally.points:,} points compared, {len(one.tally.wrong)} losses")
         one.verdict()
 
 
 @pytest.mark.timeout(240)
 def test_a_sample_of_the_campaign():
-    with campaign(20261121, workers=1, share=0.02, more=0.2) as one:
+    with campaign(20261121, workers=1, sample=True, more=0.2) as one:
         all_of(one)
         one.flip(step=100, deep=20)
         one.verdict()
-        assert one.tally.killed() > 40
+        assert one.tally.killed() >= 5 * len(DEEDS)
         assert set(one.tally.faults) >= {*faults.KINDS, *POWER}
         assert one.tally.flips["found"] > 200
 
@@ -49,11 +53,11 @@ def test_a_sample_of_the_campaign():
 @pytest.mark.minio
 @pytest.mark.timeout(240)
 def test_a_sample_on_a_real_object_store(minio: MinioServer):
-    with campaign(5, workers=1, share=0.05) as one:
+    with campaign(5, workers=1, sample=True) as one:
         for deed in ("incremental backup", "prune", "copy"):
             one.carry_out(one.kills(deed, bucket=bucket(minio)))
         one.verdict()
-        assert one.tally.killed() >= 6
+        assert one.tally.killed() == 6
 
 
 def bucket(server: MinioServer) -> dict[str, str]:
@@ -64,18 +68,20 @@ def bucket(server: MinioServer) -> dict[str, str]:
 @pytest.mark.minio
 @pytest.mark.timeout(0)
 def test_the_whole_campaign():
+    """Every storage call of every deed; a third of the file system's calls; a tenth of the calls for each kind of fault."""
     seed = int(os.environ.get("CAMPAIGN_SEED") or os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**6))
     print(f"\nfault campaign; the same again: CAMPAIGN_SEED={seed}", flush=True)
     with campaign(seed, workers=os.cpu_count() or 2) as one:
-        all_of(one, lambda text: print(text, flush=True))
+        all_of(one, lambda text: print(text, flush=True), shares=(1, 1 / 3, 1 / 3, 1 / 10, 1 / 3))
         one.flip(step=1, deep=10)
         with need(), MinioServer.create() as server:
             for deed in DEEDS:
                 if deed != "init":
-                    one.carry_out(one.kills(deed, bucket=bucket(server), share=0.25))
-                    one.verdict()
+                    one.carry_out(one.kills(deed, 1 / 10, bucket=bucket(server)))
         one.verdict()
+        one.tally.steps = play(ENOUGH_STEPS)
     assert one.tally.killed() >= ENOUGH_KILLS
+    assert one.tally.steps >= ENOUGH_STEPS
     assert all(planned == fired for planned, fired in one.tally.faults.values())
     assert one.tally.flips["found"] > 10_000
 
