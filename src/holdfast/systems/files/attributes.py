@@ -66,4 +66,5 @@ def data_ranges(fd: int, size: int) -> list[list[int]] | None:
 
 def decoded(attributes: Mapping[str, str]) -> Sequence[tuple[str, bytes]]:
     """In the order in which they are set: the user's while the mode still lets one, those that the mode interferes with later."""
-    return [(name, base64.b64decode(value)) for name, value in sorted(attributes.items(), key=lambda pair: not pair[0].startswith("user."))]
+    found = sorted(attributes.items(), key=lambda pair: not pair[0].startswith("user."))
+    return [(name, base64.b64decode(value, validate=True)) for name, value in found]

@@ -1,6 +1,6 @@
 """What can go wrong with files."""
 
-from holdfast.errors import FoundWrong, Refused, Unreachable, Usage
+from holdfast.errors import Damaged, FoundWrong, Refused, Unreachable, Usage
 
 
 class PathVanished(Unreachable):
@@ -73,3 +73,9 @@ class NoQuestions(Usage):
     """A check by SQL was asked of files."""
 
     code = "files-no-sql"
+
+
+class EntryNonsense(Damaged):
+    """A recovery point holds an entry of a folder that none could have written."""
+
+    code = "files-entry-nonsense"

@@ -109,6 +109,13 @@ def to_stored(document: Mapping[str, Any]) -> Stored:
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
+    """Raises KeyError, TypeError."""
+    numbers = (document["s"], document["m"], document["u"], document["g"])
+    extra = document.get("x", {})
+    if not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers) or type(document["t"]) is not int:
+        raise TypeError("a number is none")
+    if not isinstance(document["p"], str) or not isinstance(document.get("l"), str | None) or not isinstance(extra, dict):
+        raise TypeError("a text is none")
     return Entry(
         path=document["p"],
         kind=_KINDS[document["k"]],  # type: ignore[arg-type]
@@ -118,7 +125,7 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         gid=document["g"],
         mtime_ns=document["t"],
         target=document.get("l"),
-        extra=document.get("x", {}),
+        extra=extra,
     )
 
 
@@ -246,6 +253,9 @@ class Tree:
             raise ObjectDamaged(f"A tree segment is no JSON: {error}") from None
         if len(documents) != count:
             raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {count}.")
+        # Whoever has a writer's key signs any tree: what is read without making an entry of it is looked at here.
+        if not all(type(one) is dict and type(one.get("p")) is str and type(one.get("s")) is int for one in documents):
+            raise ObjectDamaged("A tree segment holds something that is no entry.", hint="Run 'holdfast vault check'.")
         return documents
 
 

@@ -29,7 +29,7 @@ class Folders:
         self.opened: set[Abandoned] = set()
 
     def at(self, path: str) -> Handle:
-        """Raises TargetMoved where a link or something else stands instead of a folder, FileNotFoundError where nothing does."""
+        """Raises TargetMoved where a link, something else or nothing stands instead of a folder."""
         if not path:
             return self._top
         with self._lock:
@@ -45,6 +45,12 @@ class Folders:
                 raise TargetMoved(
                     f"{self.show(path)} is no folder: it was replaced while files were restored below it, or stood there before.",
                     hint="Nothing was written through it. Look at who writes there, and restore into a new folder.",
+                    path=self.show(path),
+                ) from error
+            if error.errno == errno.ENOENT:
+                raise TargetMoved(
+                    f"{self.show(path)} is not there: it was removed while files were restored below it, or the point lacks it.",
+                    hint="Restore into a new folder; if it happens again, another point.",
                     path=self.show(path),
                 ) from error
             raise

@@ -14,6 +14,7 @@ from holdfast.systems.contract import PointReader, RestorePlan, StoredEntry, Tar
 from holdfast.systems.files import attributes
 from holdfast.systems.files.errors import TargetMoved, TargetTaken
 from holdfast.systems.files.handles import Handle
+from holdfast.systems.files.restore.checked import checked
 from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.plan import Detail, place_of
@@ -121,7 +122,7 @@ class FolderRestore:
                 continue
             if not chooser.wants(path, folder=not line.is_file):
                 continue
-            entry = line.entry
+            entry = checked(line.entry)
             place = self._place(path)
             if detail.selection.globs:
                 self._above(place, made)
