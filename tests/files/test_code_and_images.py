@@ -86,3 +86,27 @@ def test_from_the_plan_to_a_vault_and_back(home):
     run(home, "restore", "app", "--path", "git/shop", "--into", str(home / "alone"))
     assert [path.name for path in (home / "alone" / "git").iterdir()] == ["shop.git"]
     assert git(home / "alone" / "git" / "shop.git", "fsck", "--full", "--strict") == ""
+
+
+def test_verify_and_a_new_registry(home):
+    run(home, "init", "--yes")
+    run(home, "backup", "app")
+    verified = answer(run(home, "verify", "app", "--json"))
+    said = json.dumps(verified)
+    for name in ("git shop", "git other", "acme/api:1", "acme/multi:2"):
+        assert name in said
+    assert '"state": "failed"' not in said
+    with need():
+        other = RegistryServer()
+    with other:
+        done = answer(run(home, "restore", "app", "--into", f"http://{other.host}/rescued", "--path", f"{host(home)}/acme/api:1", "--json"))
+        assert done["images"] == [f"{other.host}/rescued/acme/api:1"]
+        assert done["sent"] == 2
+        again = run(home, "restore", "app", "--into", f"http://{other.host}/rescued", "--path", f"{host(home)}/acme/api:1")
+        assert "0 blobs were sent, 2 were there already" in again.stdout
+    gone = run(home, "restore", "app", "--into", f"http://{other.host}/rescued", status=3)
+    assert "registry-unreachable" in gone.stderr
+
+
+def host(home):
+    return (home / "holdfast.yaml").read_text().split('host: "')[1].split('"')[0]

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.host import cache_directory
 from holdfast.model import Clock, RecoveryPoint
@@ -54,7 +54,20 @@ def bare_plan(url: str, key: str, *, endpoint: str | None, points: Sequence[Reco
         f"vault:\n  key: {{env: {key}}}\n  locations:\n    - {{name: vault, url: {json.dumps(address)}{more}}}",
         "systems:" if points else "systems: {}",
     ]
-    for system, kind in sorted({(point.system, point.kind) for point in points}):
-        variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
-        lines.append(f"  {system}: {{kind: {kind}, dsn: {{env: {variable}}}}}")
+    newest = {(point.system, point.kind): point for point in sorted(points, key=lambda point: point.committed_at)}
+    for (system, kind), point in sorted(newest.items()):
+        lines.append(f"  {system}: {{kind: {kind}, backup: daily, keep: {{last: 1000000}}, {_source(system, kind, point.facts)}}}")
     return "\n".join(lines) + "\n"
+
+
+def _source(system: str, kind: str, facts: Mapping[str, Any]) -> str:
+    """What a system was taken from, as far as a point tells it; a plan names it, a restore does not need it."""
+    if kind == "files":
+        told = {
+            "paths": list(facts.get("roots", ())),
+            "git": [one["url"] for one in facts.get("git", {}).values()],
+            "images": list(facts.get("images", ())),
+        }
+        return ", ".join(f"{key}: {json.dumps(values)}" for key, values in told.items() if values) or 'paths: ["/nonexistent"]'
+    variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
+    return f"dsn: {{env: {variable}}}"

@@ -1,14 +1,15 @@
 """The systems of kind files: settings out of the plan, capture, recovery."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.places import Places
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
+    from holdfast.model import Progress, RecoveryPoint
     from holdfast.systems.files.git import Repository
-    from holdfast.systems.files.images import RegistrySettings
+    from holdfast.systems.files.images import Pushed, RegistrySettings
     from holdfast.systems.files.parts import Part
     from holdfast.systems.files.recovery import FilesRecovery
     from holdfast.systems.files.settings import FilesSettings
@@ -96,3 +97,38 @@ def recovery(platform: Places, name: str) -> "FilesRecovery":
         sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
         history=lambda: platform.history(name),
     )
+
+
+def push_images(
+    platform: Places, name: str, until: Mapping[str, Any], url: str, only: Sequence[str], progress: "Progress"
+) -> "tuple[RecoveryPoint, Pushed]":
+    """A point's images into the registry at ``url`` (``https://host[:port][/prefix]``), each under its path there; all, or those that
+    ``only`` names. Credentials are the plan's for that host. Raises NoPoint, PushRefused, RegistryDenied, RegistryUnreachable and kin.
+    """
+    from dataclasses import replace
+    from urllib.parse import urlsplit
+
+    from holdfast.systems.files import isolate
+    from holdfast.systems.files.images import Registry, RegistrySettings, push
+    from holdfast.systems.files.images.errors import ImageReferenceWrong
+    from holdfast.systems.files.images.part import ImagesPart
+    from holdfast.systems.files.restore.target import choose
+
+    effective = platform.plan.effective(name)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or parts.query:
+        raise ImageReferenceWrong(
+            "That is no registry's address.", hint="Write https://host[:port][/prefix]; credentials stand in the plan."
+        )
+    found = registries(platform, effective).get(parts.netloc) or RegistrySettings(parts.netloc)
+    target = replace(found, plain_http=parts.scheme == "http")
+    # One that is not there at all is told at once.
+    Registry(target, platform.clock, tries=2).ping()
+    registry = Registry(target, platform.clock)
+    history = platform.history(name)
+    point, _ = choose(name, history.points(), until)
+    sandbox = platform.plan.document.sandbox
+    with isolate.open_box(platform.plan.resolve(sandbox.directory) if sandbox else None) as box:
+        ImagesPart((), dict, platform.clock).restore(history.open(point.id), box / "images", (), progress)
+        wanted = (lambda image: image in only) if only else None
+        return point, push(box / "images", registry, progress, prefix=parts.path, only=wanted)

@@ -7,8 +7,11 @@ from holdfast.assembly.postgres import PostgresSystems
 from holdfast.model import Progress, RecoveryPoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from holdfast.protection.backup import Wish
     from holdfast.protection.history import Past
+    from holdfast.systems.files.images import Pushed
     from holdfast.systems.files.recovery import FilesRecovery
     from holdfast.systems.files.system import FilesSystem
     from holdfast.systems.postgres.recovery import PostgresRecovery
@@ -26,6 +29,12 @@ class Platform(PostgresSystems):
     def recovery(self, name: str) -> "PostgresRecovery | FilesRecovery":
         """The same system, as one that can be returned to a moment of its history."""
         return files.recovery(self, name) if self._kind(name) == "files" else self.postgres_recovery(name)
+
+    def push_images(
+        self, name: str, until: "Mapping[str, Any]", url: str, only: "Sequence[str]", progress: Progress
+    ) -> "tuple[RecoveryPoint, Pushed]":
+        """A point's container images into a registry; see ``files.push_images``."""
+        return files.push_images(self, name, until, url, only, progress)
 
     def ranges(self, system: str) -> list[dict[str, Any]]:
         """The stretches of its history that a system can be returned to, besides its points; see the system's own ``ranges``."""

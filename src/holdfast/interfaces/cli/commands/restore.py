@@ -5,7 +5,8 @@ JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "u
 [{"branch", "start", "end"}], "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}],
 "warnings"}``, and after a restore ``"result": {"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
 "started_at", "ended_at"}`` and ``"troubles": [{"location", "what", "reads", "first", "message"}]``: locations that were found bad while
-another one served in their place. Exit status 4 where the plan refuses.
+another one served in their place. Exit status 4 where the plan refuses. Into a registry: ``{"system", "point", "into", "images", "sent",
+"sent_bytes", "mounted", "there", "notes"}``.
 """
 
 import datetime as dt
@@ -29,7 +30,11 @@ def command(
     system: System,
     *,
     into: Annotated[
-        str | None, Option("a new directory; with --database or --table it may be the connection string of a server", metavar="TARGET")
+        str | None,
+        Option(
+            "a new directory; with --database or --table a server's connection string; for container images a registry's https:// address",
+            metavar="TARGET",
+        ),
     ] = None,
     to: Annotated[str | None, Option("TIME, latest, immediate, lsn:…, xid:…, name:…, or a point's id or label", metavar="WHEN")] = None,
     start: Annotated[bool, Option("start the server and wait until it has recovered")] = False,
@@ -80,6 +85,8 @@ def command(
     if to and until.get("time"):
         moment = dt.datetime.fromisoformat(until["time"])
         session.out.note(f"{to} is understood as {understood(moment, now=session.clock.now(), zone=session.plan.zone)}")
+    if into.startswith(("https://", "http://")) and not (database or table):
+        return _registry(session, name, into, until, path, dry_run=dry_run)
     options: dict[str, Any] = {
         "timeline": timeline,
         "delta": delta,
@@ -127,6 +134,44 @@ def command(
         if as_ != "standby" and made.restore.kind == "postgres":
             session.out.say(f"When it is to take its source's place: stop it, then holdfast handover {into}")
         for note in (*made.restore.warnings, *result["notes"]):
+            session.out.warn(note)
+
+    session.out.result(document, human)
+    return 0
+
+
+def _registry(session: Session, name: str, url: str, until: Any, images: tuple[str, ...], *, dry_run: bool) -> int:
+    """Container images go back into a registry instead of a directory."""
+    from holdfast.protection.recorded import recorded
+
+    if session.plan.effective(name).kind != "files":
+        raise RestoreUsage(f"{name} holds no container images: --into is a directory.", hint="Name a new directory.")
+    if dry_run:
+        raise RestoreUsage("--dry-run does not go with a registry.", hint="Restore into a directory first and look at images/index.json.")
+    with (
+        session.progress() as progress,
+        recorded(session.platform.state, session.platform.journal, session.clock, "restore", name, into=url) as work,
+    ):
+        point, done = session.platform.push_images(name, until, url, images, work.watch(progress))
+        work.add(point=point.id, images=done.images, bytes=done.sent_bytes)
+    document = {
+        "system": name,
+        "point": {"id": point.id, "label": point.label, "committed_at": point.committed_at.isoformat()},
+        "into": url,
+        "images": done.images,
+        "sent": done.sent,
+        "sent_bytes": done.sent_bytes,
+        "mounted": done.mounted,
+        "there": done.there,
+        "notes": done.notes,
+    }
+
+    def human() -> None:
+        for image in done.images:
+            session.out.say(image)
+        kept = f"{done.there} were there already" + (f", {done.mounted} taken over inside the registry" if done.mounted else "")
+        session.out.say(f"{len(done.images)} images of {name} in the registry; {done.sent} blobs were sent, {kept}.")
+        for note in done.notes:
             session.out.warn(note)
 
     session.out.result(document, human)

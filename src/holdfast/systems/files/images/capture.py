@@ -44,7 +44,8 @@ class Captured:
 class ImageCapture:
     """``registries`` by host; one that is not named is reached with TLS and without credentials. ``timeout``: seconds of silence."""
 
-    def __init__(self, registries: Mapping[str, RegistrySettings], clock: Clock, *, timeout: float = TIMEOUT_S) -> None:
+    def __init__(self, registries: Mapping[str, RegistrySettings], clock: Clock, *, timeout: float = TIMEOUT_S, tries: int = TRIES) -> None:
+        self._tries = tries
         self._settings = registries
         self._clock = clock
         self._timeout = timeout
@@ -52,7 +53,8 @@ class ImageCapture:
 
     def registry(self, host: str) -> Registry:
         if host not in self._open:
-            self._open[host] = Registry(self._settings.get(host) or RegistrySettings(host), self._clock, timeout=self._timeout)
+            settings = self._settings.get(host) or RegistrySettings(host)
+            self._open[host] = Registry(settings, self._clock, timeout=self._timeout, tries=self._tries)
         return self._open[host]
 
     def run(self, specs: Sequence[ImageSpec], writer: CaptureWriter, progress: Progress) -> Captured:

@@ -41,7 +41,7 @@ class ImagesPart:
     def probe(self) -> Sequence[Probe]:
         found = []
         try:
-            capture = ImageCapture(self._registries(), self._clock, timeout=min(self._timeout, 30.0))
+            capture = ImageCapture(self._registries(), self._clock, timeout=min(self._timeout, 30.0), tries=2)
         except HoldfastError as error:
             return [Probe("images", "fail", error.message, error.hint)]
         for one in self._images:

@@ -10,7 +10,7 @@ from holdfast.model import Clock
 from holdfast.systems.files.images.auth import Credentials, RegistrySettings
 from holdfast.systems.files.images.errors import BlobWrong, ImageMissing, PushRefused, RegistryUnreachable
 from holdfast.systems.files.images.manifest import ACCEPTED, MOST_BYTES
-from holdfast.systems.files.images.transport import BROKEN, TIMEOUT_S, Answer, Body, Transport
+from holdfast.systems.files.images.transport import BROKEN, TIMEOUT_S, TRIES, Answer, Body, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Fetched:
 class Registry:
     """One registry. Safe from many threads."""
 
-    def __init__(self, settings: RegistrySettings, clock: Clock, *, timeout: float = TIMEOUT_S) -> None:
+    def __init__(self, settings: RegistrySettings, clock: Clock, *, timeout: float = TIMEOUT_S, tries: int = TRIES) -> None:
         self.settings = settings
-        self._transport = Transport(clock, ca=settings.ca, timeout=timeout)
+        self._transport = Transport(clock, ca=settings.ca, timeout=timeout, tries=tries)
         self._credentials = Credentials(settings, self._transport, clock)
 
     # ------------------------------------------------------------ reading
