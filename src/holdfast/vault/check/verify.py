@@ -48,15 +48,27 @@ class Verifier:
             or name.startswith((names.SLOTS, names.SCOPED, names.RINGS, names.LOGS, PROBES, *KINDS))
         )
 
-    def void(self, name: str, data: bytes) -> str | None:
-        """A sentence about what a revoked writer signed afterwards: nobody believes or needs it, so it hurts nothing."""
+    def void(self, name: str, data: bytes) -> tuple[str, str] | None:
+        """(code, sentence) of what nobody believes or needs, so that it hurts nothing: what a revoked writer signed afterwards, and a slot
+        that is not in force (removed, planted, or left by an addition that never came to its end).
+        """
+        if name.startswith((names.SLOTS, names.SCOPED)):
+            if self.in_force(name):
+                return None
+            ring = self._notary.ring
+            return "slot-not-in-force", f"{name}: {ring.refusal(name, data) if ring else ''}; it opens nothing."
         try:
             self._notary.check(name, data)
         except SignedAfterRevocation as error:
-            return error.message
+            return "signed-after-revocation", error.message
         except Damaged:
             return None
         return None
+
+    def in_force(self, name: str) -> bool:
+        """False for a key slot that the keyring does not list; True for everything else."""
+        ring = self._notary.ring
+        return ring is None or not name.startswith((names.SLOTS, names.SCOPED)) or name.rsplit("/", 1)[1] in ring.slots
 
     def problem(self, name: str, data: bytes) -> str | None:
         """What is wrong with an object's bytes."""

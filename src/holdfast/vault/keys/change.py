@@ -147,12 +147,13 @@ class Changes:
         held = {info.name for info in storage.list("keys/")}
         if names.ring(ring.generation) not in held:
             put_same(storage, names.ring(ring.generation), [data])
-        wanted = [names.slot(one, listed.scope) for one, listed in ring.slots.items()]
-        wanted += [names.epoch(scope, number) for scope, top in ring.epochs.items() for number in range(1, top + 1)]
-        wanted += [names.revoked(writer, at) for writer, at in ring.revoked.items()]
-        wanted += [names.shred(tag) for tag, way in ring.scopes.items() if way == "at-once"]
-        for name in wanted:
-            if name not in held:
+        wanted = {names.slot(one, listed.scope) for one, listed in ring.slots.items()}
+        for other in self.locations.storages:
+            if other is not storage:
+                with contextlib.suppress(Unreachable):
+                    wanted |= {info.name for info in other.list("keys/") if not info.name.startswith((names.SLOTS, names.SCOPED))}
+        for name in sorted(wanted - held):
+            if not self._is_out(name, ring):
                 self._bring(storage, name, ring)
         for name in sorted(held):
             if self._is_out(name, ring):
