@@ -44,8 +44,8 @@ def repositories(platform: Places, effective: EffectiveSystem) -> "Sequence[Repo
     return found
 
 
-def registries(platform: Places, effective: EffectiveSystem) -> "Mapping[str, RegistrySettings]":
-    """The registries of a files system, by host. Raises SecretUnavailable."""
+def registries(platform: Places, effective: EffectiveSystem, host: str | None = None) -> "Mapping[str, RegistrySettings]":
+    """The registries of a files system (or that of one host), by host. Raises SecretUnavailable."""
     from holdfast.plan.shape.systems.files import FilesSystem as Spec
     from holdfast.systems.files.images import RegistrySettings
 
@@ -53,6 +53,8 @@ def registries(platform: Places, effective: EffectiveSystem) -> "Mapping[str, Re
     assert isinstance(spec, Spec)
     found = {}
     for one in spec.registries or ():
+        if host is not None and one.host != host:
+            continue
         ca = platform.plan.resolve(one.tls.ca) if one.tls and one.tls.ca else None
         user, password = (platform._secret(given) if given else None for given in (one.user, one.password))  # noqa: SLF001 - this room's own
         found[one.host] = RegistrySettings(one.host, user, password, ca, bool(one.plain_http))
@@ -120,7 +122,7 @@ def push_images(
         raise ImageReferenceWrong(
             "That is no registry's address.", hint="Write https://host[:port][/prefix]; credentials stand in the plan."
         )
-    found = registries(platform, effective).get(parts.netloc) or RegistrySettings(parts.netloc)
+    found = registries(platform, effective, parts.netloc).get(parts.netloc) or RegistrySettings(parts.netloc)
     target = replace(found, plain_http=parts.scheme == "http")
     # One that is not there at all is told at once.
     Registry(target, platform.clock, tries=2).ping()

@@ -188,3 +188,28 @@ def test_a_long_chain_begins_anew(tmp_path, monkeypatch):
     # Nothing that no chain needs stays on the host.
     kept = sorted(path.name[:4] for path in bench.cache.glob("*/[0-9]*"))
     assert kept == ["0000", "0001"]
+
+
+def test_git_alone_restores_from_what_a_point_holds(tmp_path):
+    """The guide's recipe, over several bundles and history that was pushed over."""
+    source = new(tmp_path / "shop", commits=3)
+    git(source, "tag", "-a", "v1", "-m", "x")
+    bench = Bench(tmp_path, source)
+    base = bench.capture()
+    for number in range(2):
+        git(source, "reset", "-q", "--hard", "HEAD~1")
+        commit(source, "f", str(number))
+        git(source, "branch", f"b{number}")
+        base = bench.capture(base)
+    raw = bench.raw(base, "shop", tmp_path / "raw")
+    hand = tmp_path / "hand.git"
+    git(tmp_path, "init", "-q", "--bare", str(hand))
+    lines = (raw / "bundles").read_text().split("\n")[:-1]
+    assert len(lines) == 3
+    for number, line in enumerate(lines):
+        git(hand, "fetch", "-q", "--no-tags", str(raw / line.split()[1]), f"+refs/*:refs/by-hand/{number}/*")
+    shutil.rmtree(hand / "refs" / "by-hand")
+    for name in ("packed-refs", "HEAD"):
+        shutil.copy(raw / name, hand / name)
+    assert git(hand, "fsck", "--full", "--strict", "--no-dangling") == ""
+    assert refs(hand) == refs(source)

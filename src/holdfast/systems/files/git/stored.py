@@ -2,8 +2,8 @@
 
 Below ``git/<name>/``: ``bundles`` (lines ``<sha256>  <file>``, as ``sha256sum -c`` reads them, in the order in which they are unbundled),
 the bundles themselves, ``packed-refs``, ``HEAD``, ``symrefs`` (``<name> <target>``), and ``lfs/objects/…``. The first bundle stands on its
-own; each later one needs those before it and holds what came since. So a point restores by itself, with Git alone:
-``git init --bare r.git``, then ``git -C r.git bundle unbundle`` of each, then ``packed-refs`` and ``HEAD`` copied into it.
+own; each later one needs those before it and holds what came since. So a point restores by itself, with Git alone: each
+bundle is fetched in order into an empty bare repository, then ``packed-refs`` and ``HEAD`` are copied into it (docs/guide-code-and-images.md).
 """
 
 import re
