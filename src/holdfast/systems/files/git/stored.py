@@ -3,7 +3,7 @@
 Below ``git/<name>/``: ``bundles`` (lines ``<sha256>  <file>``, as ``sha256sum -c`` reads them, in the order in which they are unbundled),
 the bundles themselves, ``packed-refs``, ``HEAD``, ``symrefs`` (``<name> <target>``), and ``lfs/objects/…``. The first bundle stands on its
 own; each later one needs those before it and holds what came since. So a point restores by itself, with Git alone: each
-bundle is fetched in order into an empty bare repository, then ``packed-refs`` and ``HEAD`` are copied into it (docs/guide-code-and-images.md).
+bundle is fetched in order into an empty bare repository, then ``packed-refs`` and ``HEAD`` are copied into it.
 """
 
 import re
