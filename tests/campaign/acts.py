@@ -19,7 +19,7 @@ from tests.campaign.judge import judge
 from tests.campaign.ledger import Ledger
 from tests.campaign.power import AT_THE_END, Machine, after_the_cut
 from tests.campaign.power import KINDS as POWER
-from tests.campaign.stage import Stage, plain
+from tests.campaign.stage import Stage, copy_all, plain
 from tests.campaign.watch import Point, Report, Watched, WatchedFiles
 
 Order = Mapping[str, Any]
@@ -40,11 +40,11 @@ def clone(order: Order, _report: Report) -> None:
     if order["how"] == REAL:
         place = stage.folder / DEEDS[order["deed"]].fills
         mount(place)
-        shutil.copytree(template, stage.folder, copy_function=shutil.copy2, dirs_exist_ok=True)
+        copy_all(template, stage.folder)
         leave(place, pages=order["at"] - 1)
         return
     if stage.bucket is None:
-        shutil.copytree(template, stage.folder, copy_function=shutil.copy2)
+        copy_all(template, stage.folder)
         return
     stage.folder.mkdir(parents=True)
     if (template / "ledger").exists():

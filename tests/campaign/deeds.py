@@ -15,6 +15,7 @@ from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.logs.compact import compact
 from holdfast.vault.retention import Keep
 from tests.campaign.content import CHUNK, files, log_bytes, streamed
+from tests.campaign.folders import back_up_folder, restore_folder, restored_right
 from tests.campaign.stage import BOTH, CHEAP, CLOCK, SECRET, Stage, wait_until_older
 
 SHOP, MAIL, BRANCH = "shop", "mail", "main"
@@ -41,8 +42,7 @@ def back_up(stage: Stage, system: str = SHOP, seed: int = 1, *, incremental: boo
             logs = BRANCH if system == SHOP else None
             at = {"position": end}
             point = writer.commit(kind="files", start=at, stop=at, logs=logs, facts={"token": token})
-        where = [name for name in BOTH if not any(url.endswith(f"/{name}") for url in writer.lacking)]
-        stage.ledger.say("committed", id=point.id, where=where)
+        stage.said_committed(point.id, writer.lacking)
         return point.id
 
 
@@ -198,6 +198,11 @@ def damaged(stage: Stage) -> None:
             storage.put_if_absent(chosen, [data])
 
 
+def with_folder(stage: Stage) -> None:
+    lived_in(stage)
+    back_up_folder(stage, 21)
+
+
 def many_small_logs(stage: Stage) -> None:
     lived_in(stage)
     follow(stage, 12, 300)
@@ -211,7 +216,7 @@ class Deed:
     """``begin`` makes the state, ``do`` is what is killed, ``after`` must hold once it was done.
 
     ``hurt``: until it was done once, single locations are incomplete. ``lists``: it looks at listings in which deleted objects may still
-    appear. ``fills``: a location into which it writes; ``frees``: room may come to be there as it goes.
+    appear. ``fills``: a location into which it writes, if any; ``frees``: room may come to be there as it goes.
     """
 
     name: str
@@ -236,6 +241,8 @@ DEEDS = {
         Deed("change keys", lived_in, change_keys, lists=False, frees=True),
         Deed("heal", damaged, heal, hurt=True, after=all_sound, frees=True),
         Deed("compact logs", many_small_logs, compact_logs, lists=False),
+        Deed("folder backup", with_folder, back_up_folder),
+        Deed("folder restore", with_folder, restore_folder, after=restored_right, lists=False, fills=""),
         Deed("hold", lived_in, hold_and_release, lists=False),
     )
 }

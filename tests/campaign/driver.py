@@ -144,12 +144,16 @@ class Campaign:
 
     def kills_below(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
         """Before and behind calls that change the file system."""
+        if not DEEDS[deed].fills:
+            return
         for at in self.some(len(self.count(deed, "files")), share):
             for early in (True, False):
                 yield self.order(deed, "kill below", at, early=early)
 
     def cuts(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
         """Power fails behind such calls, and when all is done."""
+        if not DEEDS[deed].fills:
+            return
         for at in self.some(len(self.count(deed, "power")), share):
             yield self.order(deed, power.KINDS[at % 3], at, early=False)
         for kind in self.turns(power.KINDS, 1):
@@ -172,6 +176,8 @@ class Campaign:
     def full_disks(self, deed: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
         """A real file system with room for some pages more than there are: each object needs one at least."""
         puts = sum(call.startswith("put ") and call.endswith(f" {DEEDS[deed].fills}") for call in self.count(deed, "storage"))
+        if not DEEDS[deed].fills:
+            return
         for pages in self.some(1 if DEEDS[deed].frees else puts, share):
             yield self.order(deed, REAL, pages)
 

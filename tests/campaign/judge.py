@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from holdfast.vault import Vault, names
 from holdfast.vault.errors import WrongKey
 from tests.campaign.content import everything, log_bytes
+from tests.campaign.folders import FOLDER, tree_of
 from tests.campaign.stage import BOTH, Stage
 from tests.vault.kit import restore
 
@@ -45,14 +46,22 @@ def _points(stage: Stage, group: tuple[str, ...], found: Judged) -> set[str]:
         points = vault.points()
         assert not vault.damaged, f"{group}: {vault.damaged}"
         for number, point in enumerate(points):
-            system, seed = stage.ledger.content(point.facts["token"])
-            assert point.system == system
+            if point.system == FOLDER:
+                seed = int(str(point.label).removeprefix("tree "))
+                assert seed in {line["seed"] for line in stage.ledger.lines("meant")}
+                wanted = tree_of(seed)
+            else:
+                system, seed = stage.ledger.content(point.facts["token"])
+                assert point.system == system
+                wanted = everything(seed)
             reader = vault.reader(point)
             if number % 2:
                 got = restore(reader)
             else:
                 got = {stored.entry.path: reader.read(stored) for stored in reader.entries() if stored.entry.kind == "file"}
-            assert got == everything(seed), f"{group}: {point.id} came back different: {_difference(got, everything(seed))}"
+            if point.system == FOLDER:
+                got = {path.rpartition("/tree/")[2]: data for path, data in got.items() if path.rpartition("/")[2] != "second name"}
+            assert got == wanted, f"{group}: {point.id} came back different: {_difference(got, wanted)}"
             found.points += 1
         return {point.id for point in points}
 

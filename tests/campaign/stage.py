@@ -1,9 +1,9 @@
 """One vault in small folders (or prefixes of a bucket), its ledger, and the ways into it."""
 
 import os
-import shutil
+import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ Files = Callable[[str], FileSystem | None]
 
 def plain(storage: Storage) -> Storage:
     return storage
+
+
+def copy_all(source: Path, target: Path) -> None:
+    """With times and hard links; into a folder that is there or not."""
+    target.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", f"{source}/.", target], check=True)
 
 
 class Stage:
@@ -64,13 +70,18 @@ class Stage:
         self.ledger.say("key", secret=recovery, state="there")
         return vault
 
+    def said_committed(self, point: str, lacking: Iterable[str]) -> None:
+        """Into the ledger; ``lacking``: addresses of the locations that did not get the point."""
+        where = [name for name in BOTH if not any(url.endswith(f"/{name}") for url in lacking)]
+        self.ledger.say("committed", id=point, where=where)
+
     def plainly(self) -> "Stage":
         """The same place with nothing between."""
         return Stage(self.folder, bucket=self.bucket)
 
     def clone(self, folder: Path) -> "Stage":
         """A copy to hurt, with the times that the stores put on their objects."""
-        shutil.copytree(self.folder, folder, copy_function=shutil.copy2)
+        copy_all(self.folder, folder)
         return Stage(folder, bucket=self.bucket)
 
     def age(self, hours: float) -> None:

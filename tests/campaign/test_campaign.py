@@ -45,7 +45,7 @@ def test_a_sample_of_the_campaign():
         all_of(one)
         one.flip(step=100, deep=20)
         one.verdict()
-        assert one.tally.killed() >= 5 * len(DEEDS)
+        assert one.tally.killed() >= 4 * len(DEEDS)
         assert set(one.tally.faults) >= {*faults.KINDS, *POWER}
         assert one.tally.flips["found"] > 200
 
