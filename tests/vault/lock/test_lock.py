@@ -261,3 +261,17 @@ def test_an_abort_is_not_locked_and_makes_room_for_the_point(lock_bucket):
     storage.put_if_absent(name, [vault.notary.make(name, "abort", vault.now(), {"session": session, "why": "lease"})])
     storage.delete(name)
     assert storage.head(name) is None
+
+
+def test_a_follower_holds_what_nobody_compacts(lock_bucket):
+    """Without a single backup: its first increment after six hours looks."""
+    place = lock_bucket("compliance", days=30)
+    depot = place.depot
+    before = depot.storages[0].now() - dt.timedelta(seconds=2)
+    depot.log(0, b"early" * 20)
+    [early] = depot.names("logs/")
+    vault = depot.open()
+    at(depot, LOG_TERM / 2 + dt.timedelta(hours=1))
+    with vault.logs("orders").writer("main") as writer:
+        writer.append(100, b"later" * 20, {})
+    assert place.retention(early)["RetainUntilDate"] >= before + 30 * DAY

@@ -27,9 +27,12 @@ _KNOWN = dt.timedelta(minutes=10)
 class LockBook:
     """How far locks are known to reach, by location and name. Locks only grow, so what it says stays true; losing it costs questions."""
 
-    def __init__(self, folder: Path, layer: KeepsVersions) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path = folder / f"locks-{hashlib.sha256(layer.url.encode()).hexdigest()[:16]}.sqlite"
+    def __init__(self, folder: Path | None, layer: KeepsVersions) -> None:
+        """``folder`` None: forgotten when it is closed."""
+        self._path = Path(":memory:")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path = folder / f"locks-{hashlib.sha256(layer.url.encode()).hexdigest()[:16]}.sqlite"
         self._guard = threading.Lock()
         self._open()
 
@@ -137,7 +140,7 @@ def hold_full(storages: Sequence[Storage], wanted: Iterable[str]) -> None:
                 layer.extend(name, until)
 
 
-def keep_logs(storages: Sequence[Storage], cache: Path, system: str) -> int:
+def keep_logs(storages: Sequence[Storage], cache: Path | None, system: str) -> int:
     """Increments that nobody compacted in time are held for all their days, one by one; returns how many. ``system``: its tag.
 
     For whoever follows a log between commits: a compaction that never comes must not cost the log its protection.

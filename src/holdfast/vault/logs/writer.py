@@ -9,6 +9,7 @@ from holdfast.model import Clock, Increment
 from holdfast.storage.contract import Buffer, ObjectExists, Storage
 from holdfast.vault.errors import NotBelieved, RoleLacking
 from holdfast.vault.keys import SCOPE
+from holdfast.vault.lock.keeper import LogKeeper
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.errors import LogConflict
 from holdfast.vault.logs.lease import SECONDS, Lease
@@ -43,6 +44,7 @@ class BranchWriter:
         self._refused: set[str] = set()
         """Names whose objects are not believed."""
         self._tags = notary.tag("system", system), notary.tag("branch", branch)
+        self._keeper = LogKeeper(self._storages, clock, self._tags[0])
         self._seconds = lease_seconds
         self._by = by
         self._lease = self._take()
@@ -70,6 +72,7 @@ class BranchWriter:
         except Unreachable as error:
             self._leave_out([(self._storages[0], error)])
             self._lease = self._take()
+        self._keeper.look()
         view = memoryview(data).cast("B")
         if start < 0 or start + len(view) >= 1 << 64:
             raise ValueError(f"no position of a log: {start}")
@@ -85,6 +88,7 @@ class BranchWriter:
 
     def close(self) -> None:
         """Give the branch free."""
+        self._keeper.close()
         if self._pool is not None:
             self._pool.shutdown()
         self._lease.release()
