@@ -21,6 +21,7 @@ class PlaceAnswer:
 class Answers:
     """What a new plan is made of.
 
+    ``paths``: folders to be protected, as a system of their own.
     ``key`` and ``dsn`` are references (``{"env": …}`` or ``{"file": …}``); ``dsn`` may be a password-free text.
     """
 
@@ -31,6 +32,7 @@ class Answers:
     system: str | None = None
     dsn: dict[str, str] | str | None = None
     data_directory: str | None = None
+    paths: Sequence[str] = ()
 
 
 def render(answers: Answers) -> str:
@@ -55,8 +57,9 @@ def _place(place: PlaceAnswer) -> str:
 
 
 def _system(answers: Answers) -> str:
+    files = _FILES.format(paths=", ".join(_word(path) for path in answers.paths)) if answers.paths else ""
     if answers.system is None:
-        return "systems: {}\n" + _EXAMPLE
+        return f"systems:\n{files}" if files else "systems: {}\n" + _EXAMPLE
     dsn = answers.dsn if answers.dsn is not None else {"env": "DATABASE_URL"}
     lines = [
         "systems:",
@@ -69,7 +72,7 @@ def _system(answers: Answers) -> str:
         lines.append(f"    data_directory: {_word(answers.data_directory)}  # read files in place, on the database host")
     else:
         lines.append("    # data_directory: /var/lib/postgresql/15/main  # on the database host: read files in place, faster")
-    return "\n".join([*lines, _CHECKS])
+    return "\n".join([*lines, _CHECKS + files])
 
 
 def _word(text: str) -> str:
@@ -108,6 +111,17 @@ _CHECKS = """\
     # labels: {team: core}
     # checks:  # asked of every restored copy
     #   - {name: no orphan lines, sql: "select count(*) from lines l left join orders o on o.id = l.order_id where o.id is null", expect: 0}
+"""
+
+_FILES = """\
+  files:
+    kind: files
+    tier: standard
+    rpo: 1d  # no log tells what was written between two backups
+    paths: [{paths}]
+    # exclude: ["*.tmp", "/cache/"]  # as in .gitignore, relative to each path
+    # exclude_caches: true  # what lies beside a CACHEDIR.TAG
+    # one_filesystem: true  # what is mounted below a path stays out
 """
 
 _EXAMPLE = """\

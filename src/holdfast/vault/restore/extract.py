@@ -16,7 +16,7 @@ from holdfast.vault.capture.engine import Engine
 from holdfast.vault.content import NO_PACK, ZERO_ID, Part
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.restore.frames import Frames
-from holdfast.vault.restore.small import SmallFile, Wanted, Whole
+from holdfast.vault.restore.small import SmallFile, Takes, Wanted, Whole
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, own
 
 JOB = 4 << 20
@@ -187,7 +187,7 @@ class _Worker:
     def _write(self, pack: bytes, frame: int, plain: bytes, rows: list[Wanted]) -> None:
         view = memoryview(plain)
         used = 0
-        pending: tuple[_File, int, int, int] | None = None
+        pending: tuple[Takes, int, int, int] | None = None
         checked: dict[int, bytes] = {}
         for file, offset, at, size, identity in rows:
             if checked.get(at) != identity:
@@ -206,7 +206,7 @@ class _Worker:
         if used < len(plain):
             self.frames.keep(pack, frame, plain)
 
-    def _put(self, view: memoryview, what: tuple[_File, int, int, int]) -> None:
+    def _put(self, view: memoryview, what: tuple[Takes, int, int, int]) -> None:
         file, offset, at, size = what
         file.write(offset, view[at : at + size])
         self.written += size

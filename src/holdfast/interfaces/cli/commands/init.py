@@ -47,6 +47,7 @@ def command(
     dsn: Annotated[str | None, Option("how to connect to it, without a password", metavar="DSN")] = None,
     dsn_env: Annotated[str | None, Option("environment variable that holds how to connect to it", metavar="NAME")] = None,
     data_directory: Annotated[Path | None, Option("its data directory, on the database host", metavar="DIR")] = None,
+    files: Annotated[tuple[str, ...], Option("a folder to protect, as a system named 'files'; may be repeated", metavar="PATH")] = (),
     endpoint: Annotated[str | None, Option("address of an S3-compatible store", metavar="URL")] = None,
     region: Annotated[str | None, Option("region of the S3 store", metavar="NAME")] = None,
     timezone: Annotated[str | None, Option("time zone of schedules and retention (UTC)", metavar="ZONE")] = None,
@@ -67,6 +68,7 @@ def command(
             system=system or (_default(asking, "Name of a PostgreSQL system to protect (empty for none)", "") or None),
             dsn=_dsn(dsn, dsn_env, asking=asking and system is None),
             data_directory=str(data_directory) if data_directory else None,
+            paths=tuple(str(Path(path).absolute()) for path in files),
         )
         _write(path, render(answers))
         written = True
