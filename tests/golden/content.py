@@ -26,3 +26,5 @@ SECOND = FIRST | {
 }
 LOG_START = 0x3000028
 LOG = [stream("log one", 3000), stream("log two", 2000), stream("log three", 1000)]
+SCOPE_KEY = "golden scope, never secret"
+PEOPLE = {"people": stream("people", 30_000), "PG_VERSION": b"18\n"}

@@ -12,10 +12,11 @@ from holdfast.model import SystemClock
 from holdfast.storage.local import LocalStorage
 from holdfast.vault import Vault, holds
 from holdfast.vault.check import Check
+from holdfast.vault.errors import WrongKey
 from tests.golden import content
 
 HERE = Path(__file__).parent
-FORMATS = ["format-1"]
+FORMATS = ["format-1", "format-1-epochs"]
 
 
 def facts(name):
@@ -74,3 +75,51 @@ def test_the_reader_inside_it_reads_it(name, tmp_path):
             )
             assert done.returncode == 0, done.stderr
             assert target.read_bytes() == files[path]
+
+
+def test_scopes_epochs_and_a_revoked_writer_of_a_golden_vault(tmp_path):
+    name = "format-1-epochs"
+    assert max(opened(name, tmp_path).notary.bundle.epochs["vault"]) == 2
+    with pytest.raises(WrongKey):
+        opened(name, tmp_path, "a key that was removed")
+    vault = Vault.open(
+        [LocalStorage(str(HERE / name))],
+        content.PASSPHRASE,
+        clock=SystemClock(),
+        cache=tmp_path,
+        scopes={"pii": content.SCOPE_KEY, "late": content.SCOPE_KEY},
+    )
+    for system in ("people", "letters"):
+        (point,) = vault.points(system)
+        assert point.id == facts(name)[system]
+        reader = vault.reader(point)
+        assert {one.entry.path: reader.read(one) for one in reader.entries() if one.entry.kind == "file"} == content.PEOPLE
+    (point,) = vault.points("other-db")
+    assert point.id == facts(name)["revoked"]
+    assert [one.label for one in vault.keys.writers.list() if one.revoked] == ["db1"]
+    assert Check(vault, share=1).run().ok
+
+
+def test_todays_reader_reads_the_scopes_of_a_golden_vault(tmp_path):
+    name = "format-1-epochs"
+    for system in ("people", "letters"):
+        target = tmp_path / system
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-I",
+                HERE.parents[1] / "src/holdfast/vault/decoder.py",
+                HERE / name,
+                "--point",
+                facts(name)[system],
+                "--get",
+                "people",
+                "--to",
+                target,
+            ],
+            env={**os.environ, "HOLDFAST_KEY": facts(name)["recovery_key"], "HOLDFAST_SCOPE_KEYS": content.SCOPE_KEY, "PYTHONUTF8": "1"},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert target.read_bytes() == content.PEOPLE["people"]

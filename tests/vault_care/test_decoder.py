@@ -40,7 +40,7 @@ def test_it_lies_in_every_vault_with_the_specification(depot):
 
 def test_it_needs_four_packages_and_no_holdfast():
     source = selfdescription.parts()["decoder.py"].decode()
-    assert len(source.splitlines()) < 400
+    assert len(source.splitlines()) < 500
     roots = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -9,6 +9,9 @@
     python3 decoder.py FOLDER --logs                               the logs that were kept
     python3 decoder.py FOLDER --log BRANCH --start N --to FILE     a log's bytes from a position on
 
+Systems with a key of their own (a scope) need it too: HOLDFAST_SCOPE_KEYS, one key a line. A slot that a security module opens is of no
+use here: take another key.
+
 FOLDER is a location of the vault: the folder that holds `config`. A vault in an object store is copied into a folder first, with any
 tool. Everything is checked on the way: signatures, authentication of every frame, identity of every chunk. Nothing is written to FOLDER.
 """
@@ -19,6 +22,7 @@ tool. Everything is checked on the way: signatures, authentication of every fram
 
 import argparse
 import base64
+import datetime as dt
 import json
 import os
 import re
@@ -92,8 +96,8 @@ def written_key(text):
     return key
 
 
-def open_slot(slot, slot_id, secret):
-    """The bundle of keys, None when the secret is not this slot's."""
+def open_slot(slot, slot_id, secret, shred=b""):
+    """The bundle of keys, None when the secret is not this slot's. ``shred``: see FORMAT.md, "Scopes"."""
     given = secret.strip().lower()
     kind = "recovery" if given.startswith("hf1-") else "file" if given.startswith("hff1-") else "passphrase"
     if slot["kind"] != kind:
@@ -104,9 +108,11 @@ def open_slot(slot, slot_id, secret):
         if work[0] > 100 or work[1] > 1 << 20 or work[0] * work[1] > 8 << 20:
             return None  # planted, to exhaust this machine
         key = hash_secret_raw(secret.encode("utf-8", "surrogateescape"), b64(kdf["salt"]), *work, 32, Type.ID)
+        if shred:
+            key = hkdf(key + shred, b64(kdf["salt"]), b"holdfast slot 1 shred")
     else:
-        key = hkdf(written_key(secret), b64(kdf["salt"]), b"holdfast slot 1")
-    ad = bytes.fromhex(slot["vault"]) + slot_id.encode() + slot["role"].encode()
+        key = hkdf(written_key(secret) + shred, b64(kdf["salt"]), b"holdfast slot 1 shred" if shred else b"holdfast slot 1")
+    ad = bytes.fromhex(slot["vault"]) + slot_id.encode() + slot["role"].encode() + slot.get("scope", "").encode()
     try:
         return json.loads(AESGCM(key).decrypt(b64(slot["nonce"]), b64(slot["sealed"]), ad))
     except InvalidTag:
@@ -114,28 +120,96 @@ def open_slot(slot, slot_id, secret):
 
 
 class Vault:
-    def __init__(self, folder, secret):
+    def __init__(self, folder, secret, scope_keys=()):
         self.folder = Path(folder)
         config = self.folder / "config"
         if not config.exists():
             raise Wrong(f"{folder} holds no vault: there is no file 'config' in it.")
-        bundles = (open_slot(json.loads(path.read_bytes()), path.name, secret) for path in sorted((self.folder / "keys/slots").iterdir()))
-        bundle = next((found for found in bundles if found), None)
+        bundle = self.open_any("keys/slots", secret)
         if bundle is None:
             raise Wrong("The key opens none of the vault's slots.")
         self.id = bytes.fromhex(bundle["vault"])
         self.root = b64(bundle["root_public"])
-        self.identity = {scope: b64(key) for scope, key in bundle["identity"].items()}
-        privates = [b64(epoch["private"]) for epochs in bundle["epochs"].values() for epoch in epochs.values() if "private" in epoch]
-        if bundle.get("writer"):
-            privates.append(b64(bundle["writer"]["box_private"]))
-        self.privates = {recipient(box_public(private)): private for private in privates}
+        self.identity = {}
+        self.privates = {}
         self.writers = {}
         self.pack_keys = {}
         self.moved = None
+        self.revoked = {}
+        self.take(bundle)
+        self.read_ring()
+        for key in scope_keys:
+            self.open_scope(key)
         number = self.envelope("config")[0]["format"]
         if number != 1:
             raise Wrong(f"The vault is of format {number}; this reader knows format 1. A newer one lies in the vault itself.")
+
+    # ------------------------------------------------------------ keys
+
+    def open_any(self, part, secret, shred=b""):
+        """The bundle of the first slot in a folder that the secret opens."""
+        for path in sorted((self.folder / part).iterdir()):
+            try:
+                bundle = open_slot(json.loads(path.read_bytes()), path.name, secret, shred)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue  # damaged, or planted
+            if bundle:
+                return bundle
+        return None
+
+    def hold(self, private):
+        self.privates[recipient(box_public(private))] = private
+
+    def take(self, bundle):
+        """The keys of a slot, and of the epochs that were made after it and boxed to it."""
+        for scope, key in bundle["identity"].items():
+            self.identity[scope] = b64(key)
+        for epochs in bundle["epochs"].values():
+            for epoch in epochs.values():
+                if "private" in epoch:
+                    self.hold(b64(epoch["private"]))
+        if bundle.get("writer"):
+            self.hold(b64(bundle["writer"]["box_private"]))
+        if "slot_private" not in bundle:
+            return
+        self.hold(b64(bundle["slot_private"]))
+        for scope, known in bundle["epochs"].items():
+            for path in sorted((self.folder / "keys/epochs" / scope).glob("*")):
+                name = path.relative_to(self.folder).as_posix()
+                clear, _, sealed = self.envelope(name)
+                if sealed and clear["writer"] == "root" and str(clear["epoch"]) not in known:
+                    try:
+                        self.hold(b64(json.loads(self.unseal(name, "epoch", scope, sealed))["private"]))
+                    except Wrong:
+                        continue  # the slot was removed before this epoch
+
+    def open_scope(self, secret):
+        opened = 0
+        for folder in sorted((self.folder / "keys/scopes").glob("*")):
+            shred, name = b"", f"keys/shreds/{folder.name}"
+            if (self.folder / name).exists():
+                shred = self.unseal(name, "shred", "vault", self.envelope(name)[2])
+            bundle = self.open_any(f"keys/scopes/{folder.name}", secret, shred)
+            if bundle and b64(bundle["root_public"]) == self.root:
+                self.take(bundle)
+                opened += 1
+        if not opened:
+            raise Wrong("One of the keys in HOLDFAST_SCOPE_KEYS opens no scope of the vault.")
+
+    def read_ring(self):
+        """From the newest keyring that the root signed: which writers were revoked, and what they had signed by then."""
+        for path in sorted((self.folder / "keys/ring").glob("*"), reverse=True):
+            try:
+                clear, _, _ = self.envelope(f"keys/ring/{path.name}")
+            except (Wrong, ValueError, KeyError, struct.error):
+                continue
+            if clear["writer"] == "root" and clear["kind"] == "ring":
+                for writer, at in clear["revoked"].items():
+                    moment = int(dt.datetime.fromisoformat(at).timestamp() * 1000)
+                    lists, data, _ = self.envelope(f"keys/revoked/{writer}/{moment:012x}")
+                    if lists["writer"] == "root":
+                        self.revoked[writer] = {data[i : i + 48] for i in range(0, len(data), 48)}
+                return
 
     # ------------------------------------------------------------ envelopes
 
@@ -165,6 +239,10 @@ class Vault:
         raw = name.encode()
         message = b"holdfast envelope 1\0" + self.id + struct.pack("<H", len(raw)) + raw + blake3.blake3(data[:at]).digest()
         self.verify(clear["writer"], data[at:], message, name)
+        if clear["writer"] in self.revoked:
+            entry = blake3.blake3(raw).digest()[:16] + message[-32:]
+            if entry not in self.revoked[clear["writer"]]:
+                raise Wrong(f"{name} was signed by a writer that had been revoked.")
         return clear, parts[1], parts[2]
 
     def verify(self, writer, signature, message, name):
@@ -254,6 +332,10 @@ class Vault:
             while at < offset:
                 frames, at = frames + 1, at + 20 + struct.unpack_from("<I", data, at + 12)[0]
             nonce = b"\xff\xff\xff\xff" + struct.pack("<Q", frames)
+            try:
+                self.pack_key(pack, path)
+            except Wrong:
+                continue  # of a scope whose key is not here, or damaged
             plain = unzstd(AESGCM(self.pack_key(pack, path)).decrypt(nonce, sealed, self.id + pack + b"trailer"))
             at = 4
             for _ in range(frames):
@@ -276,10 +358,16 @@ class Vault:
         for path in sorted((self.folder / "points").iterdir()):
             name = f"points/{path.name}"
             drop = f"{name}.dropped"  # the root signed that a prune is removing it: what it needs may be gone already
-            if name.endswith(".dropped") or ((self.folder / drop).exists() and self.envelope(drop)[0]["writer"] == "root"):
+            if len(path.name) != 32 or ((self.folder / drop).exists() and self.envelope(drop)[0]["writer"] == "root"):
                 continue
-            clear, _, sealed = self.envelope(name)
-            if clear["kind"] == "point":
+            try:
+                clear, _, sealed = self.envelope(name)
+            except Wrong as error:
+                print(error, file=sys.stderr)
+                continue
+            if clear["kind"] == "point" and clear["scope"] not in self.identity:
+                print(f"{path.name} belongs to a scope whose key was not given.", file=sys.stderr)
+            elif clear["kind"] == "point":
                 yield path.name, clear, json.loads(self.unseal(name, "point", clear["scope"], sealed))
 
     def point(self, wanted):
@@ -314,11 +402,17 @@ class Vault:
         """(system, branch, start, end, object name) of every log increment, by what is inside it."""
         for path in sorted((self.folder / "logs").glob("*/*/*")):
             name = path.relative_to(self.folder).as_posix()
-            head, _ = self.increment(name)
+            try:
+                head, _ = self.increment(name)
+            except Wrong as error:
+                print(error, file=sys.stderr)
+                continue
             yield head["system"], head["branch"], head["start"], head["end"], name
 
     def increment(self, name):
         clear, _, sealed = self.envelope(name)
+        if clear.get("scope", "vault") not in self.identity:
+            raise Wrong(f"{name} belongs to a scope whose key was not given.")
         plain = self.unseal(name, "log", clear.get("scope", "vault"), sealed)
         (length,) = struct.unpack_from("<I", plain)
         return json.loads(plain[4 : 4 + length]), plain[4 + length :]
@@ -373,7 +467,8 @@ def main():
     asked = parser.parse_args()
     if "HOLDFAST_KEY" not in os.environ:
         raise Wrong("Put the passphrase or the recovery key into the environment variable HOLDFAST_KEY.")
-    vault = Vault(asked.folder, os.environ["HOLDFAST_KEY"])
+    scope_keys = [key for key in os.environ.get("HOLDFAST_SCOPE_KEYS", "").splitlines() if key]
+    vault = Vault(asked.folder, os.environ["HOLDFAST_KEY"], scope_keys)
     if asked.get and asked.point and asked.to:
         get_file(vault, asked.point, os.fsdecode(os.fsencode(asked.get)), asked.to)
     elif asked.log and asked.to:
