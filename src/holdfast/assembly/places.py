@@ -123,8 +123,9 @@ class Places(Host):
         prices = self.plan.document.prices
         return lock_price(
             location.name,
-            lock.term + slack(lock),
+            lock.term,
             promised(self.plan, location.name),
+            slack=slack(lock),
             daily=daily_bytes(vault, gaps) if vault is not None else None,
             price=prices.storage.get(location.name) if prices else None,
         )

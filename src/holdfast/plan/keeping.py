@@ -26,20 +26,21 @@ class LockPrice:
     month: float | None
 
     @property
-    def sentences(self) -> list[str]:
-        """For people: what the lock costs, and what it leaves open."""
-        said = []
-        if self.idle:
-            cost = (
-                f"{self.month:.2f} a month"
-                if self.month is not None
-                else "an amount that is known after the first backups and with prices.storage"
-            )
-            said.append(f"The lock lasts {_days(self.idle)} longer than points are kept ({_days(self.keep)}): that costs {cost}.")
-        elif self.lock < self.keep:
-            held, kept = _days(self.lock), _days(self.keep)
-            said.append(f"The lock protects only {held} of the {kept} for which points are kept: older ones can be destroyed.")
-        return said
+    def costs(self) -> str:
+        """What the lock costs beyond retention; '' for nothing."""
+        if not self.idle:
+            return ""
+        unknown = "what is known after the first backups, and with prices.storage in the plan"
+        cost = f"{self.month:.2f} a month" if self.month is not None else unknown
+        return f"The lock lasts {_days(self.idle)} longer than points are kept ({_days(self.keep)}): that costs {cost}."
+
+    @property
+    def leaves_open(self) -> str:
+        """What retention keeps beyond the lock; '' for nothing."""
+        if self.lock >= self.keep:
+            return ""
+        held, kept = _days(self.lock), _days(self.keep)
+        return f"The lock protects only {held} of the {kept} for which points are kept: older ones can be destroyed."
 
 
 def span(keep: Keep, gap: dt.timedelta = dt.timedelta(0)) -> dt.timedelta:
@@ -62,14 +63,23 @@ def promised(plan: Plan, location: str) -> dt.timedelta:
     return max(spans, default=dt.timedelta(0))
 
 
-def lock_price(location: str, lock: dt.timedelta, keep: dt.timedelta, *, daily: float | None, price: float | None) -> LockPrice:
-    """``daily``: bytes that are stored anew there each day; ``price`` of a GiB and month. Either may be unknown.
+def lock_price(
+    location: str,
+    lock: dt.timedelta,
+    keep: dt.timedelta,
+    *,
+    daily: float | None,
+    price: float | None,
+    slack: dt.timedelta = dt.timedelta(0),
+) -> LockPrice:
+    """``daily``: bytes that are stored anew there each day; ``price`` of a GiB and month. Either may be unknown. ``slack``: how much longer
+    what may be reused is locked.
 
-    What is stored on one day is needed for ``keep`` at least, and cannot go before ``lock``: so what stands there for the lock alone is
-    what was stored on ``lock - keep`` days.
+    What is stored on one day is needed for ``keep`` at least, and cannot go before its lock ends: so what stands there for the lock alone
+    is what was stored on ``lock + slack - keep`` days.
     """
-    idle = max(lock - keep, dt.timedelta(0))
-    size = None if daily is None else round(daily * idle / dt.timedelta(days=1))
+    idle = max(lock + slack - keep, dt.timedelta(0))
+    size = None if daily is None else round(daily * (idle / dt.timedelta(days=1)))
     month = None if size is None or price is None else size / _GIB * price
     return LockPrice(location, lock, keep, idle, size, month)
 

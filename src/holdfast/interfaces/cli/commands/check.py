@@ -90,8 +90,9 @@ def _lock(session: Session, place: "Location", vault: "Vault", found: dict[str, 
     priced = session.platform.lock_price(place, vault)
     if priced is None:
         return None
-    for sentence in priced.sentences:
-        found["protection"].append({"code": "lock-length", "state": "ok" if priced.idle else "warn", "detail": sentence, "hint": ""})
+    for state, sentence in (("ok", priced.costs), ("warn", priced.leaves_open)):
+        if sentence:
+            found["protection"].append({"code": "lock-length", "state": state, "detail": sentence, "hint": ""})
     day = dt.timedelta(days=1)
     return {
         "days": round(priced.lock / day, 2),
