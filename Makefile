@@ -40,10 +40,10 @@ types: $(VENV)/.dev ## mypy, strict
 pytest: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-soak: $(VENV)/.dev services ## kills and promotes at random under load, restores to random targets, compares with the ledger (SOAK_MINUTES=10)
+soak: $(VENV)/.dev services ## the fault campaign, and a service killed and promoted at random, compared with ledgers (SOAK_MINUTES=10 CAMPAIGN_SEED=…)
 	$(BIN)/python -m pytest -m soak -x -s $(PYTEST_ARGS)
 
-bench: $(VENV)/.dev services ## beside pgBackRest and the bound (BENCH_ARGS="--quick", see bench/README.md)
+bench: $(VENV)/.dev services ## beside pgBackRest, restic, borg and the bounds (BENCH_ARGS="--quick", see bench/README.md)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 services: $(VENV)/.dev ## gets the servers that tests run against into .cache/services

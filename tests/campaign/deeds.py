@@ -16,7 +16,7 @@ from holdfast.vault.logs.compact import compact
 from holdfast.vault.retention import Keep
 from tests.campaign.content import CHUNK, files, log_bytes, streamed
 from tests.campaign.folders import back_up_folder, restore_folder, restored_right
-from tests.campaign.stage import BOTH, CHEAP, CLOCK, SECRET, Stage, wait_until_older
+from tests.campaign.stage import BOTH, CHEAP, CLOCK, SCOPES, SECRET, Stage, wait_until_older
 
 SHOP, MAIL, BRANCH = "shop", "mail", "main"
 NOW = dt.timedelta(0)
@@ -134,6 +134,30 @@ def compact_logs(stage: Stage) -> None:
         assert done.bytes >= 0
 
 
+def rotate_keys(stage: Stage) -> None:
+    """A new epoch, and a backup under it."""
+    with stage.open() as vault:
+        Keyring(vault.locations, vault.notary, CHEAP).rotate()
+    back_up(stage, SHOP, 6)
+
+
+def erase_scope(stage: Stage) -> None:
+    """One system's history for good."""
+    with stage.open() as vault:
+        for one in vault.points("people"):
+            stage.ledger.say("going", id=one.id)
+        scopes = Keyring(vault.locations, vault.notary, CHEAP).scopes
+        certificate = scopes.erase(scopes.plan("pii"), {"by": "the campaign"})
+        assert certificate["complete"] in (True, False)
+
+
+def erased(stage: Stage) -> None:
+    """Its key opens nothing any more, and nobody else lost anything."""
+    with stage.open() as vault:
+        assert "pii" in vault.closed
+        assert not vault.points("people")
+
+
 def hold_and_release(stage: Stage) -> None:
     with stage.open() as vault:
         for one in holds.current(vault.locations, vault.notary):
@@ -203,6 +227,15 @@ def with_folder(stage: Stage) -> None:
     back_up_folder(stage, 21)
 
 
+def with_scope(stage: Stage) -> None:
+    lived_in(stage)
+    with stage.open() as vault:
+        scopes = Keyring(vault.locations, vault.notary, CHEAP).scopes
+        scopes.add("pii", SCOPES["pii"], label="pii", now=CLOCK.now(), erase="at-once")
+    stage.ledger.say("scope")
+    back_up(stage, "people", 7)
+
+
 def many_small_logs(stage: Stage) -> None:
     lived_in(stage)
     follow(stage, 12, 300)
@@ -239,6 +272,8 @@ DEEDS = {
         Deed("prune", lived_in, prune_all, after=all_pruned, frees=True),
         Deed("copy", lived_in, copy_out, after=all_copied, fills="c"),
         Deed("change keys", lived_in, change_keys, lists=False, frees=True),
+        Deed("rotate keys", lived_in, rotate_keys),
+        Deed("erase a scope", with_scope, erase_scope, after=erased, frees=True),
         Deed("heal", damaged, heal, hurt=True, after=all_sound, frees=True),
         Deed("compact logs", many_small_logs, compact_logs, lists=False),
         Deed("folder backup", with_folder, back_up_folder),

@@ -20,6 +20,9 @@ SECRET = "open sesame"
 BOTH = ("a", "b")
 """The vault's locations; "c" is where it is copied to."""
 CLOCK = SystemClock()
+SCOPES = {"pii": "the key of people's data"}
+SCOPED = {"people": "pii"}
+"""A system that has a key of its own."""
 
 Wrap = Callable[[Storage], Storage]
 Files = Callable[[str], FileSystem | None]
@@ -63,7 +66,9 @@ class Stage:
         return self.wrap(Retrying(made, CLOCK, patience=20))
 
     def open(self, names: Sequence[str] = BOTH, *, secret: str = SECRET, cache: str = "cache") -> Vault:
-        return Vault.open([self.storage(name) for name in names], secret, clock=CLOCK, cache=self.folder / cache)
+        storages = [self.storage(name) for name in names]
+        scopes = SCOPES if self.ledger.lines("scope") else {}
+        return Vault.open(storages, secret, clock=CLOCK, cache=self.folder / cache, scopes=scopes, systems=SCOPED)
 
     def create(self) -> Vault:
         vault, recovery = Vault.create([self.storage(name) for name in BOTH], SECRET, clock=CLOCK, cache=self.folder / "cache", cost=CHEAP)
