@@ -11,7 +11,7 @@ from holdfast.systems.contract import PointReader, StoredEntry, Target
 
 
 class PathEscapes(Damaged):
-    """An entry's path leads out of the folder that it is written into."""
+    """Entries of a point would lead out of the folder that they are written into, or do not go together."""
 
     code = "entry-path-escapes"
 
@@ -44,18 +44,19 @@ class PlainFile:
 def write_out(reader: PointReader, entries: Sequence[StoredEntry], root: str, target: Path, progress: Progress) -> Extracted:
     """Write ``entries`` (all at or below ``root``) so that ``root`` becomes ``target``. Durable when it returns.
 
-    Raises FileExistsError's kin only for names that appear meanwhile; PathEscapes for a path with '..' or a leading '/'.
+    Links are written as they are and nothing is written through one, whoever made the point. Raises PathEscapes before anything is
+    written; FileExistsError's kin only for names that appear meanwhile.
     """
+    places = _places(entries, root, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     progress.phase("get", sum(stored.entry.size for stored in entries if stored.entry.kind == "file"))
-    folders = [stored.entry for stored in entries if stored.entry.kind == "dir"]
-    for entry in sorted(folders, key=lambda entry: entry.path):
-        _place(root, entry.path, target).mkdir(parents=True, exist_ok=True, mode=0o700)
+    folders = [(place, stored.entry) for place, stored in places.items() if stored.entry.kind == "dir"]
+    for place, _ in sorted(folders, key=lambda one: one[1].path):
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def wanted() -> Iterable[tuple[StoredEntry, Callable[[], Target]]]:
-        for stored in entries:
+        for place, stored in places.items():
             entry = stored.entry
-            place = _place(root, entry.path, target)
             place.parent.mkdir(parents=True, exist_ok=True)
             if entry.kind == "symlink":
                 place.symlink_to(entry.target or "")
@@ -63,19 +64,38 @@ def write_out(reader: PointReader, entries: Sequence[StoredEntry], root: str, ta
                 yield stored, lambda place=place, entry=entry: PlainFile(place, entry.mode, entry.mtime_ns, entry.size)  # type: ignore[misc]
 
     done = reader.extract(wanted(), progress=progress)
-    for entry in sorted(folders, key=lambda entry: entry.path, reverse=True):
-        place = _place(root, entry.path, target)
+    for place, entry in sorted(folders, key=lambda one: one[1].path, reverse=True):
         place.chmod(entry.mode & 0o777)
         os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns))
     sync_file_system(target.parent)
     return done
 
 
-def _place(root: str, path: str, target: Path) -> Path:
-    inner = path[len(root) :].strip("/") if root else path
-    if ".." in inner.split("/") or path.startswith("/"):
-        raise PathEscapes(f"The point holds an entry that leads out of its folder: {path!r}.", hint="Nothing of it was written.")
-    return target / inner if inner else target
+def _places(entries: Sequence[StoredEntry], root: str, target: Path) -> dict[Path, StoredEntry]:
+    """Where each goes: every path plain and once, and nothing below a file or a link. Whoever holds a writer's key signs any tree."""
+    kinds: dict[str, str] = {}
+    for stored in entries:
+        path = stored.entry.path
+        inner = path.removeprefix(root).removeprefix("/") if root else path
+        odd = inner and not {"", ".", ".."}.isdisjoint(inner.split("/"))
+        if odd or "\0" in path or path.startswith("/") or (root and path != root and not path.startswith(root + "/")):
+            raise _escapes(path, "leads out of its folder")
+        if inner in kinds:
+            raise _escapes(path, "is there twice")
+        if stored.entry.kind == "symlink" and (not stored.entry.target or "\0" in stored.entry.target):
+            raise _escapes(path, "is a link to nothing")
+        kinds[inner] = stored.entry.kind
+    for inner in kinds:
+        above = inner
+        while above:
+            above = above.rpartition("/")[0]
+            if kinds.get(above, "dir") != "dir":
+                raise _escapes(inner, f"lies below {above!r}, which is no folder")
+    return {target / inner if inner else target: stored for inner, stored in zip(kinds, entries, strict=True)}
+
+
+def _escapes(path: str, why: str) -> PathEscapes:
+    return PathEscapes(f"The point holds an entry that {why}: {path!r}.", hint="Nothing of it was written. Look at who made the point.")
 
 
 def sync_file_system(path: Path) -> None:

@@ -41,7 +41,10 @@ class ChunkRef(NamedTuple):
     def from_json(cls, row: Sequence[Any]) -> "ChunkRef":
         """Raises ValueError, TypeError when it is none."""
         identity, pack, frame, whole, at, size = row
-        return cls(bytes.fromhex(identity), bytes.fromhex(pack), int(frame), int(whole), int(at), int(size))
+        found = cls(bytes.fromhex(identity), bytes.fromhex(pack), int(frame), int(whole), int(at), int(size))
+        if len(found.id) != 32 or len(found.pack) != 16 or not all(0 <= number < 1 << 32 for number in found[2:]):
+            raise ValueError("a reference to a chunk is outside of any pack")
+        return found
 
 
 @dataclass(slots=True)

@@ -189,7 +189,10 @@ class Tree:
                 continue
             for document in self._lines(segment):
                 if document["p"].startswith(prefix):
-                    yield to_stored(document)
+                    stored = Stored(document)
+                    # Whoever asks for entries looks at all of them: one that is none is told here.
+                    assert stored.entry is not None
+                    yield stored
 
     def find(self, path: str) -> dict[str, Any] | None:
         """The line of ``path``; cheap when asked in about the order of capture."""
@@ -235,11 +238,18 @@ class Tree:
 
     def parts(self, document: Mapping[str, Any]) -> Iterator[Part]:
         """The content lists of one file, in order, read as they are asked for."""
-        inline = document.get("c")
-        if inline is not None:
-            yield content.decode(from_b64(inline))
-        for row in document.get("r", ()):
-            yield content.decode(self.chunk(ChunkRef.from_json(row)))
+        try:
+            inline = document.get("c")
+            refs = [ChunkRef.from_json(row) for row in document.get("r", ())]
+            first = None if inline is None else from_b64(inline)
+        except (TypeError, ValueError) as error:
+            raise ObjectDamaged(
+                f"The content of {str(document['p'])[:200]!r} is no list of chunks: {error}", hint="Run 'holdfast vault check'."
+            ) from None
+        if first is not None:
+            yield content.decode(first)
+        for ref in refs:
+            yield content.decode(self.chunk(ref))
 
     def _lines(self, segment: Segment) -> list[dict[str, Any]]:
         return self._parsed(self.chunk(segment.ref), segment.count)
@@ -249,7 +259,7 @@ class Tree:
         try:
             # One call for all lines: JSON never holds a newline of its own.
             documents: list[dict[str, Any]] = json.loads(b"[" + plain.replace(b"\n", b",") + b"]")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ObjectDamaged(f"A tree segment is no JSON: {error}") from None
         if len(documents) != count:
             raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {count}.")
