@@ -108,7 +108,7 @@ CASES = {
         changed("s3://shop-dr", "s4://shop-dr"),
         [
             "holdfast.yaml:6:28: error: vault.locations[1].url: 's4://shop-dr/holdfast' is no URL that works here;"
-            " begin with s3:// or file:// or gs:// or az://"
+            " begin with s3:// or file:// or ssh:// or unix:// or gs:// or az://"
         ],
     ),
     "a name that cannot be one": (

@@ -193,3 +193,27 @@ def test_a_clock_that_is_off_is_told(tmp_path, off, state):
     storage = MemoryStorage(Off())
     found = {one.code: one for one in look(f"file://{tmp_path}", {}, storage, CLOCK, keep=YEAR)}
     assert (found["clock-skew"].state if state else found.get("clock-skew")) == state
+
+
+@pytest.mark.minio
+@pytest.mark.parametrize("lock", [None, "compliance"])
+def test_a_host_whose_clock_is_an_hour_off_is_told_so(minio, monkeypatch, lock):
+    """The store refuses such requests by its own word for it; both of our ways to it say what to do."""
+    from holdfast.storage import StorageDenied
+    from holdfast.storage.objects.store import ObjectStorage
+
+    bucket = minio.bucket(lock=True)
+    storage = open_storage(f"s3://{bucket}/vault", options(minio, root(minio), lock))
+    if lock:
+        import botocore.auth
+
+        wrong = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=1)
+        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: wrong)
+        with pytest.raises(StorageDenied, match="clock"):
+            list(storage.list())
+    else:
+        plain = storage.inner
+        assert isinstance(plain, ObjectStorage)
+        with pytest.raises(StorageDenied, match="clock"):
+            plain._fail(RuntimeError("<Code>RequestTimeTooSkewed</Code>"), "config")
+    storage.close()

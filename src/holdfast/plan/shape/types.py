@@ -100,7 +100,7 @@ BucketUrl = Annotated[
 ]
 LocationUrl = Annotated[
     str,
-    PlainValidator(_url(("file", "s3", "ssh", "unix", "gs", "az"))),
+    PlainValidator(_url(("s3", "file", "ssh", "unix", "gs", "az"))),
     _schema("where a vault rests: file:///folder, s3://bucket/prefix, ssh://user@host/folder or unix:///socket (served append-only)"),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]

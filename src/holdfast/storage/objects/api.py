@@ -2,19 +2,40 @@
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from holdfast.errors import MissingExtra
+from holdfast.storage.contract import StorageDenied
 from holdfast.storage.objects.clients import place_of
 
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
 
-    ApiError: tuple[type[Exception], ...] = (BotoCoreError, ClientError)
-except ImportError:  # without the extra nothing here is ever called
-    ApiError = ()
+class ApiError(Exception):
+    """The store refused a call, or did not answer. ``code``: S3's own word for it; the class of the error where there was no answer."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        answer = getattr(error, "response", None)
+        self.code = str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else type(error).__name__
+
+
+class _Calls:
+    """boto3's client, whose own errors come as ApiError."""
+
+    def __init__(self, client: Any, errors: tuple[type[Exception], ...]) -> None:
+        self._client, self._errors = client, errors
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def asked(**arguments: Any) -> Any:
+            try:
+                return call(**arguments)
+            except self._errors as error:
+                raise ApiError(error) from error
+
+        return asked
 
 
 class Api:
@@ -36,12 +57,6 @@ class Api:
     def again(self) -> Any:
         return self._make(5)
 
-    @staticmethod
-    def code(error: Exception) -> str:
-        """S3's own word for what is wrong; the class of the error where the store did not answer."""
-        answer = getattr(error, "response", None)
-        return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else type(error).__name__
-
     def close(self) -> None:
         with self._lock:
             _close(self._made)
@@ -52,12 +67,20 @@ class Api:
         try:
             import boto3
             from botocore.config import Config
+            from botocore.exceptions import BotoCoreError, ClientError
         except ImportError:
             raise MissingExtra("s3", "A bucket with versions or object lock") from None
         place = place_of(self._options)
         given = dict(self._options.get("credentials") or {})
         with self._lock:  # sessions are not thread-safe while they make a client
-            session = boto3.session.Session(profile_name=given.get("profile"))
+            try:
+                session = boto3.session.Session(profile_name=given.get("profile"))
+            except BotoCoreError as error:
+                raise StorageDenied(
+                    f"The AWS profile {given.get('profile')!r} cannot be used: {error}",
+                    hint="See ~/.aws/config.",
+                    profile=given.get("profile"),
+                ) from error
             made = session.client(
                 "s3",
                 region_name=place.region,
@@ -75,7 +98,7 @@ class Api:
                 ),
             )
             self._made.append(made)
-        return made
+        return _Calls(made, (BotoCoreError, ClientError))
 
 
 def _close(made: list[Any]) -> None:

@@ -48,12 +48,12 @@ def keeps_versions(api: Api, url: str) -> bool:
     try:
         return api.again.get_bucket_versioning(Bucket=api.bucket).get("Status") in {"Enabled", "Suspended"}
     except ApiError as error:
-        if api.code(error) == "NoSuchBucket":
+        if error.code == "NoSuchBucket":
             return False
-        if api.code(error) in {"AccessDenied", "403"}:
+        if error.code in {"AccessDenied", "403"}:
             # May list but not ask: then the listing of versions tells.
             return _lists_versions(api)
-        raise _failed(api, url, error) from error
+        raise _failed(url, error) from error
 
 
 def _lists_versions(api: Api) -> bool:
@@ -72,21 +72,21 @@ def facts(api: Api, url: str) -> Facts:
         try:
             answer: dict[str, Any] = call(Bucket=api.bucket)
         except ApiError as error:
-            code = api.code(error)
+            code = error.code
             if code in absent:
                 return {}
             if code in {"AccessDenied", "403", "NotImplemented", "MethodNotAllowed"}:
                 unknown.append(f"The credentials may not ask for {what}.")
                 return {}
-            raise _failed(api, url, error) from error
+            raise _failed(url, error) from error
         return answer
 
     try:
         api.again.head_bucket(Bucket=api.bucket)
     except ApiError as error:
-        if api.code(error) in {"404", "NoSuchBucket"}:
+        if error.code in {"404", "NoSuchBucket"}:
             return Facts(exists=False)
-        raise _failed(api, url, error) from error
+        raise _failed(url, error) from error
     versioning = ask("versioning", set(), api.again.get_bucket_versioning).get("Status", "")
     lock = ask("object lock", {"ObjectLockConfigurationNotFoundError"}, api.again.get_object_lock_configuration)
     configuration = lock.get("ObjectLockConfiguration", {})
@@ -109,9 +109,9 @@ def create(api: Api, url: str, region: str) -> None:
     try:
         api.again.create_bucket(Bucket=api.bucket, ObjectLockEnabledForBucket=True, **where)
     except ApiError as error:
-        if api.code(error) == "BucketAlreadyOwnedByYou":
+        if error.code == "BucketAlreadyOwnedByYou":
             return
-        raise _failed(api, url, error) from error
+        raise _failed(url, error) from error
 
 
 def _rules(one: dict[str, Any]) -> list[Rule]:
@@ -133,9 +133,9 @@ def _rules(one: dict[str, Any]) -> list[Rule]:
     return [*found, *(Rule(name, prefix, "move", days) for days in moved)]
 
 
-def _failed(api: Api, url: str, error: Exception) -> StorageDenied | StorageUnreachable:
+def _failed(url: str, error: ApiError) -> StorageDenied | StorageUnreachable:
     text = " ".join(str(error).split())[:400]
-    code = api.code(error)
+    code = error.code
     if (code[:1].isupper() and "Error" not in code) or code in {"401", "403"}:
         return StorageDenied(
             f"{url} refused: {text}", hint="Look at the bucket's name, the credentials and what they allow.", url=url, said=code

@@ -42,7 +42,7 @@ class LockProbe:
             return self._failures(now, _PROBE)
         except ApiError as error:
             # A policy may demand that locks are long: then the probe stays for as long as any object.
-            if self._api.code(error) not in {"AccessDenied", "403"}:
+            if error.code not in {"AccessDenied", "403"}:
                 raise
             return self._failures(now, self._lock.term)
 

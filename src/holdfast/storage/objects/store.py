@@ -23,7 +23,17 @@ from holdfast.storage.contract import (
 from holdfast.storage.names import before, check_name, common
 from holdfast.storage.objects.clients import Client
 
-_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "NoSuchBucket", "InvalidBucketName", "403", "401")
+_SKEWED = "RequestTimeTooSkewed"
+_REFUSED = (
+    "Unable to locate credentials",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "AccessDenied",
+    "NoSuchBucket",
+    "InvalidBucketName",
+    "403",
+    "401",
+)
 
 
 class ObjectStorage:
@@ -134,6 +144,12 @@ class ObjectStorage:
     def _fail(self, error: Exception, what: str) -> NoReturn:
         text = " ".join(str(error).split())[:400]
         details = {"url": self.url, "name": what}
+        if _SKEWED in text:
+            raise StorageDenied(
+                f"{self.url} refused {what}: this host's clock and the store's differ too much.",
+                hint="Set this host's clock by NTP. 'holdfast check' tells how far it is off.",
+                **details,
+            ) from error
         denied = isinstance(error, said.PermissionDeniedError | said.UnauthenticatedError | PermissionError)
         if denied or any(word in text for word in _REFUSED):
             raise StorageDenied(

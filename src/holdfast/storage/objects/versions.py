@@ -86,7 +86,7 @@ class VersionedStorage(ObjectStorage):
         try:
             self._api.once.put_object(Bucket=self._api.bucket, Key=key, Body=body, **held)
         except ApiError as error:
-            if self._api.code(error) == "PreconditionFailed":
+            if error.code == "PreconditionFailed":
                 if self._valid(name, self._versions(name)) is not None:
                     raise ObjectExists(name) from None
                 # Nothing that stands there holds (a pack rotted, or garbage came first): ours goes over it, and is found by its hash.
@@ -118,7 +118,7 @@ class VersionedStorage(ObjectStorage):
                     return held
                 self._api.again.put_object_retention(**where, Retention={"Mode": self.lock.mode.upper(), "RetainUntilDate": until})
             except ApiError as error:
-                if self._api.code(error) in {"NoSuchKey", "NoSuchVersion", "404"}:
+                if error.code in {"NoSuchKey", "NoSuchVersion", "404"}:
                     self._forget(name)
                     continue
                 self._fail(error, name)
@@ -133,7 +133,7 @@ class VersionedStorage(ObjectStorage):
             try:
                 self._api.again.delete_object(Bucket=self._api.bucket, Key=self._folder + name, VersionId=version)
             except ApiError as error:
-                if self._api.code(error) in {"NoSuchKey", "NoSuchVersion", "404"}:
+                if error.code in {"NoSuchKey", "NoSuchVersion", "404"}:
                     continue
                 until = self.locked_until(name)
                 if until is not None and until > self.time():
@@ -206,7 +206,7 @@ class VersionedStorage(ObjectStorage):
         except ObjectMissing:
             return None
         except ApiError as error:
-            if self._api.code(error) in {"NoSuchKey", "NoSuchVersion", "404"}:
+            if error.code in {"NoSuchKey", "NoSuchVersion", "404"}:
                 self._forget(name)
                 return None
             self._fail(error, name)
@@ -321,7 +321,7 @@ class VersionedStorage(ObjectStorage):
         try:
             found: dt.datetime = self._api.again.get_object_retention(**where)["Retention"]["RetainUntilDate"]
         except ApiError as error:
-            if self._api.code(error) in {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}:
+            if error.code in {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}:
                 return None
             raise
         return found
