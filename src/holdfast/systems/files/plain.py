@@ -11,6 +11,7 @@ from holdfast.errors import Damaged
 from holdfast.model import Extracted, Progress
 from holdfast.systems.contract import PointReader, StoredEntry, Target
 from holdfast.systems.files.handles import Handle
+from holdfast.systems.files.restore.writing import failed
 
 
 class EntryUnexpected(Damaged):
@@ -89,20 +90,24 @@ def extract(
 ) -> Extracted:
     """Write ``entries`` (checked by ``chosen``), all at or below ``root``, to the same places below ``top``. Not yet durable.
 
-    ``skip``: (path below the root) → it is there already.
+    ``skip``: (path below the root) → it is there already. Raises DiskFull, NotWritten (a link stands where a folder belongs), and what the
+    reader raises.
     """
-    folder = Folder(top)
     progress.phase("restore", sum(stored.entry.size for stored in entries))
     made: list[tuple[StoredEntry, Callable[[], Target]]] = []
-    for stored in entries:
-        inner = stored.entry.path[len(root) + 1 :]
-        if skip is not None and skip(inner):
-            progress.advance(stored.entry.size)
-            continue
-        *names, name = inner.split("/")
-        place = folder.at(tuple(names))
-        made.append((stored, lambda place=place, name=name, size=stored.entry.size: PlainTarget(place, name, size)))  # type: ignore[misc]
-    return reader.extract(made, progress=progress)
+    try:
+        folder = Folder(top)
+        for stored in entries:
+            inner = stored.entry.path[len(root) + 1 :]
+            if skip is not None and skip(inner):
+                progress.advance(stored.entry.size)
+                continue
+            *names, name = inner.split("/")
+            place = folder.at(tuple(names))
+            made.append((stored, lambda place=place, name=name, size=stored.entry.size: PlainTarget(place, name, size)))  # type: ignore[misc]
+        return reader.extract(made, progress=progress)
+    except OSError as error:
+        failed(str(top), error)
 
 
 def sync(folder: Path) -> None:
