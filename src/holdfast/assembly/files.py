@@ -79,6 +79,14 @@ def parts(platform: Places, effective: EffectiveSystem, *, everything: bool = Fa
     return found
 
 
+def parts_of_points(platform: Places) -> "Sequence[Part]":
+    """What a point may hold beside folders, for one that is read without its system's plan."""
+    from holdfast.systems.files.git.part import GitPart
+    from holdfast.systems.files.images.part import ImagesPart
+
+    return [GitPart(lambda: (), platform.cache / "git", platform.clock), ImagesPart((), dict, platform.clock)]
+
+
 def system(platform: Places, name: str) -> "FilesSystem":
     from holdfast.systems.files.system import FilesSystem
 

@@ -1,5 +1,6 @@
 """A plan, joined with the vault, the systems, the state and the journal it speaks of."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly import files
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
 
     from holdfast.protection.backup import Wish
     from holdfast.protection.history import Past
+    from holdfast.systems.files.export import Exported as FilesExported
     from holdfast.systems.files.images import Pushed
     from holdfast.systems.files.recovery import FilesRecovery
     from holdfast.systems.files.system import FilesSystem
+    from holdfast.systems.postgres.export import Exported
     from holdfast.systems.postgres.recovery import PostgresRecovery
     from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.vault.prune import Pruned, PrunePlan
@@ -39,6 +42,15 @@ class Platform(PostgresSystems):
     def ranges(self, system: str) -> list[dict[str, Any]]:
         """The stretches of its history that a system can be returned to, besides its points; see the system's own ``ranges``."""
         return [] if self._kind(system) == "files" else self.postgres_ranges(system)
+
+    def export(self, point: str, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported | FilesExported":
+        """A recovery point (its id, how it begins, or its label) in portable form; see the kind's own export."""
+        found = self.vault().point(point).point
+        if found.kind == "files":
+            from holdfast.systems.files.export import export
+
+            return export(found, self.history(found.system), folder, files.parts_of_points(self), clock=self.clock, progress=progress)
+        return self.export_postgres(found, folder, all_wal=all_wal, progress=progress)
 
     def _kind(self, name: str) -> str:
         effective = self.plan.effective(name)

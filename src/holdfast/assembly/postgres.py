@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.copies import Copies
 from holdfast.errors import Usage
-from holdfast.model import Progress
+from holdfast.model import Progress, RecoveryPoint
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class KindLacks(Usage):
     """What was asked for does not exist for systems of this kind."""
 
     code = "kind-lacks"
+
+
+def lacking(effective: EffectiveSystem) -> KindLacks:
+    return KindLacks(f"{effective.name} is of kind {effective.kind}, for which there is no such thing.", hint="It works with PostgreSQL.")
 
 
 class PostgresSystems(Copies):
@@ -49,7 +53,8 @@ class PostgresSystems(Copies):
         from holdfast.systems.postgres.settings import PostgresSettings
 
         spec = effective.spec
-        assert isinstance(spec, Spec)
+        if not isinstance(spec, Spec):
+            raise lacking(effective)
         hosts = spec.hosts
         addresses = [*(spec.dsn or ()), *(hosts.dsn if hosts else ())]
         limit = self.plan.document.limits.at(self.plan.local(self.clock.now()))
@@ -94,7 +99,8 @@ class PostgresSystems(Copies):
         effective = self.plan.effective(name)
         effective.require_available()
         spec = effective.spec
-        assert isinstance(spec, Spec)
+        if not isinstance(spec, Spec):
+            raise lacking(effective)
         given: dict[str, Any] = {}
         if spec.wal_backlog is not None:
             asked = spec.wal_backlog
@@ -147,7 +153,7 @@ class PostgresSystems(Copies):
         effective = self.plan.effective(name)
         effective.require_available()
         if effective.kind != "postgres":
-            raise KindLacks(f"{name} is of kind {effective.kind}, for which there is no such thing.", hint="It works with PostgreSQL.")
+            raise lacking(effective)
         from holdfast.systems.postgres import members
         from holdfast.systems.postgres.recovery import PostgresRecovery
 
@@ -176,13 +182,12 @@ class PostgresSystems(Copies):
             python=self.environ.get("HOLDFAST_PYTHON", sys.executable),
         )
 
-    def export(self, point: str, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported":
-        """A recovery point (its id, how it begins, or its label) in portable form; see ``systems.postgres.export``."""
+    def export_postgres(self, found: RecoveryPoint, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported":
+        """A recovery point in portable form; see ``systems.postgres.export``."""
         from holdfast.recovery.files import write_out
         from holdfast.systems.postgres.export import export
         from holdfast.systems.postgres.restore.landmarks import holdings
 
-        found = self.vault().point(point).point
         history = self.history(found.system)
         held = holdings(history.points(), history.logs(), lambda _branch: None)
         return export(found, history, held, folder, all_wal=all_wal, write=write_out, clock=self.clock, progress=progress)

@@ -9,7 +9,7 @@ from typing import Any
 import blake3
 
 from holdfast.errors import Damaged
-from holdfast.model import Clock, Progress, RecoveryPoint, Silent
+from holdfast.model import Clock, Progress, RecoveryPoint
 from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
 from holdfast.systems.files import attributes
 from holdfast.systems.files.capture import reading
@@ -127,9 +127,10 @@ class RestoredView(_View):
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
         """Everything the point holds is there, with its attributes, and nothing else is; and its content is what was recorded."""
+        del progress  # it counts checks, not bytes
         if self._roots:
             yield self._entries()
-            yield self._content(progress or Silent())
+            yield self._content()
         for part in self._parts:
             yield from part.examine(self._into / part.name)
 
@@ -156,7 +157,7 @@ class RestoredView(_View):
             return Structural("names and attributes", "failed", f"{bad} of {count} entries: {'; '.join(wrong)}")
         return Structural("names and attributes", "passed", f"{count} entries")
 
-    def _content(self, progress: Progress) -> Structural:
+    def _content(self) -> Structural:
         wrong: list[str] = []
 
         def wanted() -> Iterator[tuple[StoredEntry, Callable[[], Target]]]:
@@ -166,7 +167,7 @@ class RestoredView(_View):
                     yield line, lambda place=place, size=line.size: _Compared(place, size, wrong)  # type: ignore[misc]
 
         try:
-            done = self._reader.extract(wanted(), delta=True, progress=progress)
+            done = self._reader.extract(wanted(), delta=True)
         except (Damaged, OSError) as error:
             return Structural("content as recorded", "failed", str(error))
         if wrong:

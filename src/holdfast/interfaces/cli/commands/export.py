@@ -16,10 +16,10 @@ def command(
     to: Annotated[Path, Option("a new folder", metavar="DIR")],
     all_wal: Annotated[bool, Option("also the WAL behind the point, as far as the vault has it: any later moment can be reached")] = False,
 ) -> int:
-    """Write a recovery point in portable form: bare PostgreSQL recovers from it, without Holdfast.
+    """Write a recovery point in portable form: bare PostgreSQL recovers from it, without Holdfast; files are plain files.
 
-    The data directory as plain files, WAL as segments under PostgreSQL's own names, logical dumps where the point has some, and
-    a README that says how.
+    Of PostgreSQL: the data directory as plain files, WAL as segments under PostgreSQL's own names, logical dumps where the point has
+    some, and a README that says how.
     """
     session.kept = f"What lies in {to} is not whole (it has no README): remove it, and run the same command again."
     with session.progress() as progress:
@@ -37,7 +37,7 @@ def command(
     def human() -> None:
         behind = f", WAL from {done.wal[0]} to {done.wal[1]}" if done.wal else ""
         session.out.say(f"{done.files} files, {human_size(done.bytes)}{behind} in {done.folder}")
-        session.out.say(f"How to recover from it: {done.folder / 'README'}")
+        session.out.say(f"What it is, and how to use it: {done.folder / 'README'}")
 
     session.out.result(document, human)
     return 0

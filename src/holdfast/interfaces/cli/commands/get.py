@@ -6,7 +6,7 @@ from typing import Annotated
 
 from holdfast.errors import Refused, Usage
 from holdfast.interfaces.cli.command import Argument, Option
-from holdfast.interfaces.cli.commands.ls import _below, inner, newest
+from holdfast.interfaces.cli.commands.ls import _below, inner, newest, shown
 from holdfast.interfaces.cli.commands.show import Point
 from holdfast.interfaces.cli.context import Session
 from holdfast.plan import human_size
@@ -42,6 +42,9 @@ def command(
         raise GetTargetExists(f"{target} exists.", hint="Name a new one with --to, or move it away first.", target=str(target))
     from holdfast.recovery.files import write_out
 
+    left = [stored.entry for stored in found if stored.entry.kind not in ("file", "dir", "symlink")]
+    if left:
+        session.out.warn(f"{len(left)} entries are neither files, folders nor links, and are left out: {shown(left[0].path)} first.")
     with session.progress() as progress:
         done = write_out(reader, found, wanted, target, progress)
     document = {"point": reader.point.id, "to": str(target), "files": done.files, "bytes": done.written}
