@@ -1,5 +1,6 @@
 """What a campaign did, counted when it was seen to happen, and its table."""
 
+import textwrap
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,9 +9,10 @@ from typing import Any
 
 @dataclass
 class Tally:
-    """``kills[deed, how]`` counts processes ended; ``faults[kind]`` = [planned, fired]; ``flips`` = [found, harmless]."""
+    """``kills[deed, how]`` counts processes ended; ``calls[call]`` at which call; ``faults[kind]`` = [planned, fired]; ``flips`` = [found, harmless]."""
 
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
     faults: dict[str, list[int]] = field(default_factory=dict)
     flips: Counter[str] = field(default_factory=Counter)
     steps: int = 0
@@ -25,6 +27,9 @@ class Tally:
             self.log += result.get("log", 0)
             if order["how"].startswith("kill"):
                 self.kills[order["deed"], f"{order['how']}, {'before' if order['early'] else 'after'}"] += result.get("killed", False)
+                for fired in result["fired"]:
+                    call, _, name = fired.partition(" ")
+                    self.calls[f"{call} {name.split('/')[0]}".strip()] += result.get("killed", False)
             else:
                 counts = self.faults.setdefault(order["how"], [0, 0])
                 counts[0] += 1
@@ -47,6 +52,9 @@ class Tally:
             + "".join(
                 f"{sum(n for (_, one), n in self.kills.items() if one == how):>{width}}"
                 for how, width in zip(hows, (11, 11, 13, 11), strict=True)
+            ),
+            *textwrap.wrap(
+                "at " + ", ".join(f"{call} {count:,}" for call, count in self.calls.most_common()), 118, subsequent_indent="   "
             ),
             f"{'faults':<32}{'planned':>11}{'fired':>11}",
             *(f"  {kind:<30}{planned:>11}{fired:>11}" for kind, (planned, fired) in sorted(self.faults.items())),
