@@ -81,7 +81,7 @@ def test_a_server_that_hangs_is_left(tmp_path, hosted):
 def test_a_server_that_hangs_in_mid_fetch_leaves_the_base(tmp_path, hosted):
     root, bare, work = hosted
     with GitHttp(root) as server:
-        bench = Bench(tmp_path, server.url + "/app.git", stall=1.0)
+        bench = Bench(tmp_path, server.url + "/app.git")
         first = bench.capture()
         was = refs(bare)
         commit(work, "later", "x")
@@ -91,6 +91,7 @@ def test_a_server_that_hangs_in_mid_fetch_leaves_the_base(tmp_path, hosted):
         commit(work, "latest", "x")
         git(work, "push", "-q", str(bare), "main")
         server.hang = {"git-upload-pack"}
+        bench.stall = 1.0
         third = bench.capture(second)
     assert [finding.code for finding in third.findings] == ["git-not-captured"]
     assert third.findings[0].where["cause"] in ("git-silent", "git-unreachable")

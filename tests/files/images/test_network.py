@@ -305,4 +305,4 @@ def test_time_is_not_spent_on_waiting(tmp_path, registry, pusher):
     with pytest.raises(RegistryUnreachable):
         Registry(RegistrySettings("127.0.0.1:1", plain_http=True), clock).ping()
     assert sum(clock.slept) > 10
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < sum(clock.slept)
