@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Tally:
-    """``kills[deed, how]`` counts processes ended; ``calls[call]`` at which call; ``faults[kind]`` = [planned, fired]; ``flips`` = [found, harmless]."""
+    """``kills[deed, how]`` counts processes ended, ``calls`` where; ``faults[kind]`` = [planned, fired]; ``flips`` found or harmless."""
 
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
@@ -41,6 +41,7 @@ class Tally:
     def show(self) -> str:
         hows = ("kill, before", "kill, after", "kill below, before", "kill below, after")
         deeds = list(dict.fromkeys(deed for deed, _ in self.kills))
+        died_at = ", ".join(f"{call} {count:,}" for call, count in self.calls.most_common())
         lines = [
             f"{'killed at (separate processes)':<32}{'storage call':>22}{'file system call':>24}",
             f"{'':<32}{'before':>11}{'after':>11}{'before':>13}{'after':>11}",
