@@ -54,9 +54,7 @@ class Tally:
                 f"{sum(n for (_, one), n in self.kills.items() if one == how):>{width}}"
                 for how, width in zip(hows, (11, 11, 13, 11), strict=True)
             ),
-            *textwrap.wrap(
-                "at " + ", ".join(f"{call} {count:,}" for call, count in self.calls.most_common()), 118, subsequent_indent="   "
-            ),
+            *textwrap.wrap(f"at {died_at}", 118, subsequent_indent="   "),
             f"{'faults':<32}{'planned':>11}{'fired':>11}",
             *(f"  {kind:<30}{planned:>11}{fired:>11}" for kind, (planned, fired) in sorted(self.faults.items())),
         ]
