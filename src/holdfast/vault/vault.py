@@ -261,7 +261,13 @@ class Vault:
 
         Raises PointUnknown with the nearest ones, PointAmbiguous, ObjectDamaged.
         """
-        return self.reader(choose(self.points(), wanted))
+        try:
+            return self.reader(choose(self.points(), wanted))
+        except PointUnknown:
+            for error in self.damaged:
+                if str(error.details.get("object", "")).startswith(f"{names.POINTS}{wanted.strip().lower()}"):
+                    raise error from None  # it is known, and damaged in every location
+            raise
 
     def reader(self, point: RecoveryPoint) -> "Reader":
         from holdfast.vault.restore.reader import Reader
@@ -271,11 +277,11 @@ class Vault:
             raise PointUnknown(f"{point.id} was aborted.", hint="It never became a recovery point.")
         return Reader(found, tree, envelope, locations=self.locations, notary=self.notary, cache=self.cache)
 
-    def logs(self, system: str) -> "SystemLogs":
-        """The logs of one system, branch by branch."""
+    def logs(self, system: str, copies: int | None = None) -> "SystemLogs":
+        """The logs of one system, branch by branch. ``copies``: in how many locations a follower's increment counts as durable (None: all)."""
         from holdfast.vault.logs.store import SystemLogs
 
-        return SystemLogs(self.locations, self.notary, self.clock, system, scope=self.scope_of)
+        return SystemLogs(self.locations, self.notary, self.clock, system, scope=self.scope_of, copies=copies, memory=self.cache)
 
     def tags(self, system: str) -> set[str]:
         """What stands for the system's name in the names of objects, under every scope that is open."""
