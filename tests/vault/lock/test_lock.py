@@ -275,3 +275,19 @@ def test_a_follower_holds_what_nobody_compacts(lock_bucket):
     with vault.logs("orders").writer("main") as writer:
         writer.append(100, b"later" * 20, {})
     assert place.retention(early)["RetainUntilDate"] >= before + 30 * DAY
+
+
+def test_the_lock_of_a_removed_key_is_left_to_end(lock_bucket):
+    """Commits lock again what opens the vault, and not a slot that was taken out of force."""
+    depot = lock_bucket("compliance", days=2).depot
+    keys = depot.open().keys
+    going = keys.add("a second passphrase", label="going", now=depot.clock.now())
+    keys.remove(going.id)
+    place_of = names.slot(going.id)
+    layer = versions_of(depot.storages[0])
+    before = {name: layer.locked_until(name) for name in depot.names("keys/slots/")}
+    assert before[place_of] is not None
+    at(depot, 2 * DAY)
+    depot.take(files(1))
+    after = {name: layer.locked_until(name) for name in before}
+    assert [name for name in before if after[name] == before[name]] == [place_of]

@@ -95,6 +95,7 @@ class Commit:
             fresh=lambda: [names.pack(pack, digest or b"") for pack, digest in self._table.used()],
             age=self._age,
             system=self._notary.tag("system", self._system),
+            gone=ring.is_out if (ring := self._notary.ring) is not None else lambda _: False,
         )
 
 

@@ -153,23 +153,14 @@ class Changes:
                 with contextlib.suppress(Unreachable):
                     wanted |= {info.name for info in other.list("keys/") if not info.name.startswith((names.SLOTS, names.SCOPED))}
         for name in sorted(wanted - held):
-            if not self._is_out(name, ring):
+            if not ring.is_out(name):
                 self._bring(storage, name, ring)
         for name in sorted(held):
-            if self._is_out(name, ring):
+            if ring.is_out(name):
                 try:
                     storage.delete(name)
                 except ObjectLocked as error:
                     self.locked.append(error.message)
-
-    @staticmethod
-    def _is_out(name: str, ring: Ring) -> bool:
-        last = name.rsplit("/", 1)[1]
-        if name.startswith((names.SLOTS, names.SCOPED)):
-            return last in ring.removed or (name.startswith(names.SCOPED) and name.split("/")[2] in ring.erased)
-        if name.startswith(names.SHREDS):
-            return last in ring.erased
-        return name.startswith(names.EPOCHS) and name.split("/")[2] in ring.erased
 
     def _bring(self, storage: Storage, name: str, ring: Ring) -> None:
         """From the first other location that has it sound. None has the epoch of a rotation that never came to its end."""

@@ -126,6 +126,15 @@ class Ring:
             return f"it is not the key slot {slot_id} that the keyring lists"
         return None
 
+    def is_out(self, name: str) -> bool:
+        """Whether an object below ``keys/`` was taken out of force: it is to go, and no lock of it is made longer."""
+        last = name.rsplit("/", 1)[1]
+        if name.startswith((names.SLOTS, names.SCOPED)):
+            return last in self.removed or (name.startswith(names.SCOPED) and name.split("/")[2] in self.erased)
+        if name.startswith(names.SHREDS):
+            return last in self.erased
+        return name.startswith(names.EPOCHS) and name.split("/")[2] in self.erased
+
     def with_labels(self, plain: bytes) -> "Ring":
         """With what was sealed. Raises ObjectDamaged."""
         try:

@@ -91,10 +91,12 @@ def before_commit(
     fresh: Callable[[], Iterable[str]],
     age: dt.timedelta,
     system: str,
+    gone: Callable[[str], bool] = lambda _: False,
 ) -> int:
     """Everything that the point about to be put needs is locked at least as long as it will be, in every location that locks.
 
-    ``reused``: names of packs that earlier sessions stored; ``fresh``: those of this session, which began ``age`` ago; ``system``: its tag.
+    ``reused``: names of packs that earlier sessions stored; ``fresh``: those of this session, which began ``age`` ago; ``system``: its tag;
+    ``gone``: keys that were taken out of force, whose locks are left to end.
     Besides: keys, configuration, index, holds, the newest plan and runbooks, and the log from the session's begin on. Returns how many
     locks were extended. Raises ObjectMissing for a pack that is gone, and the storages' errors: then nothing may be committed.
     """
@@ -107,7 +109,7 @@ def before_commit(
         needed = [*packs, *(fresh() if age > slack(layer.lock) - 2 * _MARGIN else ())]
         book = LockBook(cache, layer)
         try:
-            count += _reach(layer, book, needed, _foundation(storage))
+            count += _reach(layer, book, needed, _foundation(storage, gone))
             count += _logs(storage, layer, book, system, layer.time() - age - _KNOWN)
         finally:
             book.close()
@@ -157,13 +159,13 @@ def keep_logs(storages: Sequence[Storage], cache: Path | None, system: str) -> i
     return count
 
 
-def _foundation(storage: Storage) -> list[str]:
+def _foundation(storage: Storage, gone: Callable[[str], bool]) -> list[str]:
     """What every point needs, and what speaks for it: without these the packs could not be opened or found."""
     found = [
         info.name
         for prefix in ("keys/", names.INDEX, names.HOLDS)
         for info in storage.list(prefix)
-        if not info.name.startswith(names.SHREDS)
+        if not info.name.startswith(names.SHREDS) and not (prefix == "keys/" and gone(info.name))
     ]
     plans = [info.name for info in storage.list(names.PLAN)]
     newest = [max(some) for some in ([name for name in plans if "." not in name], [name for name in plans if "." in name]) if some]

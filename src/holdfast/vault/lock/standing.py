@@ -16,7 +16,7 @@ def locked(storages: Sequence[Storage], wanted: Iterable[str]) -> dict[str, dt.d
     """Of ``wanted`` names those whose lock has not ended in some location, with the day on which it has in all. Asks for each by itself."""
     held: dict[str, dt.datetime] = {}
     asked = list(wanted)
-    for layer in _layers(storages):
+    for layer in _layers(storages) if asked else ():
         now = layer.time()
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="holdfast-locks") as pool:
             for name, until in zip(asked, pool.map(layer.locked_until, asked), strict=True):
