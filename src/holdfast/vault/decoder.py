@@ -57,6 +57,9 @@ def hkdf(secret, salt, info):
 
 
 def unzstd(data):
+    # Where the data itself says how large it becomes, zstandard heeds no limit of ours.
+    if zstandard.frame_content_size(data) > PLAIN_LIMIT:
+        raise Wrong("it would expand beyond all limits")
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=PLAIN_LIMIT)
 
 

@@ -13,6 +13,7 @@ import zstandard
 
 from holdfast.vault import crypto
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.expand import expand
 from holdfast.vault.text import from_json, to_json
 
 MAGIC = b"HFENV1\r\n"
@@ -140,7 +141,7 @@ def unseal(envelope: Envelope, *, vault: bytes, identity: bytes, privates: Mappi
         if most is not None:
             with zstandard.ZstdDecompressor().stream_reader(compressed) as reader:
                 return reader.read(most)
-        return zstandard.ZstdDecompressor().decompress(compressed, max_output_size=_MAX_PLAIN)
+        return expand(compressed, _MAX_PLAIN)
     except zstandard.ZstdError:
         raise crypto.CannotOpen from None
 

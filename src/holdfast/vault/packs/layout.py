@@ -8,6 +8,7 @@ from typing import Any
 import zstandard
 
 from holdfast.vault import crypto
+from holdfast.vault.expand import expand
 from holdfast.vault.text import from_b64, from_json, to_b64, to_json
 
 MAGIC = b"HFPACK1\n"
@@ -24,6 +25,7 @@ MAX_PLAIN = 8 << 20
 MAX_HEADER = 1 << 16
 MAX_CHUNKS = 1 << 16
 """Chunks a pack may hold: bounds its trailer."""
+_MAX_TRAILER = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def encode_trailer(frames: Sequence[FrameEntry]) -> bytes:
 def decode_trailer(plain: bytes) -> list[FrameEntry]:
     """Raises ValueError."""
     try:
-        data = zstandard.ZstdDecompressor().decompress(plain, max_output_size=1 << 28)
+        data = expand(plain, _MAX_TRAILER)
         (count,) = struct.unpack_from("<I", data)
         at = 4
         frames = []
@@ -157,7 +159,7 @@ def open_frame(key: bytes, vault: bytes, pack: bytes, whole: bytes | memoryview,
         raise ValueError("a frame cannot be authenticated") from None
     if codec == ZSTD:
         try:
-            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=plain_length)
+            body = expand(body, plain_length)
         except zstandard.ZstdError as error:
             raise ValueError(f"a frame cannot be decompressed: {error}") from None
     elif codec != STORED:
