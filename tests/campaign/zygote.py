@@ -92,6 +92,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     finally:
         if order["how"] == REAL:
             unmount(folder / DEEDS[order["deed"]].fills)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _kill_and_judge(order: dict[str, Any], folder: Path) -> dict[str, Any]:
