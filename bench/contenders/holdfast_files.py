@@ -45,7 +45,8 @@ systems:
         self.run("init", "--yes")
 
     def run(self, *words: str | Path) -> Run:
-        environment = {"HOLDFAST_KEY": PASSWORD, "HOME": str(self.home), "PATH": os.environ["PATH"]}
+        ours = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        environment = {**ours, "HOLDFAST_KEY": PASSWORD, "HOME": str(self.home)}
         command = [sys.executable, "-m", "holdfast.interfaces.cli.main", "--plan", self.plan, *words]
         return run(command, MYSELF, self.home, environment=environment)
 
