@@ -150,3 +150,18 @@ def read_all(reader: Reader) -> None:
     for stored in reader.lines():
         assert stored.entry is not None
         reader.read(stored)
+
+
+def test_a_list_that_names_a_frame_of_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    reader = point(tmp_path / "vault", Entry("d/a", size=4))
+    [stored] = reader.entries("d/a")
+    [part] = reader.tree.parts(stored.document)
+    places = part.places.copy()
+    places["whole"] = 1 << 31
+    asked = []
+    storage = reader._locations.first
+    real = storage.get
+    monkeypatch.setattr(storage, "get", lambda name, begin=0, length=None: asked.append(length) or real(name, begin, length))
+    with pytest.raises(Damaged, match="no writer makes one"):
+        list(reader.packs.frames(part.packs[0], [(int(places["frame"][0]), int(places["whole"][0]))]))
+    assert max((length or 0 for length in asked), default=0) < 1 << 20

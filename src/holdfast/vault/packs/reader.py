@@ -14,6 +14,8 @@ from holdfast.vault.packs import layout
 T = TypeVar("T")
 _HEADER_READ = 4096
 _KEYS = 8192
+_LARGEST = layout.HEAD_BYTES + layout.MAX_PLAIN + layout.TAG
+"""Of a frame as it lies in a pack: what does not shrink is stored as it is."""
 GAP = 64 << 10
 """Bytes worth reading and dropping rather than asking once more."""
 MOST = 8 << 20
@@ -92,6 +94,13 @@ class PackReader:
         """(offset, plain) of each (offset, whole length), which must be sorted; neighbours are read at once."""
         key = self.key(pack)
         name = self.name(pack)
+        largest = max((whole for _, whole in wanted), default=0)
+        if largest > _LARGEST:
+            raise PackDamaged(
+                f"A list of chunks names a frame of {largest} bytes in {name}; no writer makes one over {_LARGEST}.",
+                hint="Run 'holdfast vault check'; restore another recovery point.",
+                object=name,
+            )
         start = 0
         while start < len(wanted):
             end = start + 1
