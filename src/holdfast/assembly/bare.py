@@ -19,11 +19,13 @@ def bare_vault(url: str, key: str, *, endpoint: str | None, clock: Clock, enviro
     from holdfast.plan import SecretRef
     from holdfast.storage.open import open_storage
     from holdfast.vault import Vault
+    from holdfast.vault.lock.asof import as_of
 
     # Whoever deleted and overwrote what he could left the versions below: they are what counts.
     storage = open_storage(url, {"versions": True, **({"endpoint": endpoint} if endpoint else {})}, clock=clock)
     secret = resolve(SecretRef(env=key))
-    return Vault.open([storage], secret, clock=clock, cache=cache_directory(os.environ if environ is None else environ))
+    known = os.environ if environ is None else environ
+    return Vault.open(as_of([storage], known.get("HOLDFAST_KEYRING")), secret, clock=clock, cache=cache_directory(known))
 
 
 def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> tuple[str | None, list[str]]:

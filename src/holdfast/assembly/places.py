@@ -188,9 +188,10 @@ class Places(Host):
         names = tuple(place.name for place in places)
         if names not in self._vaults:
             from holdfast.vault import Vault
+            from holdfast.vault.lock.asof import as_of
 
             several = len(places) > 1
-            storages = [self.storage(place, one_of_several=several) for place in places]
+            storages = as_of([self.storage(place, one_of_several=several) for place in places], self.environ.get("HOLDFAST_KEYRING"))
             self._vaults[names] = Vault.open(
                 storages,
                 self.key(),

@@ -1,5 +1,6 @@
 """With the backup host's credentials in an attacker's hands nothing is lost: everything is tried on a real MinIO, then all is restored."""
 
+import dataclasses
 import datetime as dt
 import json
 import os
@@ -9,10 +10,13 @@ import sys
 import pytest
 
 from holdfast.model import SystemClock
+from holdfast.storage import StorageDenied
 from holdfast.storage.open import open_storage
-from holdfast.vault import Vault, holds
+from holdfast.vault import Vault, holds, names
 from holdfast.vault.check import Check
+from holdfast.vault.lock.asof import BadGeneration, as_of
 from holdfast.vault.records import RecordCopies, newest_plan
+from holdfast.vault.text import to_json
 from tests.vault.lock.attack import Attack
 from tests.vault.lock.conftest import MODES, options, root
 from tests.vault_care.conftest import files
@@ -103,3 +107,54 @@ def test_everything_is_tried_and_everything_comes_back(lock_bucket, tmp_path, mo
     # Life goes on: the next backup from the host, and all of it restores again.
     fourth = depot.take(files(4), vault=depot.open(secret=WRITER))
     assert fourth.id in {point.id for point in depot.open().points()}
+
+
+def test_an_owners_key_in_an_attackers_hands_hides_nothing_for_good(lock_bucket, tmp_path):
+    """A keyring of his takes every slot out of force and revokes the writer; the one before is locked, and opens all."""
+    place = lock_bucket("compliance")
+    depot = place.depot
+    point = depot.take(files(1))
+    vault = depot.open()
+    ring = vault.notary.ring
+    now = depot.clock.now()
+    name = names.ring(ring.generation + 1)
+    his = dataclasses.replace(
+        ring,
+        generation=ring.generation + 1,
+        previous=ring.digest,
+        slots={},
+        removed={slot: now.isoformat() for slot in ring.slots},
+        revoked={vault.notary.writer: now.isoformat()},
+    )
+    depot.storages[0].put_if_absent(name, [vault.notary.make(name, "ring", now, his.fields(), plain=to_json(his.hidden()))])
+
+    def opened(**known):
+        return subprocess.run(
+            [sys.executable, "-m", "holdfast.interfaces.cli.main", "--json", "vault", "open", place.url],
+            env={
+                **{name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")},
+                **place.minio.environment,
+                "HOME": str(tmp_path / "home"),
+                "HOLDFAST_KEY": depot.recovery,
+                **known,
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    refused = opened()
+    assert refused.returncode
+    assert f"HOLDFAST_KEYRING={ring.generation}" in refused.stdout
+    done = opened(HOLDFAST_KEYRING=str(ring.generation))
+    assert [one["id"] for one in json.loads(done.stdout)["points"]] == [point.id], done.stdout + done.stderr
+    storages = as_of([place.storage()], str(ring.generation))
+    true = Vault.open(storages, depot.recovery, clock=SystemClock(), cache=tmp_path / "fresh")
+    reader = true.point(point.id)
+    assert {stored.entry.path: reader.read(stored) for stored in reader.entries()} == depot.points[point.id]
+    with pytest.raises(StorageDenied):
+        storages[0].put_if_absent("holds/" + "a" * 32, [b"x"])
+    for wrong in ("x", "0", "-1"):
+        with pytest.raises(BadGeneration):
+            as_of(storages, wrong)
