@@ -110,8 +110,8 @@ def _require_not_removed(locations: Locations, ring: Ring | None, vault: bytes, 
                 if when
                 else f"The key opens the slot {slot_id}, which the vault's keyring does not list: adding it was never finished, or it was"
                 " planted.",
-                hint="Use another key; an owner can add a new slot with 'holdfast vault key add'. If a thief took it out of force, read under an"
-                f" older keyring: HOLDFAST_KEYRING={max(ring.generation - 1, 1)} (this one is {ring.generation}).",
+                hint="Use another key; an owner can add a new slot with 'holdfast vault key add'. If a thief took it out of force, read"
+                f" under an older keyring: HOLDFAST_KEYRING={max(ring.generation - 1, 1)} (this one is {ring.generation}).",
                 slot=slot_id,
             )
 
