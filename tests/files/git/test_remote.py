@@ -339,3 +339,22 @@ def test_old_objects_against_todays_rules_are_told_and_kept(tmp_path):
     assert not point.findings
     assert any("zeroPadded" in line for line in point.facts["git"]["shop"]["complaints"])
     assert refs(bench.restore(point, "shop")) == refs(source)
+
+
+def test_what_a_repository_says_is_not_obeyed_by_the_terminal(tmp_path):
+    source = new(tmp_path / "shop", commits=2)
+    git(source, "checkout", "-q", "-b", "bad")
+    lost = commit(source, "x", "y")
+    git(source, "update-ref", "refs/heads/\x9b31mred\u202e", lost)
+    (source / ".gitmodules").write_text('[submodule "s"]\n\tpath = s\n\turl = https://h.example/\x1b[31mtitle\x07x\n')
+    git(source, "checkout", "-q", "main")
+    (source / ".gitmodules").write_text('[submodule "s"]\n\tpath = s\n\turl = https://h.example/\x1b[31mtitle\x07x\n')
+    git(source, "add", "-A")
+    git(source, "commit", "-qm", "m")
+    damaged(source, lost).unlink()
+    bench = Bench(tmp_path, source)
+    point = bench.capture()
+    told = [*bench.notes.said, *(finding.message + str(finding.where) for finding in point.findings)]
+    assert any("title" in text for text in told)
+    assert any("31mred" in text for text in told)
+    assert all(text.isprintable() for text in told), told

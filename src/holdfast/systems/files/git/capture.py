@@ -17,7 +17,7 @@ from holdfast.systems.files.git.errors import GitAddress, GitBundleWrong, GitSil
 from holdfast.systems.files.git.fetch import Listing, fetch, git_folder, listing
 from holdfast.systems.files.git.keep import Keep
 from holdfast.systems.files.git.refs import DETACHED, Refs
-from holdfast.systems.files.git.run import STALL_S, Git
+from holdfast.systems.files.git.run import STALL_S, Git, shown
 from holdfast.systems.files.git.stored import LISTS, MOST_BUNDLES, ROOT, Bundle, bundle_list, bundle_name
 
 _MOST_MODULES = 200
@@ -208,7 +208,7 @@ class GitCapture:
         sound = proof.prove(git, proved, got.refs, one.name)
         made.facts = {
             "url": one.url,
-            "head": (got.refs.head or b"").decode(errors="backslashreplace"),
+            "head": shown(got.refs.head or b""),
             "refs": len(got.refs.refs),
             "refs_digest": got.refs.digest(),
             "bundles": [[bundle.name, bundle.sha256, bundle.size] for bundle in made.bundles],
@@ -299,20 +299,20 @@ def _carried(one: Repository, folder: _Folder, error: HoldfastError, findings: l
 
 
 def _lost(one: Repository, name: bytes, why: str) -> Finding:
-    shown = name.decode(errors="backslashreplace")
+    ref = shown(name)
     return Finding(
         code="git-objects-damaged",
-        message=f"{one.url} does not give the objects of {shown}: {why}. The reference is not in the point.",
-        where={"repository": one.name, "ref": shown},
+        message=f"{one.url} does not give the objects of {ref}: {why}. The reference is not in the point.",
+        where={"repository": one.name, "ref": ref},
     )
 
 
 def _broken(one: Repository, name: bytes) -> Finding:
-    shown = name.decode(errors="backslashreplace")
+    ref = shown(name)
     return Finding(
         code="git-reference-broken",
-        message=f"{one.url} has a reference that names nothing: {shown}. It is not in the point.",
-        where={"repository": one.name, "ref": shown},
+        message=f"{one.url} has a reference that names nothing: {ref}. It is not in the point.",
+        where={"repository": one.name, "ref": ref},
     )
 
 
@@ -321,7 +321,7 @@ def _told(one: Repository, facts: Mapping[str, Any], progress: Progress) -> None
     if complaints := facts["complaints"]:
         progress.note(f"git {one.name}: fsck has {len(complaints)} complaints about objects that are whole: {complaints[0]}")
     if facts["submodules"] and not one.submodules:
-        listed = ", ".join(module["url"] for module in facts["submodules"][:3])
+        listed = ", ".join(shown(module["url"]) for module in facts["submodules"][:3])
         progress.note(f"git {one.name}: {len(facts['submodules'])} submodules are not captured with it: {listed}")
     if "why" in facts["lfs"]:
         lfs = facts["lfs"]

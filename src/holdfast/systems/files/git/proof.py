@@ -7,7 +7,7 @@ from pathlib import Path
 
 from holdfast.systems.files.git.errors import GitBundleWrong
 from holdfast.systems.files.git.refs import Refs, from_for_each_ref
-from holdfast.systems.files.git.run import Git
+from holdfast.systems.files.git.run import Git, shown
 
 _COMPLAINT = re.compile(r"(?:error|warning) in (?:blob|tree|commit|tag) [0-9a-f]+: [A-Za-z0-9]+: ")
 """fsck of an object that is whole and breaks today's rules (old, or written by odd software). Its status does not tell it from loss."""
@@ -63,7 +63,7 @@ def heads(git: Git, folder: Path, bundle: Path) -> Sequence[bytes]:
 def prove(git: Git, folder: Path, refs: Refs, what: str) -> Sound:
     """``git fsck --full --strict``, and the references are exactly ``refs``. Raises GitBundleWrong."""
     done = git.run(["fsck", "--full", "--strict", "--no-dangling", "--no-progress"], folder=folder)
-    said = tuple(line.strip() for line in (done.out.decode(errors="replace") + done.err).splitlines() if line.strip())
+    said = tuple(shown(line.strip()) for line in (done.out.decode(errors="replace") + done.err).splitlines() if line.strip())
     complaints = tuple(line for line in said if _COMPLAINT.match(line))
     bad = [line for line in said if not _COMPLAINT.match(line) and not line.startswith(_HARMLESS)]
     if done.status and (bad or not complaints):
@@ -96,7 +96,7 @@ def compare(git: Git, folder: Path, refs: Refs, what: str) -> None:
     wrong = {name for name in found.keys() | refs.refs.keys() if found.get(name) != refs.refs.get(name)}
     head = (folder / "HEAD").read_bytes()
     if wrong or head != refs.head_file():
-        first = min(wrong).decode(errors="replace") if wrong else "HEAD"
+        first = shown(min(wrong)) if wrong else "HEAD"
         raise GitBundleWrong(
             f"{len(wrong) or 1} of {len(refs.refs)} references of {what} are not what was captured: {first!r} first.",
             hint="Run 'holdfast vault check --read all'; restore another recovery point.",

@@ -21,6 +21,12 @@ OLDEST = (2, 32)
 STALL_S = 300.0
 
 
+def shown(text: str | bytes) -> str:
+    """What a repository or its server says, fit for a terminal: no control character of theirs is obeyed there."""
+    plain = text.decode(errors="backslashreplace") if isinstance(text, bytes) else text
+    return plain if plain.isprintable() else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     status: int
@@ -32,7 +38,7 @@ class Done:
         lines = [line.rsplit("\r", 1)[-1].strip().removeprefix("remote: ") for line in self.err.split("\n")]
         said = list(dict.fromkeys(line for line in lines if line))
         faults = [line for line in said if line.startswith(("error:", "fatal:", "warning:"))]
-        return " / ".join(faults[:6] or said[-2:])[:800].rstrip(".")
+        return shown(" / ".join(faults[:6] or said[-2:])[:800].rstrip("."))
 
 
 class Git:
