@@ -2,14 +2,15 @@
 
 import datetime as dt
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from holdfast.model import Clock
 from holdfast.storage.contract import Lock
 from holdfast.storage.objects.api import Api, ApiError
 
-_PROBE = dt.timedelta(seconds=20)
+_PASSING = {"SlowDown", "ServiceUnavailable", "RequestTimeout", "500", "503"}
+_PROBES = (dt.timedelta(seconds=20), dt.timedelta(minutes=10))
 
 
 class LockProbe:
@@ -38,15 +39,25 @@ class LockProbe:
 
         Raises the store's errors when the probe itself cannot be made.
         """
-        try:
-            return self._failures(now, _PROBE)
-        except ApiError as error:
-            # A policy may demand that locks are long: then the probe stays for as long as any object.
-            if error.code not in {"AccessDenied", "403"}:
-                raise
-            return self._failures(now, self._lock.term)
+        began = self._clock.monotonic()
+        denied: ApiError | None = None
+        # A policy may demand that locks are long, and a machine may be too busy for a short one: then the probe stays longer.
+        for term in (*_PROBES, self._lock.term):
+            try:
+                found = self._failures(now + dt.timedelta(seconds=self._clock.monotonic() - began), term)
+            except ApiError as error:
+                if error.code not in {"AccessDenied", "403"}:
+                    raise
+                denied = error
+                continue
+            if found is not None:
+                return found
+        if denied is not None:
+            raise denied
+        return []
 
-    def _failures(self, now: dt.datetime, term: dt.timedelta) -> list[tuple[str, str]]:
+    def _failures(self, now: dt.datetime, term: dt.timedelta) -> list[tuple[str, str]] | None:
+        """None when the lock may have ended before the last try: that proves nothing."""
         began = self._clock.monotonic()
         key = f"{self._folder}probe/lock-{secrets.token_hex(8)}"
         mode = self._lock.mode.upper()
@@ -64,8 +75,7 @@ class LockProbe:
         elif self._lock.mode == "governance":
             found += self._bypasses(where, sooner)
         if self._clock.monotonic() - began > term.total_seconds() * 0.8:
-            # The lock may have ended before the last try: that proves nothing.
-            return [one for one in found if one[0] == "unconditional"]
+            return None
         return found
 
     def _bypasses(self, where: dict[str, str], sooner: dict[str, Any]) -> list[tuple[str, str]]:
@@ -86,10 +96,14 @@ class LockProbe:
                 ]
         return []
 
-    def _works(self, call: Any) -> bool:
+    @staticmethod
+    def _works(call: Callable[[], Any]) -> bool:
+        """False when the store refused. That it did not answer proves nothing: that is raised."""
         try:
             call()
-        except ApiError:
+        except ApiError as error:
+            if error.code.endswith("Error") or error.code in _PASSING:
+                raise
             return False
         return True
 
