@@ -14,7 +14,6 @@ from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import KeyringRolledBack, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
 from holdfast.vault.keys import opening, ring
 from holdfast.vault.keys.bundle import SCOPE, Bundle
-from holdfast.vault.keys.keyring import Keyring, certify
 from holdfast.vault.keys.kms import Secret
 from holdfast.vault.keys.ring import Found, RingMemory
 from holdfast.vault.keys.slots import PassphraseCost, Slot
@@ -26,6 +25,7 @@ from holdfast.vault.text import from_b64, to_b64
 
 if TYPE_CHECKING:  # what captures and restores is imported where it is used: a status must not wait for numpy
     from holdfast.vault.capture.writer import Writer
+    from holdfast.vault.keys.keyring import Keyring
     from holdfast.vault.logs.store import SystemLogs
     from holdfast.vault.restore.reader import Reader
 
@@ -64,6 +64,8 @@ class Vault:
         Raises VaultExists when a storage already holds one, VaultRemains when it holds what is left of one. The keys come
         first and ``config`` last: it alone makes the location a vault.
         """
+        from holdfast.vault.keys.keyring import Keyring, certify
+
         locations = Locations(storages)
         bundle = Bundle.new(random, first_epoch([*storages]))
         notary = Notary(bundle, locations.read, random)
@@ -156,7 +158,7 @@ class Vault:
             return SCOPE
         if name in self.closed:
             raise self.closed[name]
-        tag = self.keys.tag(name)
+        tag = names.tag(self.notary.bundle.identity[SCOPE], "scope", name)
         opening.require_scope(self.notary.ring, tag, name)
         if tag not in self.notary.bundle.identity:
             raise ScopeClosed(
@@ -201,7 +203,9 @@ class Vault:
         return self.notary.bundle.role
 
     @property
-    def keys(self) -> Keyring:
+    def keys(self) -> "Keyring":
+        from holdfast.vault.keys.keyring import Keyring
+
         return Keyring(self.locations, self.notary, opened_by=self.opened_by, memory=RingMemory(self.cache))
 
     def slots(self) -> list[Slot]:
@@ -278,7 +282,7 @@ class Vault:
         return Reader(found, tree, envelope, locations=self.locations, notary=self.notary, cache=self.cache)
 
     def logs(self, system: str, copies: int | None = None) -> "SystemLogs":
-        """The logs of one system, branch by branch. ``copies``: in how many locations a follower's increment counts as durable (None: all)."""
+        """The logs of one system, branch by branch. ``copies``: in how many locations a follower's increment is durable (None: all)."""
         from holdfast.vault.logs.store import SystemLogs
 
         return SystemLogs(self.locations, self.notary, self.clock, system, scope=self.scope_of, copies=copies, memory=self.cache)

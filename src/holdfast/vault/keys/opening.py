@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from holdfast.errors import Damaged
-from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import crypto, envelope, names
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, ScopeClosed, ScopeErased, ScopeUnknown, SlotRemoved, WrongKey
 from holdfast.vault.keys import slots
@@ -222,12 +221,9 @@ def with_epochs(locations: Locations, bundle: Bundle, ring: Ring | None, scope: 
         name = names.epoch(scope, number)
         try:
             epoch = locations.read(name, partial(_epoch, bundle, scope, number, name))
-        except ObjectMissing as error:
+        except Damaged as error:
             if number == ring.epochs[scope]:  # a smaller one may be that of a rotation which never came to its end
                 problem = error
-            continue
-        except Damaged as error:
-            problem = error
             continue
         bundle = bundle.with_epoch(scope, number, epoch)
     return bundle, problem
