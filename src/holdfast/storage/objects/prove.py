@@ -3,6 +3,7 @@
 import datetime as dt
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from holdfast.model import Clock
@@ -86,11 +87,7 @@ class LockProbe:
             ]
         for mode in ("GOVERNANCE", "COMPLIANCE"):
             retention = {"Mode": mode, "RetainUntilDate": sooner["RetainUntilDate"]}
-            if self._works(
-                lambda retention=retention: self._api.once.put_object_retention(
-                    **where, Retention=retention, BypassGovernanceRetention=True
-                )
-            ):
+            if self._works(partial(self._api.once.put_object_retention, **where, Retention=retention, BypassGovernanceRetention=True)):
                 return [
                     ("governance-shortened", "These credentials may shorten locks: who steals them waits a moment and deletes everything.")
                 ]
