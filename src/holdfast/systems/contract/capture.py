@@ -36,7 +36,7 @@ class Sink(Protocol):
     def write(self, data: Buffer) -> None: ...
 
     def close(self) -> None:
-        """Ends the file; its entry's size becomes the bytes written."""
+        """Ends the file; its entry's size becomes the bytes written. One that is never closed leaves no entry: what did not prove right."""
         ...
 
 
