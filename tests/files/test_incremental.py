@@ -84,7 +84,7 @@ def remove(path: Path) -> None:
 )
 @given(st.lists(st.tuples(st.lists(edit, min_size=1, max_size=12), st.booleans()), min_size=2, max_size=4))
 def test_any_edits_between_captures(rounds):
-    """Each point is compared with the tree as it was. In half of the rounds the capture's clock stands just behind the edits, so that
+    """Each point is compared with the tree as it was. In half of the rounds the capture's clock stands before the edits, so that
     what was written lies in its racy stretch; in the others the edits are long ago for it.
     """
     folder = Path(tempfile.mkdtemp(prefix="hf-edits-"))
@@ -95,7 +95,7 @@ def test_any_edits_between_captures(rounds):
         for edits, racy in rounds:
             for one in edits:
                 change(scene.source, one)
-            scene.clock = Later(0.0 if racy else 3.0)
+            scene.clock = Later(-10.0 if racy else 3.0)
             point = scene.backup()
             assert not point.findings
             pictures.append((point, picture(scene.source)))
@@ -127,7 +127,7 @@ def test_a_file_written_in_the_tick_of_its_capture_is_read_again(scene):
     """Its next change could leave the same time stamp: git calls that racy."""
     path = scene.source / "busy"
     path.write_bytes(b"one")
-    scene.clock = Later(0.0)
+    scene.clock = Later(-10.0)  # as if the capture had begun just then, however long this machine took
     first = scene.backup()
     [line] = [line for line in scene.vault.reader(first).lines() if line.is_file]
     assert "c" not in line.extra
