@@ -23,7 +23,7 @@ class Slicer:
         self._table = table
         self._most = most
         self._finish = finish
-        self._batch: Task = []
+        self._batch: list[Piece] = []
         self._batch_size = 0
         self._lock = threading.Lock()
 
