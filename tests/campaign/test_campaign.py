@@ -39,7 +39,7 @@ def all_of(one: Campaign, say=lambda _: None, shares=(1.0, 1.0, 1.0, 1.0, 1.0)) 
         one.verdict()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_sample_of_the_campaign():
     with campaign(20261121, workers=1, sample=True, more=0.2) as one:
         all_of(one)
@@ -51,7 +51,7 @@ def test_a_sample_of_the_campaign():
 
 
 @pytest.mark.minio
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_sample_on_a_real_object_store(minio: MinioServer):
     with campaign(5, workers=1, sample=True) as one:
         for deed in ("incremental backup", "prune", "copy"):
