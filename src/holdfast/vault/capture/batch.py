@@ -1,6 +1,7 @@
 """Many small files at once: one task reads them, one frame holds what is new of them, and their lines go into the tree together.
 
-A file of a batch is one chunk, whatever the session's chunk size: its content list says a run. So what a small file costs is a hash, a row and a line, not a task with locks of its own.
+A file of a batch is one chunk, whatever the session's chunk size: its content list says a run. So
+what a small file costs is a hash, a row and a line, not a task with locks of its own.
 """
 
 import struct
