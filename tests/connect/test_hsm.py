@@ -150,7 +150,7 @@ print(json.dumps({
     "closed": closed,
     "pin": told(lambda: opened(hsm(key="vault", pin="0000"))),
     "passphrase": told(lambda: opened(SECRET)),
-    "pin stored": "1234" in stored,
+    "pin stored": '"1234"' in stored,
 }))
 """,
             module.library,
