@@ -70,7 +70,7 @@ $(BIN)/python:
 
 # The package is built without isolation from the locked setuptools, so that nothing unlocked is fetched. Its C accelerators are optional:
 # without a compiler the build goes on, and the numpy way is used.
-$(VENV)/.demo: requirements/demo.lock pyproject.toml $(wildcard src/holdfast/systems/postgres/*.c) | $(BIN)/python
+$(VENV)/.demo: requirements/demo.lock pyproject.toml $(wildcard src/holdfast/systems/*/*.c) | $(BIN)/python
 	@echo "installing requirements/demo.lock …"; $(UMASK) $(PIP) install --require-hashes --only-binary :all: -r requirements/demo.lock
 	@$(UMASK) $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
