@@ -68,7 +68,8 @@ def examine_rebuilt(folder: Path, clock: Clock) -> Structural:
     """A repository that ``rebuild`` made, once more: what ``verify`` shows of a restored copy."""
     name = f"git {folder.name.removesuffix('.git')}"
     try:
-        with tempfile.TemporaryDirectory(prefix="holdfast-git-") as home:
+        # Beside it: what a killed process leaves goes with the copy.
+        with tempfile.TemporaryDirectory(prefix=".home-", dir=folder.parent) as home:
             git = Git(Path(home), clock)
             refs = proof.refs_of(git, folder)
             sound = proof.prove(git, folder, refs, folder.name)
