@@ -86,7 +86,8 @@ from holdfast.model import Silent
 from tests.files.kit import Scene
 scene = Scene.__new__(Scene)
 scene.reopen(Path(sys.argv[1]))
-scene.recovery().isolate(scene.history, {}, {}, Silent()).__enter__()
+opened = scene.recovery().isolate(scene.history, {}, {}, Silent())
+opened.__enter__()
 os.kill(os.getpid(), 9)
 """
 
