@@ -38,9 +38,11 @@ def test_an_aborted_session_cannot_commit(tmp_path: Path) -> None:
     assert reopen(vault, tmp_path, cache="other").points() == []
 
 
-def test_leaving_without_commit_aborts_and_the_next_try_reuses_what_was_stored(tmp_path: Path) -> None:
-    store = MemoryStorage()
-    vault = create(tmp_path, store)
+@pytest.mark.parametrize("locations", [1, 2])
+def test_leaving_without_commit_aborts_and_the_next_try_reuses_what_was_stored(tmp_path: Path, locations: int) -> None:
+    stores = [MemoryStorage(name=str(number)) for number in range(locations)]
+    store = stores[0]
+    vault = create(tmp_path, *stores)
     files = {"big": noise(1, 40 * RUN)}
     with pytest.raises(ZeroDivisionError), vault.begin(system="s", kind="files") as writer:  # noqa: PT012 - the block is the session
         add_all(writer, files)

@@ -208,6 +208,8 @@ class Writer:
             self._session.abort()
         except HoldfastError as error:
             self._progress.note(f"The session {self.session} ends by its lease: {error.message}")
+        finally:
+            self._locations.end()
 
     def __enter__(self) -> Self:
         return self
@@ -331,6 +333,7 @@ class Writer:
 
         commit.put(make)
         self._end(None)
+        self._locations.end()
         return made[-1]
 
     def _end(self, error: BaseException | None) -> None:
@@ -343,4 +346,3 @@ class Writer:
         self._trees.stop(error)
         self._seen.close()
         self._spill.close()
-        self._locations.end()
