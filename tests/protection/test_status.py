@@ -174,7 +174,10 @@ def test_a_point_in_too_few_locations_does_not_count_and_who_is_behind_is_told(t
     assert "ok: the log in offsite is 15m behind" in texts(found)
     assert [one.as_of for one in found.exposures] == [at("2026-05-01T11:50")] * 2
     assert found.exposures[1].document()["behind"]["packs"] == 3
-    # One that could not be asked may hold it.
+    # One that could not be asked may hold it, and then all of it is protected.
+    away = of(made, past(*points[1:], unreachable={"offsite": "gone"}, **GOOD))
+    assert [one.state for one in away.exposures] == ["unknown", "unknown"]
+    assert "offsite could not be asked" in away.exposures[0].why
     assert "unknown: the newest recovery point is in 1" in texts(of(made, past(*points, unreachable={"offsite": "gone"}, **GOOD)))
 
 

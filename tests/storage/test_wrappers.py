@@ -1,11 +1,17 @@
 """Retry, throttle and planned faults, and the probe that refuses unfit stores."""
 
+import threading
+import time
+
 import pytest
 
 from holdfast.storage import ObjectExists, StorageFull, StorageUnfit, StorageUnreachable
 from holdfast.storage.memory import MemoryStorage
+from holdfast.storage.open import open_storage
 from holdfast.storage.probe import require_fit
 from holdfast.storage.wrappers.base import Wrapper
+from holdfast.storage.wrappers.breaker import Breaker
+from holdfast.storage.wrappers.deadline import Deadline
 from holdfast.storage.wrappers.faults import Fault, Faulty, UnfiredFault, full
 from holdfast.storage.wrappers.retry import Retrying
 from holdfast.storage.wrappers.throttle import Rate, Throttled
@@ -146,3 +152,78 @@ class Keeps(Wrapper):
 def test_unfit_stores_are_refused(kind, why):
     with pytest.raises(StorageUnfit, match=why):
         require_fit(kind(MemoryStorage()))
+
+
+class Stuck(Wrapper):
+    """A call hangs until it is let go."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.stuck, self.go = True, threading.Event()
+
+    def get(self, name, start=0, length=None):
+        if self.stuck:
+            self.go.wait(60)
+        return self.inner.get(name, start, length)
+
+    def put_if_absent(self, name, parts):
+        if self.stuck:
+            self.go.wait(60)
+        self.inner.put_if_absent(name, parts)
+
+
+def test_a_call_that_hangs_is_given_up_and_late_writes_see_the_bytes_of_their_time():
+    memory = MemoryStorage()
+    memory.put_if_absent("a", [b"x"])
+    stuck = Stuck(memory)
+    storage = Deadline(stuck, seconds=0.1)
+    with pytest.raises(StorageUnreachable, match=r"did not get a within"):
+        storage.get("a", 0, 1)
+    buffer = bytearray(b"first")
+    with pytest.raises(StorageUnreachable):
+        storage.put_if_absent("b", [buffer])
+    buffer[:] = b"other"
+    stuck.go.set()
+    stuck.stuck = False
+    # Other calls were served meanwhile, by other threads.
+    assert storage.get("a") == b"x"
+    for _ in range(1000):
+        if memory.head("b"):
+            break
+        time.sleep(0.01)
+    assert memory.get("b") == b"first"
+
+
+def test_a_silent_location_is_left_alone_for_a_while(brisk):
+    faulty = Faulty(MemoryStorage(), Fault("get", times=2))
+    storage = Breaker(faulty, brisk, first=2, longest=5)
+    for _ in range(5):
+        with pytest.raises(StorageUnreachable):
+            storage.get("a")
+    assert faulty.faults[0].fired == 1
+    brisk.sleep(2.1)
+    with pytest.raises(StorageUnreachable):
+        storage.get("a")
+    assert faulty.faults[0].fired == 2
+    brisk.sleep(2.1)
+    with pytest.raises(StorageUnreachable):
+        storage.head("a")  # twice as long now
+    brisk.sleep(2.1)
+    assert storage.head("a") is None
+    assert list(storage.list()) == []
+    # What is refused was answered: the next call is asked again at once.
+    storage.put_if_absent("a", [b"x"])
+    with pytest.raises(ObjectExists):
+        storage.put_if_absent("a", [b"x"])
+    assert storage.get("a") == b"x"
+
+
+def test_a_disk_that_is_mounted_later_is_found_then(tmp_path, brisk):
+    folder = tmp_path / "disk"
+    storage = open_storage(f"file://{folder}", clock=brisk, one_of_several=True)
+    with pytest.raises(StorageUnreachable, match="does not exist"):
+        storage.head("a")
+    folder.mkdir()
+    brisk.sleep(30)
+    assert storage.head("a") is None
+    assert storage.url == f"file://{folder}"

@@ -58,6 +58,10 @@ def _exposure(system: EffectiveSystem, location: str, past: Past, now: dt.dateti
         return Exposure(location, promised, None, None, "unknown", why, now)
     points = [point for point in past.points if location in point.locations and point.usable]
     counted = [point for point in points if len(point.locations) >= system.min_copies]
+    if not counted and any(len(point.locations) + len(past.unreachable) >= system.min_copies for point in points):
+        asked = ", ".join(past.unreachable)
+        why = f"nobody knows which recovery points are in {system.min_copies} locations, as the plan demands: {asked} could not be asked"
+        return Exposure(location, promised, None, None, "unknown", why, now)
     if not counted:
         why = (
             f"no recovery point in {location}" if not points else f"no recovery point in {system.min_copies} locations, as the plan demands"

@@ -24,7 +24,7 @@ class Breaker(Wrapper):
         self._longest = longest
         self._pause = 0.0
         self._until = 0.0
-        self._said = ""
+        self._said = self._hint = ""
         self._lock = threading.Lock()
 
     def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
@@ -56,8 +56,8 @@ class Breaker(Wrapper):
                 now = self._clock.monotonic()
                 if now < self._until:
                     raise StorageUnreachable(
-                        f"{self._said} (It is asked again in {self._until - now:.0f} s.)",
-                        hint="Look at the endpoint and the network.",
+                        self._said,
+                        hint=f"{self._hint} It is asked again in {self._until - now:.0f} s.".strip(),
                         url=self.url,
                     )
                 self._until = now + self._pause
@@ -67,7 +67,7 @@ class Breaker(Wrapper):
             with self._lock:
                 self._pause = min(max(self._first, self._pause * 2), self._longest)
                 self._until = self._clock.monotonic() + self._pause
-                self._said = error.message
+                self._said, self._hint = error.message, error.hint
             raise
         if self._pause:
             with self._lock:

@@ -129,7 +129,8 @@ class _Copy:
                 self._done.there += 1
             else:
                 self._done.refused.append(f"{name}: the target holds another object of that name.")
-        self._progress.phase(f"copying {prefix}", sum(info.size for info in missing))
+        if missing:
+            self._progress.phase(f"copying {prefix}", sum(info.size for info in missing))
         self._all(self._one, [info.name for info in missing])
 
     def _one(self, name: str) -> None:
@@ -198,7 +199,8 @@ class _Copy:
         kept = {name: told for name, told in needs.items() if not going.intersection(told[1])}
         self._done.later += [f"{name}: a prune of the target is at work on packs that it needs." for name in needs.keys() - kept.keys()]
         missing = sorted({pack for _, packs in kept.values() for pack in packs} - self._packs)
-        self._progress.phase("copying packs", sum(sizes.get(pack, 0) for pack in missing))
+        if missing:
+            self._progress.phase("copying packs", sum(sizes.get(pack, 0) for pack in missing))
         self._all(self._pack, missing)
         for name, (data, packs) in kept.items():
             lacking = sum(pack not in self._packs for pack in packs)
@@ -274,7 +276,8 @@ class _Copy:
             prefix = f"{names.LOGS}{system}/"
             missing, there = lacking_increments(self._sources.list(prefix).values(), self._target.list(prefix))
             self._done.there += there
-            self._progress.phase("copying logs", sum(one.size for one in missing))
+            if missing:
+                self._progress.phase("copying logs", sum(one.size for one in missing))
             # In order, by few at a time: a copy that is cut off leaves a log that reaches less far, and no hole in it.
             for at in range(0, len(missing), _INCREMENTS):
                 self._all(self._one, [one.name for one in missing[at : at + _INCREMENTS]])
