@@ -59,9 +59,9 @@ class Hsm:
                 return nonce + bytes(held.encrypt(key, mechanism=_gcm(), mechanism_param=_params(nonce, ad)))
 
     def unwrap(self, wrapped: bytes, ad: bytes) -> bytes | None:
-        from pkcs11 import exceptions
-
         with self._session() as session:
+            from pkcs11 import exceptions
+
             held = self._key(session)
             try:
                 return bytes(held.decrypt(wrapped[_NONCE:], mechanism=_gcm(), mechanism_param=_params(wrapped[:_NONCE], ad)))
@@ -78,9 +78,9 @@ class Hsm:
 
     def generate(self) -> None:
         """Make the key on the device: AES-256, not extractable. Raises HsmKeyMissing when one of that label is there already."""
-        import pkcs11
-
         with self._session(rw=True) as session:
+            import pkcs11
+
             alike = {pkcs11.Attribute.LABEL: self.key, pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY}
             if any(True for _ in session.get_objects(alike)):
                 raise HsmKeyMissing(

@@ -121,6 +121,7 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     found = exposures(system, known, now)
     reasons += [_exposed(system, exposure, known) for exposure in found if exposure.state != "ok"]
     items = tuple(due_for(system, windows, zone, known, now))
+    reasons += _never(system, known, found)
     reasons += _late(system, items, now)
     proofs = {tier: max((p for p in known.proofs if p.tier == tier), key=lambda p: p.at, default=None) for tier in TIERS}
     reasons += _proved(system, proofs, items, now)
@@ -151,6 +152,18 @@ def _exposed(system: EffectiveSystem, exposure: Exposure, past: Past) -> Reason:
     if exposure.location in past.unreachable:
         hint = "holdfast check"
     return Reason(exposure.state, exposure.why, hint)
+
+
+def _never(system: EffectiveSystem, past: Past, found: Sequence[Exposure]) -> list[Reason]:
+    """A schedule is a promise as well: with nothing to return to it is missed, though no objective says how much may be lost."""
+    if (
+        system.backup is None
+        or past.unreachable
+        or any(point.usable for point in past.points)
+        or any(exposure.state != "ok" for exposure in found)
+    ):
+        return []
+    return [Reason("missed", "there is no recovery point to return to", f"holdfast backup {system.name}")]
 
 
 def _late(system: EffectiveSystem, items: Sequence[Due], now: dt.datetime) -> list[Reason]:

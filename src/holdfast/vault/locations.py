@@ -35,7 +35,7 @@ class Trouble:
         if self.what == "unreachable":
             return f"{self.url} did not serve {self.count} reads, another location did: {self.message}"
         objects = f"{self.count} reads found an object {self.what} ({self.first} first)"
-        return f"{self.url}: {objects}; another location had it. Heal it with: holdfast vault check --heal"
+        return f"{self.url}: {objects}; another location had it. Heal it with: holdfast vault check --read all --heal"
 
 
 class Locations:

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from holdfast.errors import Refused
 
 _PREFIX = "hf-files-"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _folder(given: Path | None) -> Path:
@@ -68,12 +68,39 @@ def sweep(given: Path | None) -> list[str]:
 
 
 def remove(box: Path) -> None:
-    """A tree with whatever modes its folders have. Links are not followed."""
-    for folder, names, _ in os.walk(box):
-        for name in names:
-            inner = Path(folder, name)
-            if not inner.is_symlink() and inner.stat().st_mode & 0o700 != 0o700:
-                inner.chmod(0o700)
-    shutil.rmtree(box, ignore_errors=True)
-    if box.exists():
-        shutil.rmtree(box)
+    """A tree with whatever modes its folders have, however deep. Links are not followed; a box that is not there is none.
+
+    Folders are moved up to the box one level at a time: below it paths grow longer than the system takes, and recursion ends before them.
+    """
+    try:
+        top = os.open(box, _FOLDER)
+    except FileNotFoundError:
+        return
+    try:
+        names = _emptied(top, top)
+        while names:
+            name = names.pop()
+            inner = os.open(name, _FOLDER, dir_fd=top)
+            try:
+                names += _emptied(inner, top)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(box)
+
+
+def _emptied(folder: int, top: int) -> list[str]:
+    """Remove all but folders, and move these into ``top`` under new names, which it returns."""
+    names = []
+    with os.scandir(folder) as listing:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing]
+    for name, is_folder in entries:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+            continue
+        os.chmod(name, 0o700, dir_fd=folder)  # moving a folder writes into it
+        names.append(secrets.token_hex(16))
+        os.rename(name, names[-1], src_dir_fd=folder, dst_dir_fd=top)
+    return names

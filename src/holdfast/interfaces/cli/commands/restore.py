@@ -17,6 +17,7 @@ from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import DryRun, Option, System
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.times import local, understood
+from holdfast.plan import human_size
 
 
 class RestoreUsage(Usage):
@@ -207,9 +208,9 @@ def _show(session: Session, document: dict[str, Any]) -> None:
     )
     for number, step in enumerate(document["steps"], 1):
         out.say(f"  {number}. {step}")
-    free = f", {document['free'] / 2**30:.1f} GiB free" if document["free"] is not None else ""
+    free = f", {human_size(document['free'])} free" if document["free"] is not None else ""
     out.say(
-        f"Needs about {document['needed'] / 2**30:.2f} GiB{free}; takes about "
+        f"Needs about {human_size(document['needed'])}{free}; takes about "
         f"{document['estimate']['seconds']:.0f} s ({document['estimate']['basis']})."
     )
     for warning in document["warnings"]:

@@ -57,6 +57,7 @@ def command(
             (
                 Cell(one.severity, "dim" if one.severity == "notice" else "fail"),
                 one.code,
+                one.location,
                 one.object,
                 one.detail,
                 "healed" if one.healed else one.unhealed,
@@ -64,14 +65,17 @@ def command(
             for one in report.found
         ]
         if rows:
-            out.table(("what", "code", "object", "detail", ""), rows)
+            out.table(("what", "code", "location", "object", "detail", ""), rows)
+        hurt: dict[str, None] = {}
         for one in report.found:
             for point, system in one.hurts.items():
                 files = one.files.get(point, [])
-                out.say(f"  {one.object} hurts point {point[:14]} of {system}{': ' + ', '.join(files[:5]) if files else ''}")
+                hurt[f"  {one.object} hurts point {point[:14]} of {system}{': ' + ', '.join(files[:5]) if files else ''}"] = None
+        for sentence in hurt:  # the same object may be damaged in several locations
+            out.say(sentence)
         for url, count in report.objects.items():
             out.say(f"{url}: {count} objects, {human_size(report.bytes[url])}")
-        checked = f"; {human_size(report.read)} read and checked" if report.read else ""
+        checked = f"; {human_size(report.read)} read and checked" if report.read else "; no content was read: see --read"
         out.say(f"{'The vault is whole' if report.ok else 'The vault is DAMAGED' if report.damaged else 'A log has a gap'}{checked}.")
 
     session.out.result(report.to_json(), human)

@@ -216,11 +216,11 @@ def _show(session: Session, document: dict[str, Any]) -> None:
     if "written" in document:
         session.out.say(f"Wrote {document['written']} (mode 600).")
     if "would" in document:
-        session.out.say(f"Nothing was changed; without --dry-run this would {document['would']}.")
+        session.out.say(f"Nothing was changed; without --dry-run this would {document['would']} {document.get('slot', '')}".rstrip() + ".")
     if "epoch" in document:
         session.out.say(f"Epoch {document['epoch']}: what is written from now on is closed to slots that were removed before.")
     if plan := document.get("plan"):
-        _show_plan(session, plan)
+        _show_plan(session, plan, done="certificate" in document)
     if certificate := document.get("certificate"):
         for one in certificate["locations"]:
             until = f" until {one['until']}" if "until" in one else ""
@@ -247,9 +247,9 @@ def _show(session: Session, document: dict[str, Any]) -> None:
     session.out.table(("writer", "label", "role", ""), writers)
 
 
-def _show_plan(session: Session, plan: dict[str, Any]) -> None:
+def _show_plan(session: Session, plan: dict[str, Any], *, done: bool) -> None:
     session.out.say(f"The scope {plan['scope']}: {len(plan['slots'])} slots, {plan['points']} recovery points.")
-    for url, objects in plan["objects"].items():
+    for url, objects in plan["objects"].items() if not done else ():
         locked = plan["locked_until"].get(url)
         what = "does not answer" if objects is None else f"{len(objects)} objects would be destroyed"
         session.out.say(f"{url}: {what}{f'; locked until {locked}' if locked else ''}")

@@ -80,6 +80,8 @@ def command(
                 f"Wrote {write_plan}, {'the plan that lay in the vault' if written else 'made from the points: the vault holds no plan'}."
                 f" Next, with --plan {write_plan}: holdfast points, then: holdfast restore SYSTEM --into DIR"
             )
+        else:
+            session.out.say("To restore from it, write a plan first: the same command with --write-plan holdfast.yaml")
 
     session.out.result(document, human)
     return 5 if found.damaged else 1 if kept.broken else 0

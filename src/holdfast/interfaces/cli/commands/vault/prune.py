@@ -7,7 +7,7 @@ from holdfast.interfaces.cli.command import DryRun, Option
 from holdfast.interfaces.cli.commands.vault.check import Share
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
-from holdfast.plan import human_size
+from holdfast.plan import format_duration, human_size
 from holdfast.vault.prune import PrunePlan
 from holdfast.vault.prune.plan import MOST
 
@@ -18,7 +18,7 @@ def command(
     most: Annotated[Share | None, Option("delete at most this share of the vault's bytes", metavar="SHARE")] = None,
     dry_run: DryRun = False,
 ) -> int:
-    """Delete what no retention rule, hold or lock keeps. Shows what stays and why; refuses beside a running backup."""
+    """Delete what no retention rule, hold or lock keeps. Shows what stays and why. Backups may run beside it."""
     limit = most.value if most else MOST
     plan = session.platform.prune_plan()
     if dry_run:
@@ -54,6 +54,16 @@ def _show(session: Session, plan: PrunePlan) -> None:
         session.out.table(("", "point", "committed", "why"), rows, title=system)
     for system in plan.unruled:
         session.out.say(f"{system}: no retention policy, everything is kept")
+    shown = {one.id for decisions in plan.decisions.values() for one in decisions}
+    if unreadable := [one for one in plan.drop if one not in shown]:
+        session.out.say(f"{len(unreadable)} recovery points of scopes that were erased go as well: nobody can read them any more")
+    if plan.spared:
+        session.out.say(
+            f"{plan.spared} packs that nobody needs are younger than {format_duration(plan.grace)}, and stay for backups that were killed"
+            " and are run again: a later prune removes them."
+        )
+    for url, why in plan.silent.items():
+        session.out.warn(f"{url} did not answer ({why}): it is pruned another time, and until then no log is trimmed anywhere.")
     if plan.locked_until is not None:
         session.out.say(
             f"{plan.locked} packs that nobody needs are locked, the last until"

@@ -22,7 +22,7 @@ def command(session: Session) -> int:
 def show(session: Session, found: VaultStatus, zone: dt.tzinfo = dt.UTC) -> None:
     """For people; shared with ``vault open``."""
     out = session.out
-    saved = f", {found.deduplication:.1f} times smaller than its points" if found.deduplication else ""
+    saved = f", {found.deduplication:.1f} times smaller than its points" if found.deduplication and found.deduplication >= 1 else ""
     out.say(f"Vault {found.id[:8]}, opened as {found.role}; {found.slots} keys{saved}")
     places = [(one.url, str(one.objects), human_size(one.bytes), _behind(one.behind)) for one in found.locations]
     out.table(("location", "objects", "size", "behind the others"), places, right=(1, 2))
