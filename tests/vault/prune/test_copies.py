@@ -111,6 +111,25 @@ def test_what_is_staged_protects_until_the_point_has_come(two):
     assert [name for name in far.names("points/") if name.endswith(names.COMING)] == []
 
 
+def test_a_staged_point_that_needs_what_is_dead_already_waits_and_stops_no_prune(two):
+    """Its verdict stands and its packs lie there still, since the prune died before it deleted them."""
+    point = two.take(files(1))
+    two.take(files(2), system="events")
+    two.storages[1].delete(names.point(point.id))
+    far = alone(two, 1)
+    two.clock.added = dt.timedelta(hours=2)
+    dying = far.open(lambda storage: Faulty(storage, Fault("delete", act=_die, prefix="packs/")))
+    with pytest.raises(RuntimeError):
+        prune.run(dying, prune.make(dying, {"orders": Keep(last=1)}, zone=dt.UTC, grace=NONE), most=1)
+    done = copy(two.storages[0], two.storages[1])
+    assert (done.points, len(done.later)) == (0, 1)
+    assert pruned(far).packs > 0
+    two.clock.added = dt.timedelta(days=8)
+    pruned(far)
+    assert copy(two.storages[0], two.storages[1]).points == 1
+    assert point.id in far.require_whole()
+
+
 def test_a_staged_point_that_was_dropped_goes(two):
     point = two.take(files(1))
     two.storages[1].delete(names.point(point.id))

@@ -63,10 +63,15 @@ class Commit:
                 return self._prepare()
             except Unreachable as error:
                 self._locations.look_again(error)
+            except (Condemned, PackMissing):
+                if not self._session.leave_late():
+                    self._session.require_open()
+                    raise
 
     def _prepare(self) -> bytes:
         packs = self._packs()
         self._session.require_open()
+        self._session.leave_late()
         check_not_condemned(self._locations, self._notary, [packs[at : at + 48] for at in range(0, len(packs), 48)])
         check_stored(self._locations, self._table.reused())
         self._extend_locks()

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast.errors import Unreachable
-from holdfast.vault import condemned
+from holdfast.errors import Damaged, Unreachable
+from holdfast.vault import condemned, names
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef, Part
 from holdfast.vault.index.seen import Row
@@ -27,12 +27,12 @@ class Reuse:
     """One a session; safe from many threads. ``locations``: those of the session, which stands there already."""
 
     def __init__(self, base: Reader | None, table: PackTable, *, locations: Locations, notary: Notary, cache: Path) -> None:
-        self.base = base
+        self.base = base if base is not None and _stands(base, locations, notary) else None
         self._table = table
         self._locations = locations
         self._notary = notary
         self._cache = cache
-        self._present = reusable(locations, notary) if base is not None else None
+        self._present = reusable(locations, notary) if self.base is not None else None
         self._store: IndexStore | None = None
         self._segments: dict[bytes, ChunkRef] | None = None
         self._lazy = threading.Lock()
@@ -99,6 +99,24 @@ class Reuse:
             if hit.position not in found and self._present.digest(hit.pack) == hit.digest:
                 found[hit.position] = (self._table.number(hit.pack, hit.digest), hit.frame, hit.whole, hit.at, hit.size)
         return found
+
+
+def _stands(base: Reader, locations: Locations, notary: Notary) -> bool:
+    """Whether the base is a point still, now that the session stands. If not, a prune may have removed what it is read from.
+
+    One that is dropped later keeps all it needs for as long as this session lasts.
+    """
+    name = names.point(base.point.id)
+    for storage in locations.storages:
+        try:
+            # In this order: whoever removes the point puts the record first.
+            if notary.check(name, storage.get(name)).kind != "point" or storage.head(names.dropped(base.point.id)) is not None:
+                return False
+        except Damaged:
+            return False
+        except Unreachable as error:
+            locations.drop(storage, error)
+    return True
 
 
 def reusable(locations: Locations, notary: Notary) -> PresentPacks:

@@ -78,6 +78,16 @@ class Session:
         if self._locations.first.head(self.point_name) is not None:
             self._aborted()
 
+    def leave_late(self) -> bool:
+        """Go on without the locations that aborted the session because it came too late there; True when there were any.
+
+        A copy brings the point to them. Where the first one did so the session has ended: see ``require_open``.
+        """
+        late = [storage for storage in self._locations.storages[1:] if storage.head(self.point_name) is not None]
+        for storage in late:
+            self._locations.drop(storage, self._too_late())
+        return bool(late)
+
     def settle(self) -> None:
         """When the location that decides was lost, go on under a new name, which stands only in those that are left.
 
@@ -126,7 +136,10 @@ class Session:
         decide(self._locations, self.point_name, self._notary.make(self.point_name, "abort", self._clock.now(), {"session": self.id}))
 
     def _aborted(self) -> NoReturn:
-        raise SessionAborted(
+        raise self._too_late()
+
+    def _too_late(self) -> SessionAborted:
+        return SessionAborted(
             f"The session {self.id} was aborted meanwhile; nothing was committed.",
             hint="Run the backup again: what was uploaded is reused. Was this host asleep for longer than an hour?",
             session=self.id,

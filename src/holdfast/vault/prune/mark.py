@@ -28,7 +28,8 @@ class Marked:
 
     ``coming``: points that a copy is bringing here: what they need of this location is needed already. ``dropped``: ids that this location
     records as going (a prune that is at work, or was interrupted); nothing they name is needed. ``final``: ids aborted for good (their
-    point was dropped), so that no copy brings them; other aborts only say that a session came too late.
+    point was dropped), so that no copy brings them; other aborts only say that a session came too late. ``standing``:
+    those of ``packs`` that points need which stand here already.
     """
 
     points: set[str] = field(default_factory=set)
@@ -37,6 +38,7 @@ class Marked:
     final: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
     packs: set[bytes] = field(default_factory=set)
+    standing: set[bytes] = field(default_factory=set)
 
     @property
     def decided(self) -> set[str]:
@@ -119,6 +121,7 @@ def mark(storage: Storage, notary: Notary, lists: PackLists | None = None, witho
             marked.points.add(session)
             if session not in without:
                 numbers.update(packs)
+    marked.standing = lists.packs(numbers)
     for info, (_, packs) in _read_all(storage, notary, coming, {"point"}, lists):
         session = info.name[len(names.POINTS) : -len(names.COMING)]
         # Where the point itself stands its own list counts, and what was dropped does not come.

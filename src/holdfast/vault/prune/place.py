@@ -211,7 +211,10 @@ class Place:
 
     def _require_unneeded(self, dead: set[bytes], marked: Marked) -> None:
         """What no run of this protocol leads to, but a location set back to an older state, or a point put there by hand."""
-        needed = dead & marked.packs & stored_packs(self._storage).keys() if dead & marked.packs else set()
+        # Not what is coming: a copy may stage a point that needs what is dead already, and then it waits.
+        needed = dead & marked.standing
+        if needed:
+            needed &= stored_packs(self._storage).keys()
         if needed:
             raise PruneUnsure(
                 f"{len(needed)} packs in {self._storage.url} were found dead and are needed by a recovery point now"
