@@ -1,6 +1,7 @@
 """A restored copy is proved by content, held against its point and against a source that stood still."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_a_source_that_moved_on_is_skipped_and_the_copy_proved_all_the_same(scen
         "still there": "passed",
         "content": "skipped",
     }
+
+
+def test_a_socket_in_the_source_is_no_difference(scene, monkeypatch):
+    filled(scene)
+    monkeypatch.chdir(scene.source)  # a socket's address is short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("sub/socket")
+        scene.backup()
+        seen = verified(scene)
+    assert (seen.report.verdict, seen.exact) == ("passed", True)
 
 
 def test_whatever_differs_in_a_copy_is_found(scene):
