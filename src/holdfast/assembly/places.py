@@ -191,7 +191,9 @@ class Places(Host):
             from holdfast.vault.lock.asof import as_of
 
             several = len(places) > 1
-            storages = as_of([self.storage(place, one_of_several=several) for place in places], self.environ.get("HOLDFAST_KEYRING"))
+            storages = as_of(
+                [self.storage(place, one_of_several=several) for place in places], self.environ.get("HOLDFAST_KEYRING")
+            )
             self._vaults[names] = Vault.open(
                 storages,
                 self.key(),
@@ -203,7 +205,8 @@ class Places(Host):
         return self._vaults[names]
 
     def logs(self, system: str) -> "LogStore":
-        return self.vault(system).logs(system)
+        """A follower's increments are durable in as many locations as the tier demands."""
+        return self.vault(system).logs(system, copies=self.plan.effective(system).min_copies)
 
     def history(self, system: str) -> "VaultHistory":
         return VaultHistory(self.vault(system), system)

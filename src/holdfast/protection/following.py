@@ -38,6 +38,8 @@ class Status(Protocol):
     def trouble(self) -> str: ...
     @property
     def warning(self) -> str: ...
+    @property
+    def lacking(self) -> Sequence[str]: ...
 
 
 class Follows(Protocol):
@@ -52,13 +54,16 @@ Make = Callable[[Callable[[Any], None]], Follows]
 
 
 class Resident:
-    """One system's follower in a thread. ``error`` is what it ended with for good; ``newest`` what it said last."""
+    """One system's follower in a thread. ``error`` is what it ended with for good; ``newest`` what it said last.
 
-    def __init__(self, system: str, make: Make, locations: Sequence[str], state: State, journal: Journal, clock: Clock) -> None:
+    ``locations``: address by name. One that the follower goes on without keeps the position that it had.
+    """
+
+    def __init__(self, system: str, make: Make, locations: Mapping[str, str], state: State, journal: Journal, clock: Clock) -> None:
         self.system = system
         self.newest: Any = None
         self.error: BaseException | None = None
-        self._locations, self._state, self._journal, self._clock = tuple(locations), state, journal, clock
+        self._locations, self._state, self._journal, self._clock = dict(locations), state, journal, clock
         self._told = clock.monotonic() - BEAT
         self._stored: tuple[str | None, int | None] = (None, None)
         self._said: tuple[Any, str] = ("", "")
@@ -118,7 +123,9 @@ class Resident:
             return
         stored = (status.branch, status.durable)
         moved, self._stored = stored != self._stored, stored
-        for location in self._locations:
+        for location, url in self._locations.items():
+            if url in status.lacking:
+                continue
             self._state.heartbeats.beat(
                 self.system,
                 status.branch,

@@ -21,6 +21,11 @@ class LogWriter(Protocol):
         """
         ...
 
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """By address: why a location is gone on without, as far as the tier's copies are met. It is brought back as soon as it can be."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -48,6 +53,10 @@ class LogReader(Protocol):
 
     def coverage(self, start: int = 0) -> Sequence[tuple[int, int]]:
         """The ranges (start, end) that are there from ``start`` on, joined; more than one means gaps."""
+        ...
+
+    def remembered(self) -> Sequence[tuple[int, int]]:
+        """As ``coverage``, cheap for long branches; what was trimmed may still be told."""
         ...
 
 

@@ -82,6 +82,12 @@ class Lease:
                     self._put(self._number + 1, released=True)
                     self._storage.delete(self._name(self._number))
 
+    def abandon(self) -> None:
+        """Stop renewing: its location does not answer, and the lease runs out there by itself."""
+        self._done.set()
+        with _held_lock:
+            _held_here.discard(self._holder)
+
     def _take(self) -> None:
         newest = self._newest()
         if newest is not None:

@@ -13,6 +13,7 @@ from holdfast.vault.locations import Locations
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.body import Opened
 from holdfast.vault.logs.errors import gap
+from holdfast.vault.logs.marker import Marker
 from holdfast.vault.notary import Notary
 
 _KEPT_BYTES = 64 << 20
@@ -22,7 +23,8 @@ _KEPT_METAS = 1024
 class BranchReader:
     """Safe from many threads. Each object is read from the first location whose copy is sound."""
 
-    def __init__(self, locations: Locations, notary: Notary, system: str, branch: str) -> None:
+    def __init__(self, locations: Locations, notary: Notary, system: str, branch: str, marker: Marker | None = None) -> None:
+        self._marker = marker
         self.system = system
         self.branch = branch
         self._locations = locations
@@ -51,6 +53,26 @@ class BranchReader:
                 ranges[-1] = (ranges[-1][0], found.end)
             else:
                 ranges.append((max(found.start, start), found.end))
+        return ranges
+
+    def remembered(self) -> Sequence[tuple[int, int]]:
+        """As ``coverage``, from where this machine's memory of earlier listings ends; what was trimmed elsewhere since may still be told.
+
+        For who goes on behind the newest byte; a restore asks for ``coverage``.
+        """
+        if self._marker is None:
+            return self.coverage()
+        urls = [storage.url for storage in self._locations.storages]
+        known = self._marker.ranges(urls)
+        if known:
+            low, high = known.pop()
+            newer = self.coverage(high - 1)
+            if newer and newer[0][0] < high:
+                ranges = [*known, (low, newer[0][1]), *newer[1:]]
+                self._marker.set_ranges(urls, ranges)
+                return ranges
+        ranges = list(self.coverage())
+        self._marker.set_ranges(urls, ranges)
         return ranges
 
     def require(self, start: int, end: int) -> None:

@@ -1,5 +1,7 @@
 """Appends to one branch: every increment durable in all its locations before the call returns."""
 
+import contextlib
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
@@ -12,15 +14,20 @@ from holdfast.vault.keys import SCOPE
 from holdfast.vault.lock.keeper import LogKeeper
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.errors import LogConflict
+from holdfast.vault.logs.late import CatchUp
 from holdfast.vault.logs.lease import SECONDS, Lease
+from holdfast.vault.logs.level import level, listed, reaches
+from holdfast.vault.logs.marker import Marker
 from holdfast.vault.notary import Notary
 
 
 class BranchWriter:
     """``storages`` are the locations that the tier demands; the first one holds the lease. Not thread-safe: one follower, one thread.
 
-    A follower promises all of them, so each one's failure is raised. A backup (``by``) ships its own WAL for its point alone and goes on
-    without a location that fails, as the point itself does: a copy brings both there. The last one's failure is raised.
+    A follower promises ``copies`` of them (None: all). One that fails and can be spared is gone on without, and brought back in the
+    background (``lacking`` tells of it); where too few would be left its failure is raised. A backup (``by``) ships its own WAL for its
+    point alone and goes on without a location that fails, as the point itself does: a copy brings both there. The last one's failure is
+    raised.
     """
 
     def __init__(
@@ -34,6 +41,8 @@ class BranchWriter:
         lease_seconds: int = SECONDS,
         scope: str = SCOPE,
         by: str = "follower",
+        copies: int | None = None,
+        marker: Marker | None = None,
     ) -> None:
         self.system = system
         self.branch = branch
@@ -47,10 +56,19 @@ class BranchWriter:
         self._keeper = LogKeeper(self._storages, clock, self._tags[0])
         self._seconds = lease_seconds
         self._by = by
+        self._every = self._storages
+        self._needed = 1 if by == "backup" else min(copies or len(self._storages), len(self._storages))
+        self._marker = marker
+        self._end: int | None = None
+        self._seen: int | None = marker.level(self._urls) if marker is not None else None
+        self._lock = threading.RLock()
+        folder = names.folder(*self._tags)
+        self._late = CatchUp(notary, folder, self._lock, lambda: self._storages[0], self._back)
         self._lease = self._take()
         self._pool = ThreadPoolExecutor(len(storages), thread_name_prefix="append") if len(storages) > 1 else None
         try:
             self._end = self._level()
+            self._mark()
         except BaseException:
             self.close()
             raise
@@ -60,6 +78,11 @@ class BranchWriter:
         """The position behind the newest increment that is in every location; None for an empty branch."""
         return self._end
 
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """By address: why a location does not hold everything, and is gone on without."""
+        return self._late.lacking
+
     def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
         """Store ``data`` at ``start``. What the branch holds already must be equal and is not stored again; a start behind ``end`` leaves
         a gap, which readers will be told of.
@@ -67,27 +90,26 @@ class BranchWriter:
         Raises LogConflict for other bytes than those stored, LeaseLost, and the storages' errors; after an error the same call may be
         repeated.
         """
-        try:
-            self._lease.keep()
-        except Unreachable as error:
-            self._leave_out([(self._storages[0], error)])
-            self._lease = self._take()
-        self._keeper.look()
         view = memoryview(data).cast("B")
         if start < 0 or start + len(view) >= 1 << 64:
             raise ValueError(f"no position of a log: {start}")
-        if self._end is not None and start < self._end:
-            have = min(self._end - start, len(view))
-            self._compare(start, view[:have], meta)
-            start, view = start + have, view[have:]
-        while len(view):
-            piece = view[: names.LONGEST]
-            self._store(start, piece, meta)
-            start, view = start + len(piece), view[len(piece) :]
-            self._end = max(self._end or 0, start)
+        with self._lock:
+            self._keep()
+            self._keeper.look()
+            if self._end is not None and start < self._end:
+                have = min(self._end - start, len(view))
+                self._compare(start, view[:have], meta)
+                start, view = start + have, view[have:]
+            while len(view):
+                piece = view[: names.LONGEST]
+                self._store(start, piece, meta)
+                start, view = start + len(piece), view[len(piece) :]
+                self._end = max(self._end or 0, start)
 
     def close(self) -> None:
         """Give the branch free."""
+        self._late.close()
+        self._mark()
         self._keeper.close()
         if self._pool is not None:
             self._pool.shutdown()
@@ -99,8 +121,25 @@ class BranchWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def _urls(self) -> list[str]:
+        return [storage.url for storage in self._every]
+
+    def _mark(self) -> None:
+        """The next one begins to look here."""
+        if self._marker is not None and self._end is not None and self._storages == self._every:
+            self._marker.set_level(self._urls, self._end)
+
+    def _keep(self) -> None:
+        try:
+            self._lease.keep()
+        except Unreachable as error:
+            self._leave_out([(self._storages[0], error)])
+            self._lease.abandon()
+            self._lease = self._take()
+
     def _take(self) -> Lease:
-        """The lease in the first location, for a backup in the first that answers."""
+        """The lease in the first location, or, where that can be spared and does not answer, in the next."""
         while True:
             try:
                 return Lease(self._storages[0], self._notary, self._clock, *self._tags, seconds=self._seconds, by=self._by)
@@ -108,11 +147,24 @@ class BranchWriter:
                 self._leave_out([(self._storages[0], error)])
 
     def _leave_out(self, failed: Sequence[tuple[Storage, HoldfastError]]) -> None:
-        """A backup goes on without these; raises for a follower, and when none would be left."""
+        """Go on without these; raises when too few would be left."""
         left = tuple(storage for storage in self._storages if all(storage is not one for one, _ in failed))
-        if failed and (self._by != "backup" or not left):
+        if failed and len(left) < self._needed:
             raise failed[0][1]
         self._storages = left
+        for storage, error in failed if self._by != "backup" else ():
+            self._late.add(storage, self._seen if self._end is None else self._end, error)
+
+    def _back(self, storage: Storage) -> None:
+        """It holds what the others do; nothing is appended meanwhile."""
+        self._storages = tuple(one for one in self._every if one is storage or any(one is kept for kept in self._storages))
+        # Others look for the lease in the first location. Where somebody else holds it there, the one that we have is as good.
+        if self._storages[0] is storage:
+            with contextlib.suppress(HoldfastError):
+                taken = Lease(storage, self._notary, self._clock, *self._tags, seconds=self._seconds, by=self._by)
+                self._lease.release()
+                self._lease = taken
+        self._mark()
 
     def _store(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> None:
         name = names.increment(*self._tags, start, start + len(piece))
@@ -131,6 +183,7 @@ class BranchWriter:
         if self._pool is None:
             put(self._storages[0])
             return
+        self._late.note(start)
         # All are waited for: an error must not leave a put running behind the caller's back.
         futures = [(storage, self._pool.submit(put, storage)) for storage in self._storages]
         errors = [(storage, error) for storage, future in futures if (error := future.exception()) is not None]
@@ -138,6 +191,7 @@ class BranchWriter:
             if not isinstance(error, Unreachable):
                 raise error
         self._leave_out([(storage, error) for storage, error in errors if isinstance(error, Unreachable)])
+        self._late.note(start)
 
     def _compare(self, start: int, offered: memoryview, meta: Mapping[str, Any]) -> None:
         """What is offered again must be what is stored; where nothing is stored (a gap) it is stored now."""
@@ -184,28 +238,23 @@ class BranchWriter:
 
     def _level(self) -> int | None:
         """Bring every location to the state of the one that has most (an append that died between two), and tell the end."""
-        prefix = names.folder(*self._tags)
-        held: list[tuple[Storage, dict[str, Increment]]] = []
+        folder, at = names.folder(*self._tags), self._seen
+        held = self._listed(folder, at)
+        if at is not None and not all(reaches(found, at) for _, found in held):
+            # One of them is not what it was when that was noted.
+            self._seen = None
+            held = self._listed(folder, None)
+        self._refused |= level(self._notary, held, lambda storage, error: self._leave_out([(storage, error)]))
+        return self._believed_end(held)
+
+    def _listed(self, folder: str, position: int | None) -> list[tuple[Storage, Mapping[str, Increment]]]:
+        held: list[tuple[Storage, Mapping[str, Increment]]] = []
         for storage in self._storages:
             try:
-                held.append((storage, {found.name: found for found in names.increments(storage.list(prefix))}))
+                held.append((storage, listed(storage, folder, position)))
             except Unreachable as error:
                 self._leave_out([(storage, error)])
-        for name in sorted(set().union(*(found for _, found in held))):
-            have = next(storage for storage, found in held if name in found)
-            for storage, found in held:
-                if name not in found and storage in self._storages:
-                    data = have.get(name)
-                    try:
-                        body.check(self._notary, name, data)
-                    except Damaged:
-                        self._refused.add(name)
-                        continue
-                    try:
-                        self._copy(storage, name, data)
-                    except Unreachable as error:
-                        self._leave_out([(storage, error)])
-        return self._believed_end(held)
+        return held
 
     def _believed_end(self, held: Sequence[tuple[Storage, Mapping[str, Increment]]]) -> int | None:
         """Of what the names promise only what is believed: a planted increment must not make this writer leave out what it claims."""
@@ -224,13 +273,6 @@ class BranchWriter:
         except Unreachable:
             return True  # nothing is known against it
         return True
-
-    @staticmethod
-    def _copy(storage: Storage, name: str, data: bytes) -> None:
-        try:
-            storage.put_if_absent(name, [data])
-        except ObjectExists:
-            return
 
     def _conflict(self, start: int, end: int, url: str) -> HoldfastError:
         return LogConflict(

@@ -38,7 +38,8 @@ def command(
     session.kept = "Everything received is durable. Go on with: holdfast follow"
     with contextlib.ExitStack() as stack:
         for name in names:
-            places = [place.name for place in platform.locations(name)]
+            storages = platform.vault(name).locations.storages
+            places = {place.name: storage.url for place, storage in zip(platform.locations(name), storages, strict=True)}
 
             def make(heard: Any, name: str = name) -> Any:
                 return platform.follower(name, heard, after_gap=after_gap)

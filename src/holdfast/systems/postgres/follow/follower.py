@@ -135,6 +135,7 @@ class Follower:
     def status(self, state: State | None = None) -> FollowStatus:
         """How it stands. ``state``: as it is told from within."""
         storing, at = self._storing, self._at
+        lacking = storing.lacking if storing else {}
         durable = self.durable
         covered = storing.covered if storing else None
         stream = at.stream if at else None
@@ -154,7 +155,8 @@ class Follower:
             commits=storing.commits if storing else 0,
             lag=storing.lag if storing else None,
             trouble=(storing.trouble if storing else "") or self._trouble,
-            warning=self._warning,
+            warning=" ".join(one for one in (self._warning, _told(lacking)) if one),
+            lacking=tuple(lacking),
         )
 
     def say(self, state: State) -> None:
@@ -181,7 +183,7 @@ class Follower:
             self.segment_size = client.segment_size()
             history = client.timeline_history(server.timeline)
             fresh = self._reserve(client)
-            held = {branch: tuple(self._logs.reader(branch).coverage()) for branch in self._logs.branches()}
+            held = {branch: tuple(self._logs.reader(branch).remembered()) for branch in self._logs.branches()}
             self.stretches = stretches_of(self.name, server, history, held)
             since = self._since(client, held)
             found = legs(self.stretches, held, segment_size=self.segment_size, fresh=fresh, since=since)
@@ -194,7 +196,7 @@ class Follower:
                 if not self._take(client, leg.branch, storing):
                     return
                 # Until the lease was ours a backup may have shipped its own WAL.
-                if leg.branch != taken and tuple(self._logs.reader(leg.branch).coverage()) != held.get(leg.branch, ()):
+                if leg.branch != taken and tuple(self._logs.reader(leg.branch).remembered()) != held.get(leg.branch, ()):
                     raise _LookAgain
                 taken = leg.branch
                 self._follow(client, leg, fresh, storing, held)
@@ -411,6 +413,10 @@ class Follower:
             client.drop_slot(self.slot, wait=True)
         self._warning = f"The slot {self.slot} was dropped: it kept {self._backlog >> 20} MiB of WAL on the server, over the plan's limit."
         self.say("vault-away")
+
+
+def _told(lacking: Mapping[str, str]) -> str:
+    return "; ".join(f"Going on without {url}, which is brought level when it is back: {why}" for url, why in lacking.items())
 
 
 class _SlotGivenUp(Exception):

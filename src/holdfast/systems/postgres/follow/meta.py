@@ -1,13 +1,15 @@
 """What is recorded beside an increment of WAL, so that moments are found without reading it."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.wal.format import Event, Kind, Summary
 
 MOST_SAMPLES = 64
+MOST_MERGED = 256
+"""So many samples and checkpoints of an increment that joins others: its head stays small."""
 
 
 def iso(microseconds: int) -> str:
@@ -55,3 +57,27 @@ def describe(
         # Kept and told, never a reason to stop: the server may be newer than this scanner.
         meta["unreadable"] = bad[:16]
     return meta
+
+
+_LISTS = {"restore_points": None, "samples": MOST_MERGED, "end_of_recovery": None, "checkpoints": MOST_MERGED, "unreadable": MOST_MERGED}
+"""What several increments tell one after the other, and how many of it a joined one tells at most."""
+
+
+def merge(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The meta of an increment that joins others, in order. What it says is true of all of their bytes together."""
+    merged: dict[str, Any] = {}
+    for meta in metas:
+        merged |= meta  # what is the same in all; of what moves on (record_end, last_commit_lsn) the last
+    merged["commits"] = sum(meta.get("commits", 0) for meta in metas)
+    for name, choose in (("server_time", max), ("first_commit", min), ("last_commit", max)):
+        times = [dt.datetime.fromisoformat(meta[name]) for meta in metas if meta.get(name)]
+        if times:
+            merged[name] = choose(times).isoformat(timespec="microseconds")
+    xids = [meta for meta in metas if "xid_max" in meta]
+    if xids:
+        merged |= {"xid_min": min(meta["xid_min"] for meta in xids), "xid_max": max(meta["xid_max"] for meta in xids)}
+    for name, most in _LISTS.items():
+        found = [one for meta in metas for one in meta.get(name, ())]
+        if found:
+            merged[name] = found if most is None else found[:: -(-len(found) // most)]
+    return merged

@@ -14,7 +14,7 @@ class FollowStatus:
     ``exposure``: seconds since the last moment of which everything is known to be durable. ``behind``: bytes that the server told of
     and the vault lacks; ``backlog``: bytes that the slot keeps on the server. ``covered``: whatever was committed before this (the
     server's clock) is stored; None when unknown, as on a standby. ``lag``: seconds from the arrival of the newest increment's first
-    byte to its durability.
+    byte to its durability. ``lacking``: addresses of locations that are gone on without.
     """
 
     state: State
@@ -33,3 +33,4 @@ class FollowStatus:
     lag: float | None
     trouble: str = ""
     warning: str = ""
+    lacking: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +110,12 @@ class Storing:
         self.lag: float | None = None
         self._thread = threading.Thread(target=self._run, name="wal-storing", daemon=True)
         self._thread.start()
+
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """By address: why a location is gone on without."""
+        writer = self._writer
+        return writer.lacking if writer is not None else {}
 
     def open(self, branch: str) -> None:
         """Take the branch's lease now: whoever else follows it is refused before anything is received."""
