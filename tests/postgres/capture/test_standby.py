@@ -3,11 +3,13 @@
 import http.server
 import json
 import threading
+import time
 
 import pytest
 
 from holdfast.model import Silent
 from holdfast.systems.postgres import faults, lsn, members
+from holdfast.systems.postgres.replication import ReplicationClient
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.system import PostgresSystem
 from tests.postgres.capture.recording import FolderWriter, MemoryLogs, restore_by_hand
@@ -85,6 +87,22 @@ def test_a_promotion_in_the_middle_is_never_a_point(pair, tmp_path, in_place):
         system(primary, standby, data_directory=standby.data if in_place else None).capture(writer, Promoter(), logs=MemoryLogs())
     assert not hasattr(writer, "point")
     assert "again" in caught.value.hint
+
+
+def test_a_stream_that_a_promotion_ended_may_still_be_told_what_is_durable(pair):
+    """The word comes from a timer: it may fall due in the very round in which the end was heard."""
+    primary, standby = pair(15)
+    with ReplicationClient(standby.dsn) as client:
+        stream = client.start(client.identify().position // lsn.SEGMENT * lsn.SEGMENT, 1)
+        primary.stop()
+        standby.promote()
+        until, heard = time.monotonic() + 60, bytearray()
+        while stream.ended is None:
+            assert time.monotonic() < until
+            stream.receive(heard, 1 << 20, 0.5)
+            heard.clear()
+        stream.confirm(stream.position)
+        assert client.identify().timeline == 2
 
 
 def test_roles_are_found_anew_after_a_promotion(servers, pair, tmp_path):

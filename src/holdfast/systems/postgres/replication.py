@@ -368,7 +368,12 @@ class WalStream:
         return found
 
     def confirm(self, flushed: int, *, written: int | None = None, applied: int = 0, reply: bool = False) -> None:
-        """Send a standby status update. ``flushed`` must be durable: a synchronous primary counts on it. ``reply`` asks for a keepalive."""
+        """Send a standby status update. ``flushed`` must be durable: a synchronous primary counts on it. ``reply`` asks for a keepalive.
+
+        Nothing when the server has ended the copy: nobody would hear it.
+        """
+        if self.ended is not None:
+            return
         now = int(self._client.clock.now().timestamp() * 1_000_000) - PG_EPOCH_US
         message = _STATUS.pack(b"r", flushed if written is None else written, flushed, applied, now, reply)
         self.reply_requested = False
