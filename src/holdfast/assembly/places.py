@@ -191,9 +191,7 @@ class Places(Host):
             from holdfast.vault.lock.asof import as_of
 
             several = len(places) > 1
-            storages = as_of(
-                [self.storage(place, one_of_several=several) for place in places], self.environ.get("HOLDFAST_KEYRING")
-            )
+            storages = as_of([self.storage(place, one_of_several=several) for place in places], self.environ.get("HOLDFAST_KEYRING"))
             self._vaults[names] = Vault.open(
                 storages,
                 self.key(),
