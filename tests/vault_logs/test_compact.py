@@ -6,11 +6,15 @@ import os
 import pytest
 
 from holdfast.storage.contract import StorageFull
+from holdfast.storage.local import LocalStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty, full
 from holdfast.vault import prune
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.logs import names
+from holdfast.vault.logs.body import seal
 from holdfast.vault.logs.compact import compact
 from holdfast.vault.retention import Keep
+from tests.vault_logs.conftest import Place
 
 NOW = dt.timedelta(seconds=-1)
 
@@ -141,3 +145,74 @@ def test_a_damaged_or_forged_large_one_takes_no_small_ones_with_it(place):
     # Where it is sound it stands for the small ones, and nowhere else.
     assert [len(list(storage.list("logs/"))) for storage in vault.locations.storages] == [2, *[10] * (len(vault.locations.storages) - 1)]
     assert len(read(place)) == 800
+
+
+def pruned(place, grace=dt.timedelta(0), wrap=lambda storage: storage):
+    vault = place.open(wrap)
+    return prune.run(vault, prune.make(vault, {"orders-db": Keep(last=1)}, zone=dt.UTC, grace=grace), most=1)
+
+
+def test_a_longer_one_that_says_something_else_takes_nothing_with_it(place):
+    """Signed and sound: by a writer's key in wrong hands."""
+    body = fill(place, [100] * 8)
+    vault = place.open()
+    tags = vault.notary.tag("system", "orders-db"), vault.notary.tag("branch", "main")
+    name = names.increment(*tags, 0x1000, 0x1000 + 800)
+    forged = seal(vault.notary, name, system="orders-db", branch="main", data=bytes(800), meta={}, at=vault.now())
+    for storage in vault.locations.storages:
+        storage.put_if_absent(name, [forged])
+    assert pruned(place).logs == 0
+    for storage in vault.locations.storages:
+        storage.delete(name)
+    assert read(place) == body
+
+
+def test_who_began_to_read_before_finds_what_it_listed_for_a_day(place):
+    body = fill(place, [100] * 8)
+    reading = place.logs().reader("main").stream(0x1000, ahead=0)
+    got = bytes(next(reading)[1])
+    assert run(place).made == 1
+    assert pruned(place, grace=dt.timedelta(days=1)).logs == 0
+    assert got + b"".join(bytes(data) for _, data in reading) == body
+
+
+def test_what_a_backup_shipped_for_itself_alone_is_not_joined(place):
+    with place.logs().writer("main") as writer:
+        for number in range(8):
+            writer.append(100 * number, os.urandom(100), {"island": True} if number == 7 else {})
+    assert run(place).made == 0
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_dying_at_any_change_of_compaction_and_prune_loses_nothing(tmp_path, late):
+    for after in range(100):
+        place = Place(tmp_path / f"{after}")
+        body = fill(place, [100] * 8 + [50])
+        left = [after]
+
+        def die(call, name, left=left):
+            if call in {"put", "delete"}:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise KeyboardInterrupt
+
+        def wrap(storage, die=die):
+            return Faulty(storage, Fault("*", act=die, times=10**9, late=late))
+
+        try:
+            run(place, wrap=wrap)
+            pruned(place, wrap=wrap)
+        except KeyboardInterrupt:
+            over = False
+        else:
+            over = True
+        assert read(place) == body
+        run(place)
+        pruned(place)
+        assert read(place) == body
+        for folder in place.folders:
+            assert len(list(LocalStorage(folder).list("logs/"))) == 1
+        if over:
+            assert after > 18
+            return
+    raise AssertionError("it never came to its end")

@@ -99,9 +99,23 @@ class Platform(PostgresSystems):
         from holdfast.vault.prune import run
 
         with recorded(self.state, self.journal, self.clock, "prune", None, drop=list(plan.drop)) as work:
+            self._compact_logs(plan, progress)
             done = run(self.vault(), plan, most=most, progress=work.watch(progress))
             work.add(points=done.points, packs=done.packs, logs=done.logs, bytes=done.bytes)
         return done
+
+    def _compact_logs(self, plan: "PrunePlan", progress: Progress) -> None:
+        """Many small log increments become few large ones, in the locations that answered; what they double goes a day later."""
+        from holdfast.systems.postgres.follow.meta import merge
+        from holdfast.vault.logs.compact import compact_system
+
+        for name in self.plan.systems:
+            if self.plan.effective(name).kind == "postgres":
+                vault = self.vault(name)
+                storages = [storage for storage in vault.locations.storages if storage.url not in plan.silent]
+                if storages:
+                    progress.phase(f"joining log increments of {name}")
+                    compact_system(storages, vault.notary, self.clock, system=name, merge=merge)
 
     def past(self, name: str) -> "Past":
         """What is known of a system's past; what a location or the vault does not tell is unknown in it, and not raised."""

@@ -1,5 +1,6 @@
 """A small platform whose actors the scheduler interleaves: backups with their logs, prunes, copies, over two locations in memory."""
 
+import contextlib
 import datetime as dt
 import itertools
 import tempfile
@@ -9,7 +10,7 @@ from holdfast.model import Entry
 from holdfast.storage.memory import MemoryStorage
 from holdfast.vault import Vault, envelope, names, prune
 from holdfast.vault.copy import copy
-from holdfast.vault.errors import SessionAborted
+from holdfast.vault.errors import PackMissing, SessionAborted
 from holdfast.vault.logs import SystemLogs
 from holdfast.vault.retention import Keep, NothingProvedLeft
 from tests.vault.prune.interleave import Actor, Gated, Scheduler
@@ -79,7 +80,7 @@ class Platform:
 
     def _back_up(self, vault, seed, number, base) -> None:
         content = files(seed, 2, 3000)
-        with vault.begin(system="orders", kind="postgres", base=base, workers=1) as writer:
+        with vault.begin(system="orders", kind="postgres", base=base, workers=1) as writer, self._too_late(writer):
             for path, data in content.items():
                 writer.add(Entry(path, size=len(data)), data)
             writer.flush()
@@ -91,6 +92,17 @@ class Platform:
             # The ledger first: what commits and dies before it can say so counts.
             self.depot.points[writer.session] = content
             writer.commit(kind="postgres", start={"at": start}, stop={"at": start + 200}, logs=branch)
+
+    @contextlib.contextmanager
+    def _too_late(self, writer):
+        """Who slept for longer than its lease may find its base gone before it hears that it was aborted."""
+        try:
+            yield
+        except PackMissing as error:
+            held = [storage.objects.get(names.point(writer.session)) for storage in self.depot.storages]
+            if any(one is not None and envelope.parse(names.point(writer.session), one[0]).kind == "abort" for one in held):
+                raise SessionAborted(error.message) from error
+            raise
 
     def _prune(self, vault, last) -> None:
         plan = prune.make(vault, {"orders": Keep(last=last)}, zone=dt.UTC, grace=NONE, begins=lambda point: point.start["at"])

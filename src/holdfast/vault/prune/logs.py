@@ -7,6 +7,7 @@ from holdfast.errors import Damaged
 from holdfast.model import Increment, RecoveryPoint
 from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.vault import names
+from holdfast.vault.errors import RoleLacking
 from holdfast.vault.logs import body
 from holdfast.vault.logs.names import increments
 from holdfast.vault.notary import Notary
@@ -49,15 +50,25 @@ def too_old(
     }
 
 
-def doubled(storage: Storage, notary: Notary, listing: Listing) -> dict[str, ObjectInfo]:
-    """Increments of one location that lie wholly inside a longer one there, which was opened: only when sound it stands for others."""
-    sound: dict[str, bool] = {}
-    gone = {}
+def doubled(storage: Storage, notary: Notary, listing: Listing, grace: dt.timedelta) -> dict[str, ObjectInfo]:
+    """Increments of one location that lie wholly inside a longer one there, which is ``grace`` old and holds the very same bytes.
+
+    Both are opened: a longer one that is damaged, or says something else (whoever signed it), stands for none. ``grace``: who began to read
+    the log before the longer one was there finds what it listed.
+    """
+    gone: dict[str, ObjectInfo] = {}
+    before = storage.now() - grace
+    by_longer: dict[str, list[str]] = {}
     for name, by in _inside(sorted(listing.values(), key=lambda info: info.name)):
-        if by not in sound:
-            sound[by] = _sound(storage, notary, by)
-        if sound[by]:
-            gone[name] = listing[name]
+        if listing[by].modified <= before:
+            by_longer.setdefault(by, []).append(name)
+    for by, inside in by_longer.items():
+        longer = _opened(storage, notary, by)
+        for name in inside if longer is not None else ():
+            assert longer is not None
+            one = _opened(storage, notary, name)
+            if one is not None and one.data == longer.data[one.start - longer.start : one.end - longer.start]:
+                gone[name] = listing[name]
     return gone
 
 
@@ -72,12 +83,12 @@ def _first_needed(notary: Notary, kept: Sequence[RecoveryPoint], begins: Begins)
     return first
 
 
-def _sound(storage: Storage, notary: Notary, name: str) -> bool:
+def _opened(storage: Storage, notary: Notary, name: str) -> body.Opened | None:
+    """None for one that is damaged, not believed, or of a scope whose key is not open."""
     try:
-        body.open_(notary, name, storage.get(name))
-    except Damaged:
-        return False
-    return True
+        return body.open_(notary, name, storage.get(name))
+    except (Damaged, RoleLacking):
+        return None
 
 
 def _inside(found: Sequence[ObjectInfo]) -> list[tuple[str, str]]:

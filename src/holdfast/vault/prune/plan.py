@@ -281,6 +281,6 @@ def _logs(
             for storage, listing in zip(storages, listings, strict=True):
                 gone |= {name: old[name].size for name in lock.removable(storage, {one: listing[one] for one in old if one in listing})}
         for storage, listing in zip(storages, listings, strict=True):
-            inside = doubled(storage, vault.notary, listing)
+            inside = doubled(storage, vault.notary, listing, grace)
             gone |= {name: inside[name].size for name in lock.removable(storage, inside)}
     return gone, sum(every.values())

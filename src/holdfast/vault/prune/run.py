@@ -99,19 +99,23 @@ def _prune_logs(vault: Vault, storages: Sequence[Storage], plan: PrunePlan, prog
     running: set[str] = set()
     for storage in storages:
         running |= {one.system for one in sessions.seen(storage, vault.notary).values() if not one.decided}
+    marked = [mark(storage, vault.notary, plan.lists) for storage in storages]
     kept: dict[str, list[RecoveryPoint]] = {}
+    unseen = set().union(*(one.points | one.coming for one in marked))
     for point in vault.points():
         kept.setdefault(point.system, []).append(point)
+        unseen.discard(point.id)
     gone: dict[str, int] = {}
     for system in plan.policies:
         listings = list_logs(storages, vault.notary, system)
         busy = "" in running or vault.notary.tag("system", system) in running
         old: dict[str, ObjectInfo] = {}
-        if not plan.silent and not busy:
+        # A point that one location is giving up may stay in another one whose prune never comes to it; one that is coming has not come.
+        if not plan.silent and not busy and not unseen:
             old = too_old(listings, vault.notary, kept.get(system, ()), plan.begins or (lambda _: None), plan.grace)
         for storage, listing in zip(storages, listings, strict=True):
             going = {name: info.size for name, info in listing.items() if name in old}
-            going |= {name: info.size for name, info in doubled(storage, vault.notary, listing).items()}
+            going |= {name: info.size for name, info in doubled(storage, vault.notary, listing, plan.grace).items()}
             free = lock.removable(storage, {name: listing[name] for name in going})
             going = {name: going[name] for name in free}
             progress.phase(f"deleting old logs in {storage.url}", len(going), "increments")
