@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -322,6 +323,38 @@ def test_a_delta_leaves_what_is_extra_unless_asked(scene):
     done = scene.restore(scene.folder / "out", delta=True, remove_extra=True)
     assert sorted(path.name for path in top.iterdir()) == ["x"]
     assert any("1 entries" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("kind", ["file", "hard link", "symbolic link", "fifo"])
+def test_a_full_folder_makes_way_only_where_extra_entries_go(scene, kind):
+    """A folder of today where the point holds something else: refused and whole without --remove-extra, or when a glob chose the entry."""
+    held = scene.source / "held"
+    if kind == "file":
+        held.write_bytes(b"held")
+    elif kind == "hard link":
+        (scene.source / "first").write_bytes(b"held")
+        os.link(scene.source / "first", held)
+    elif kind == "symbolic link":
+        held.symlink_to("elsewhere")
+    else:
+        os.mkfifo(held)
+    scene.backup()
+    before = picture(scene.source)
+    scene.restore(scene.folder / "out")
+    top = scene.at(scene.folder / "out")
+    (top / "held").unlink()
+    (top / "held" / "deep").mkdir(parents=True)
+    (top / "held" / "deep" / "work").write_bytes(b"of today")
+    with pytest.raises(TargetTaken, match=re.escape(str(top / "held"))) as refused:
+        scene.restore(scene.folder / "out", delta=True)
+    assert "--remove-extra" in refused.value.hint
+    with pytest.raises(TargetTaken) as refused:
+        scene.restore(scene.folder / "out", delta=True, remove_extra=True, paths=[f"{scene.source}/*"])
+    assert "--remove-extra" not in refused.value.hint
+    assert (top / "held" / "deep" / "work").read_bytes() == b"of today"
+    done = scene.restore(scene.folder / "out", delta=True, remove_extra=True)
+    assert not differences(before, picture(top))
+    assert any("1 folders" in note for note in done.notes)
 
 
 def test_a_delta_writes_through_no_link_and_no_shared_inode(scene):

@@ -6,7 +6,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.model import Silent
@@ -83,6 +83,8 @@ def remove(path: Path) -> None:
     max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate], stateful_step_count=10
 )
 @given(st.lists(st.tuples(st.lists(edit, min_size=1, max_size=12), st.booleans()), min_size=2, max_size=4))
+@example([([("write", "c", 5000, 4)], True), ([("remove", "c"), ("folder", "c"), ("folder", "c/x")], False)])
+@example([([("folder", "c"), ("write", "c/x", 5, 1)], False), ([("remove", "c"), ("symlink", "c")], True)])
 def test_any_edits_between_captures(rounds):
     """Each point is compared with the tree as it was. In half of the rounds the capture's clock stands before the edits, so that
     what was written lies in its racy stretch; in the others the edits are long ago for it.

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class FolderRestore:
         self._first: dict[tuple[int, int], tuple[str, int]] = {}
         self._dirs: list[Entry] = []
         self._many_dirs = False
+        self._made_way = 0
         if self.plan.options.get("in_place"):
             self._aside(into, detail)
         for unit in detail.units:
@@ -66,6 +68,8 @@ class FolderRestore:
             from holdfast.systems.files.restore.extra import remove_extra
 
             self.notes += remove_extra(self.reader, detail, into, self._folders)
+        if self._made_way:
+            self.notes.append(f"{self._made_way} folders, with what was in them, made way for what the point holds in their places.")
         self._dress_folders()
         self.progress.phase("sync")
         sync(into)
@@ -204,7 +208,7 @@ class FolderRestore:
         folder, name = self._folders.parent(place)
         uid, gid, mode = self.owners.of(entry)
         try:
-            if self._delta and self._as_wanted(entry, folder, name):
+            if self._delta and self._as_wanted(entry, folder, place):
                 return
             if entry.kind == "symlink":
                 os.symlink(entry.target or "", name, dir_fd=folder.fd)
@@ -227,8 +231,9 @@ class FolderRestore:
 
     # ------------------------------------------------------------ delta
 
-    def _as_wanted(self, entry: Entry, folder: Handle, name: str) -> bool:
-        """Whether just this stands there; what else does is removed, unless it is a folder with something in it."""
+    def _as_wanted(self, entry: Entry, folder: Handle, place: str) -> bool:
+        """Whether just this stands there; what else does makes way."""
+        name = place.rpartition("/")[2]
         try:
             status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -238,7 +243,7 @@ class FolderRestore:
             if (uid, gid) in ((status.st_uid, status.st_gid), (-1, -1)):
                 os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder.fd, follow_symlinks=False)
                 return True
-        self._remove(folder, name, status)
+        self._remove(folder, place, status)
         return False
 
     def _clear(self, place: str, kind: str) -> None:
@@ -252,22 +257,43 @@ class FolderRestore:
             return
         if stat.S_ISREG(status.st_mode) if kind == "file" else stat.S_ISDIR(status.st_mode):
             return
-        self._folders.forget(place)
-        self._remove(folder, name, status)
+        self._remove(folder, place, status)
 
-    def _remove(self, folder: Handle, name: str, status: os.stat_result) -> None:
+    def _remove(self, folder: Handle, place: str, status: os.stat_result) -> None:
+        """Of what stands where the point holds something else: a folder with something in it goes only where extra entries go."""
+        name = place.rpartition("/")[2]
+        self._folders.forget(place)
         try:
-            if stat.S_ISDIR(status.st_mode):
-                os.rmdir(name, dir_fd=folder.fd)
-            else:
+            if not stat.S_ISDIR(status.st_mode):
                 os.unlink(name, dir_fd=folder.fd)
+                return
+            try:
+                os.rmdir(name, dir_fd=folder.fd)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                if not self._may_remove_extra():
+                    raise self._in_the_way(place) from error
+                shutil.rmtree(name, dir_fd=folder.fd)
+                self._made_way += 1
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                failed(name, error)
-            raise TargetTaken(
-                f"A folder named {name!r} with something in it stands where the point holds something else.",
-                hint="Move it away, then run the restore again.",
-            ) from error
+            failed(self._folders.show(place), error)
+
+    def _may_remove_extra(self) -> bool:
+        """What lies below a place where the point holds no folder is extra; with a selection by globs nothing is."""
+        detail = self.plan.detail
+        assert isinstance(detail, Detail)
+        return bool(self.plan.options.get("remove_extra") and detail.units)
+
+    def _in_the_way(self, place: str) -> TargetTaken:
+        detail = self.plan.detail
+        assert isinstance(detail, Detail)
+        shown = self._folders.show(place)
+        return TargetTaken(
+            f"{shown} is a folder with something in it, and the point holds something else there.",
+            hint=f"Move it away{', or say --remove-extra to have it removed' if detail.units else ''}; then run the restore again.",
+            path=shown,
+        )
 
     # ------------------------------------------------------------ after the content
 
@@ -281,7 +307,7 @@ class FolderRestore:
                         there = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
                         if os.path.samestat(there, os.stat(source_name, dir_fd=source.fd, follow_symlinks=False)):
                             continue
-                        self._remove(folder, name, there)
+                        self._remove(folder, place, there)
                 os.link(source_name, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
             except OSError as error:
                 failed(self._folders.show(place), error)
