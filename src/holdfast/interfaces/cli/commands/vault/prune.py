@@ -8,7 +8,7 @@ from holdfast.interfaces.cli.commands.vault.check import Share
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.plan import format_duration, human_size
-from holdfast.vault.prune import PrunePlan
+from holdfast.vault.prune import Pruned, PrunePlan
 from holdfast.vault.prune.plan import MOST
 
 
@@ -30,13 +30,17 @@ def command(
     session.confirm(session.plan.platform, f"delete {len(plan.drop)} recovery points and {human_size(plan.freed)}")
     with session.progress() as progress:
         done = session.platform.prune(plan, most=limit, progress=progress)
-    session.out.result(
-        {"plan": plan.to_json(), "done": dataclasses.asdict(done)},
-        lambda: session.out.say(
-            f"{done.points} points, {done.packs} packs and {done.logs} log increments removed: {human_size(done.bytes)}."
-        ),
-    )
+    session.out.result({"plan": plan.to_json(), "done": dataclasses.asdict(done)}, lambda: _tell(session, done))
     return 0
+
+
+def _tell(session: Session, done: Pruned) -> None:
+    session.out.say(f"{done.points} points, {done.packs} packs and {done.logs} log increments removed: {human_size(done.bytes)}.")
+    if done.waiting:
+        session.out.say(
+            f"{done.waiting} packs that nobody needs wait for the end of {len(done.behind)} running backups that may count on them:"
+            " the next prune removes what is not needed then."
+        )
 
 
 def _show(session: Session, plan: PrunePlan) -> None:
