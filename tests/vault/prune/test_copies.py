@@ -159,3 +159,31 @@ def test_lists_that_cannot_be_read_let_nobody_reuse_anything_and_the_next_prune_
 
 def _die(*_):
     raise RuntimeError("killed")
+
+
+def test_a_rebuilt_location_is_no_day_old_under_keep(tmp_path):
+    """All of its objects bear one date; the points and the log are as old as they were."""
+    depot = Depot(tmp_path / "cache", lambda clock: [MemoryStorage(clock, "near"), MemoryStorage(clock, "far")])
+    depot.log(0, b"a" * 100)
+    taken = []
+    for _ in range(3):
+        depot.clock.added += dt.timedelta(days=1)
+        depot.log(100 * (len(taken) + 1), b"b" * 100)
+        taken.append(depot.take(files(len(taken))))
+    depot.clock.added += dt.timedelta(days=3)
+    keep = {"orders": Keep(daily=2)}
+
+    def planned():
+        return prune.make(depot.open(), keep, zone=dt.UTC, grace=dt.timedelta(hours=1))
+
+    before = planned()
+    depot.storages[1] = MemoryStorage(depot.clock, "anew")
+    copy(depot.storages[0], depot.storages[1])
+    after = planned()
+    assert after.decisions == before.decisions
+    assert after.drop == before.drop == (taken[0].id,)
+    assert after.logs == before.logs != ()
+    vault = depot.open()
+    prune.run(vault, after, most=1)
+    assert depot.require_whole() == [one.id for one in taken[1:]]
+    assert depot.names("logs/") == depot.names("logs/", 1)

@@ -95,7 +95,7 @@ def play(folder: Path, seed: int, kills: int) -> tuple[Hosts, Counter[str]]:
             hosts.kill(role)
             hosts.start(role)
         # They go on until each did something to its end, and packs were deleted beside the others.
-        hosts.wait(end, lambda ledger: DID <= {told.get("did") for told in ledger} and any(told.get("packs") for told in ledger))
+        hosts.wait(end, lambda ledger: {told.get("did") for told in ledger} >= DID and any(told.get("packs") for told in ledger))
     finally:
         for role in list(hosts.running):
             process = hosts.running.pop(role)
