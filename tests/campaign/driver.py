@@ -95,7 +95,6 @@ class Campaign:
     def order(
         self, deed: str, how: str, at: int, *, early: bool = True, bucket: Mapping[str, str] | None = None, **more: Any
     ) -> dict[str, Any]:
-        number = next(_numbers)
         return {
             "deed": deed,
             "how": how,
@@ -104,12 +103,14 @@ class Campaign:
             "seed": self.seed,
             "more": self.more,
             "template": str(self.template(deed)),
-            "stage": {
-                "folder": str(self.folder / f"stage-{number}"),
-                "bucket": {**bucket, "prefix": f"{number}"} if bucket else None,
-            },
+            "stage": self.stage(bucket),
             **more,
         }
+
+    def stage(self, bucket: Mapping[str, str] | None) -> dict[str, Any]:
+        """One that nothing has been put into: a folder of its own, and a prefix of its own in the bucket."""
+        number = next(_numbers)
+        return {"folder": str(self.folder / f"stage-{number}"), "bucket": {**bucket, "prefix": f"{number}"} if bucket else None}
 
     def count(self, deed: str, what: str, bucket: Mapping[str, str] | None = None) -> list[str]:
         """The calls that a deed makes, in order: "storage" calls, calls below a folder ("files"), or points of a power cut ("power")."""
@@ -216,6 +217,9 @@ class Campaign:
         for earlier in (0, 1, 4, 10):
             # The order of threads' calls differs from run to run, and with it, by one or two, their number: the last may not come.
             order["at"] = max(1, order["at"] - earlier)
+            if earlier:
+                # A prefix that the deed went through whole is not begun on again: no clone goes over what another try left.
+                order["stage"] = self.stage(order["stage"]["bucket"])
             result = self.zygotes.call(order)
             if result.get("fired") or "wrong" in result or order["how"] == "nothing":
                 break

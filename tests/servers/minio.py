@@ -98,12 +98,14 @@ class MinioServer:
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise RuntimeError(f"MinIO ended with status {self.process.returncode} at start:\n{self.log_text()}")
-            with (
-                contextlib.suppress(OSError, urllib.error.URLError),
-                urllib.request.urlopen(f"{self.endpoint}/minio/health/ready", timeout=2) as answer,
-            ):
-                if answer.status == 200:
-                    return
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/minio/health/ready", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except urllib.error.HTTPError as error:
+                error.close()
+            except OSError:
+                pass
             time.sleep(0.05)
         raise TimeoutError(f"MinIO not ready after {timeout} s:\n{self.log_text()}")
 

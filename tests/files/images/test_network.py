@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.systems.files.images import Registry, RegistrySettings, push
 from holdfast.systems.files.images.errors import BlobWrong, ManifestRefused, RegistryDenied, RegistryUnreachable
+from holdfast.systems.files.images.transport import Transport
 from tests.files.images.kit import Bench, Impatient, Notes, Pusher, digest_of, layer, open_settings
 from tests.files.images.meddler import Loopback, Meddler, Tokens, reply
 from tests.servers.account import server_folder
@@ -63,6 +64,27 @@ def test_bearer_tokens_with_and_without_a_password(tmp_path, user):
             if user:
                 with pytest.raises(RegistryDenied):
                     Bench(tmp_path / "third", behind(server, user=user, password="no")).capture(name)
+
+
+def test_a_refused_token_leaves_no_connection_open(monkeypatch):
+    class Refuses(Loopback):
+        def answer(self, handler, body):
+            challenge = f'Bearer realm="http://{self.host}/token",service="x"'
+            # More than a header's worth, so that the answer is not all read with its headers.
+            reply(handler, 401, {"WWW-Authenticate": challenge}, bytes(100_000))
+
+    answers = []
+    request = Transport.request
+
+    def kept(*args, **options):
+        answers.append(request(*args, **options))
+        return answers[-1]
+
+    monkeypatch.setattr(Transport, "request", kept)
+    with Refuses() as server, pytest.raises(RegistryDenied):
+        Registry(behind(server, user="alice", password="no"), Impatient()).ping()
+    assert len(answers) == 2
+    assert all(one.body.isclosed() for one in answers)
 
 
 def test_credentials_do_not_go_where_a_blob_is_redirected_to(tmp_path, registry, pusher):

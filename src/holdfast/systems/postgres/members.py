@@ -74,6 +74,8 @@ def _patroni(settings: PostgresSettings) -> list[tuple[str, int]]:
             cluster = json.loads(answer.read(1 << 20))
         found = [(str(one["host"]), int(one["port"])) for one in cluster["members"]]
     except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise faults.PatroniUnreachable(
             f"Patroni at {url} did not name the cluster's members: {error}",
             hint="Check the address; any member's REST API will do. Members can also be listed by DSN in the plan.",

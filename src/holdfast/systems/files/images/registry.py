@@ -138,8 +138,8 @@ class Registry:
             answer = self._transport.request(method, url, {**headers, **self._credentials.header(scope)}, body=body, length=length)
             if answer.status != 401:
                 break
-            again = self._credentials.answer(answer, scope)
-            answer.close()
+            with answer:
+                again = self._credentials.answer(answer, scope)
             if not again:
                 break
         if answer.status in (401, 403):
