@@ -57,6 +57,7 @@ def follow(stage: Stage, times: int = 6, size: int = 700) -> None:
 
 def prune_all(stage: Stage, last: int = 1) -> None:
     """Keeps the newest points and what they need; a log as far back as they begin."""
+    stage.settle()
     with stage.open() as vault:
         policies = {SHOP: Keep(last=last), MAIL: Keep(last=last)}
         plan = prune.make(vault, policies, zone=dt.UTC, grace=NOW, begins=lambda point: point.start["position"])

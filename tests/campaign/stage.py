@@ -89,6 +89,11 @@ class Stage:
         copy_all(self.folder, folder)
         return Stage(folder, bucket=self.bucket)
 
+    def settle(self) -> None:
+        """A bucket tells its time in whole seconds: what was stored in this one is not older than now until the next."""
+        if self.bucket is not None:
+            time.sleep(1.05)
+
     def age(self, hours: float) -> None:
         """Time passes for the stores: every object is that much older."""
         shift = hours * 3600

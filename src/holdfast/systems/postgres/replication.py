@@ -188,12 +188,14 @@ class ReplicationClient:
         ``timeline`` is not in its history or left it before ``position``.
         """
         words = f"START_REPLICATION {f'SLOT {quoted(slot)} ' if slot else ''}PHYSICAL {lsn.show(position)} TIMELINE {timeline}"
+        server = self.identify()
+        due = server.timeline != timeline or server.position > position
         self.send(words)
         result = self.result(self.clock.monotonic() + self.timeout)
         if result is None:
             raise ReplicationLost("The server did not answer START_REPLICATION.")
         if result.status == self.pq.ExecStatus.COPY_BOTH:
-            return WalStream(self, position, timeline)
+            return WalStream(self, position, timeline, due=due)
         if result.status == self.pq.ExecStatus.TUPLES_OK:
             # The timeline ended exactly at ``position``: the server skips the copy and names the next one.
             ended = _end(result)
@@ -266,8 +268,12 @@ class WalStream:
     ``server_end`` is the newest flushed position the server told of, ``server_time`` when it told (the server's clock).
     """
 
-    def __init__(self, client: ReplicationClient, position: int, timeline: int, *, ended: EndOfTimeline | None = None) -> None:
+    def __init__(
+        self, client: ReplicationClient, position: int, timeline: int, *, due: bool = False, ended: EndOfTimeline | None = None
+    ) -> None:
+        """``due``: the server had flushed WAL behind ``position`` before the copy began."""
         self._client = client
+        self._due = due
         self._conn = client.conn
         self.start = position
         self.position = position
@@ -301,14 +307,21 @@ class WalStream:
             taken = self._take(buffer, limit)
         return taken
 
+    @property
+    def answered(self) -> bool:
+        """The server has shown that it has the WAL asked for. Where some is due a keepalive shows nothing: it may leave before the server
+        looks for the WAL.
+        """
+        return self.ended is not None or self.position > self.start or (self.server_time != 0 and not self._due)
+
     def first_word(self, buffer: bytearray, timeout: float, wake: int | None = None) -> Self:
-        """Wait at most ``timeout`` seconds, less when ``wake`` becomes readable, until the server has said something: that it lacks the WAL
+        """Wait at most ``timeout`` seconds, less when ``wake`` becomes readable, until the server has ``answered``: that it lacks the WAL
         asked for it says only after the copy began, by WalRemoved. What came is in ``buffer``.
         """
         until = self._client.clock.monotonic() + timeout
-        if self.ended is None:
+        if not self._due and not self.answered:
             self.confirm(0, reply=True)
-        while not self.server_time and self.ended is None and (left := until - self._client.clock.monotonic()) > 0:
+        while not self.answered and (left := until - self._client.clock.monotonic()) > 0:
             self.receive(buffer, 1, min(left, 0.5), wake)
             if wake is not None and select.select([wake], [], [], 0)[0]:
                 break

@@ -370,7 +370,7 @@ class Follower:
         try:
             stream = client.start(position, leg.timeline, self.slot)
             until = self._clock.monotonic() + self.settings.timeout
-            while not stream.server_time and stream.ended is None and self._clock.monotonic() < until and not self.stopping:
+            while not stream.answered and self._clock.monotonic() < until and not self.stopping:
                 stream.first_word(buffer, until - self._clock.monotonic(), self._wake.fd)
                 self._wake.clear()
         except (WalAhead, TimelineUnknown) as exc:
