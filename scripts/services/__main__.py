@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.services import debian, maven, minio, registry
+from scripts.services import debian, maven, minio, registry, spark
 from scripts.services.outcome import Outcome
 from tests.servers.versions import VERSIONS
 
@@ -18,6 +18,7 @@ def main() -> int:
         minio.install,
         *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "git", "git-lfs", "softhsm2")),
         registry.install,
+        spark.install,
     ]
     outcomes = []
     for step in steps:

@@ -1,5 +1,5 @@
 """What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic and borg, the peers of the benchmarks;
-Git with its large files, a container registry, and a security module in software.
+Git with its large files, a container registry, a security module in software, and Java for Spark.
 """
 
 import os
@@ -18,6 +18,7 @@ PACKAGES = {
     "git-lfs": Path("/usr/bin/git-lfs"),
     "docker-registry": Path("/usr/bin/docker-registry"),
     "softhsm2": Path("/usr/bin/softhsm2-util"),
+    "openjdk-17-jre-headless": Path("/usr/bin/java"),
 }
 
 
