@@ -18,7 +18,7 @@ class Finding(BaseModel):
 
 class Totals(BaseModel):
     """Counts of one capture. ``bytes`` is the size of what is protected; ``read``, ``new`` and ``stored`` are bytes read, new after
-    deduplication, written.
+    deduplication, written. ``avoided``: packs that held some of it and were not reused, since a check found them damaged everywhere.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -30,6 +30,7 @@ class Totals(BaseModel):
     stored: int = 0
     chunks: int = 0
     new_chunks: int = 0
+    avoided: int = 0
 
 
 class RecoveryPoint(BaseModel):

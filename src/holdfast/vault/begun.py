@@ -11,7 +11,18 @@ from holdfast.vault.keys import SCOPE, slots
 from holdfast.vault.keys.bundle import Bundle
 
 _KEYS = "keys/"
-_KEPT = (names.PACKS, names.INDEX, names.POINTS, names.LOGS, names.SESSIONS, names.HOLDS, names.CONDEMNED, names.JOURNAL, names.PLAN)
+_KEPT = (
+    names.PACKS,
+    names.INDEX,
+    names.POINTS,
+    names.LOGS,
+    names.SESSIONS,
+    names.HOLDS,
+    names.CONDEMNED,
+    names.DAMAGED,
+    names.JOURNAL,
+    names.PLAN,
+)
 
 
 def first_epoch(storages: list[Storage]) -> int:

@@ -159,6 +159,12 @@ class PackDamaged(Damaged):
     code = "vault-pack-damaged"
 
 
+class ReusedDamaged(Damaged):
+    """While a backup ran, a check found packs damaged that it reuses."""
+
+    code = "vault-reused-damaged"
+
+
 class PackMissing(Damaged):
     """A pack that a recovery point needs is in no location."""
 

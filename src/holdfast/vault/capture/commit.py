@@ -4,6 +4,7 @@
 2. so is the index that tells of them;
 3. no pack that the point needs was found dead by a prune, and every pack that it reuses is still stored: a prune that condemned one
    meanwhile waits for this session and pardons it, so this only tells of a location that was set back to an older state of itself;
+   nor did a check find one of them damaged everywhere meanwhile;
 4. the locks of reused packs reach as far as the new point's own will;
 5. the point is put, in every location that is still a member of the session (``vault.placement``): that alone commits.
 """
@@ -16,9 +17,9 @@ from pathlib import Path
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import Storage
-from holdfast.vault import condemned, lock, names
+from holdfast.vault import condemned, damage, lock, names
 from holdfast.vault.capture.session import Session, check_skew
-from holdfast.vault.errors import Condemned, PackMissing
+from holdfast.vault.errors import Condemned, PackMissing, ReusedDamaged
 from holdfast.vault.locations import Locations
 from holdfast.vault.notary import Notary
 from holdfast.vault.packs.table import PackTable
@@ -74,6 +75,7 @@ class Commit:
         self._session.leave_late()
         check_not_condemned(self._locations, self._notary, [packs[at : at + 48] for at in range(0, len(packs), 48)])
         check_stored(self._locations, self._table.reused())
+        check_not_damaged(self._locations, self._notary, [pack + digest for pack, digest in self._table.reused()])
         self._extend_locks()
         check_skew(self._locations.first, self._clock)
         return packs
@@ -114,6 +116,18 @@ def check_not_condemned(locations: Locations, notary: Notary, packs: Sequence[by
                 f"A prune of {storage.url} deletes {len(hit)} packs that this point reuses ({hit[0][:16].hex()} first).",
                 hint="Run the backup again: it stores what is missing. Was that location set back to an older state of itself?",
                 url=storage.url,
+            )
+
+
+def check_not_damaged(locations: Locations, notary: Notary, packs: Sequence[bytes]) -> None:
+    """No pack (48-byte entries) that the point reuses was found damaged in every location since it was chosen."""
+    for storage in locations.storages:
+        hit = sorted(damage.read(storage, notary).found.keys() & set(packs))
+        if hit:
+            raise ReusedDamaged(
+                f"A check found {len(hit)} packs damaged that this point reuses ({hit[0][:16].hex()} first); nothing was committed.",
+                hint="Run the backup again: it stores what they hold once more.",
+                packs=[entry[:16].hex() for entry in hit[:10]],
             )
 
 

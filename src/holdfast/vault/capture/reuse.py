@@ -6,12 +6,12 @@ session leaves alone what is listed, or the prune waits for the session (docs/pr
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from holdfast.errors import Damaged, Unreachable
-from holdfast.vault import condemned, names
+from holdfast.vault import condemned, damage, names
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef, Part
 from holdfast.vault.index.seen import Row
@@ -26,7 +26,16 @@ from holdfast.vault.restore.reader import Reader
 class Reuse:
     """One a session; safe from many threads. ``locations``: those of the session, which stands there already."""
 
-    def __init__(self, base: Reader | None, table: PackTable, *, locations: Locations, notary: Notary, cache: Path) -> None:
+    def __init__(
+        self,
+        base: Reader | None,
+        table: PackTable,
+        *,
+        locations: Locations,
+        notary: Notary,
+        cache: Path,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.base = base if base is not None and _stands(base, locations, notary) else None
         self._table = table
         self._locations = locations
@@ -36,6 +45,16 @@ class Reuse:
         self._store: IndexStore | None = None
         self._segments: dict[bytes, ChunkRef] | None = None
         self._lazy = threading.Lock()
+        self._told = told
+        self._unread = False
+        if self.base is not None and self._present is not None and self._present.spoils({one.ref.pack for one in self.base.tree.segments}):
+            told(f"The base {self.base.point.id} names its files in a pack that is damaged: everything is read.")
+            self.base = None
+
+    @property
+    def avoided(self) -> int:
+        """Packs that hold something wanted and were left alone, since a check found them damaged in every location."""
+        return 0 if self._present is None else len(self._present.avoided)
 
     def document(self, path: str) -> dict[str, Any] | None:
         """The base's entry of that path."""
@@ -45,24 +64,41 @@ class Reuse:
         """The base's content lists of the same path, None where one cannot be used."""
         if self.base is None or work.base is None:
             return
-        for part in self.base.tree.parts(work.base):
-            usable = part.chunk_size == work.chunk_size and self.all_present(part)
-            yield part if usable else None
+        try:
+            for part in self.base.tree.parts(work.base):
+                usable = part.chunk_size == work.chunk_size and self.all_present(part)
+                yield part if usable else None
+        except Damaged as error:
+            self._unreadable(work.entry.path, error)
 
     def whole(self, document: Mapping[str, Any]) -> bool:
         """Name all of an entry of the base as needed: False, and nothing named, when some pack of it does not lie everywhere."""
         assert self.base is not None
         packs: set[int] = set()
-        for part in self.base.tree.parts(document):
-            if not self.all_present(part):
-                return False
-            packs.update(self._table.translation(part.packs).tolist())
+        try:
+            for part in self.base.tree.parts(document):
+                if not self.all_present(part):
+                    return False
+                packs.update(self._table.translation(part.packs).tolist())
+        except Damaged as error:
+            self._unreadable(document["p"], error)
+            return False
         refs = [bytes.fromhex(ref[1]) for ref in document.get("r", ())]
         if not all(self.register(pack) for pack in refs):
             return False
         self._table.use(self._table.number(pack) for pack in refs)
         self._table.use(packs)
         return True
+
+    def _unreadable(self, path: str, error: Damaged) -> None:
+        """A content list of the base is damaged: what it is about is read as if it were new. Told of the first one."""
+        assert self.base is not None
+        refs = self.base.tree.find(path) or {}
+        if self._present is not None:
+            self._present.spoils(bytes.fromhex(ref[1]) for ref in refs.get("r", ()))
+        if not self._unread:
+            self._unread = True
+            self._told(f"The base's list of {path!r} cannot be read, so the file is read and stored anew, as are others found so: {error}")
 
     def all_present(self, part: Part) -> bool:
         return self._present is not None and all(self.register(pack) for pack in part.packs)
@@ -120,22 +156,25 @@ def _stands(base: Reader, locations: Locations, notary: Notary) -> bool:
 
 
 def reusable(locations: Locations, notary: Notary) -> PresentPacks:
-    """The packs that lie in every location and that no prune of any of them is about to delete.
+    """The packs that lie in every location, that no prune of any of them is about to delete and that no check found damaged everywhere.
 
     None at all while a list of a prune cannot be read: anything could stand on it.
     """
     common: set[bytes] | None = None
     going: set[bytes] = set()
+    spoiled: set[bytes] = set()
     for storage in locations.storages:
         try:
             # The lists first: a prune writes its list before it deletes.
             lists = condemned.read(storage, notary)
             held = PresentPacks.rows(storage)
+            wrong = damage.read(storage, notary).found
         except Unreachable as error:
             locations.drop(storage, error)
             continue
         if lists.unknown:
             return PresentPacks()
+        spoiled.update(wrong)
         going.update(entry[:16] for entry in lists.going)
         common = held if common is None else common & held
-    return PresentPacks([row for row in common or () if row[:16] not in going])
+    return PresentPacks([row for row in common or () if row[:16] not in going], spoiled)

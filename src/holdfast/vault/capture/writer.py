@@ -65,7 +65,7 @@ class Writer:
         self.session = self._session.id
         self._table = PackTable()
         # After the session stands in every location: the order is what a prune relies on.
-        self._reuse = Reuse(base, self._table, locations=locations, notary=notary, cache=cache)
+        self._reuse = Reuse(base, self._table, locations=locations, notary=notary, cache=cache, told=progress.note)
         self._spill = SpillFolder(cache / "sessions", self.session)
         self._seen = SeenChunks(self._spill.path)
         self._log = IndexLog(locations, notary, clock, settings.scope)
@@ -312,6 +312,7 @@ class Writer:
                     stored=self._data.stored + self._trees.stored,
                     chunks=sum(c.chunks for c in counts),
                     new_chunks=sum(c.new_chunks for c in counts),
+                    avoided=self._reuse.avoided,
                 ),
                 version=__version__,
                 host=self.settings.host,
@@ -334,6 +335,11 @@ class Writer:
         commit.put(make)
         self._end(None)
         self._locations.end()
+        if avoided := self._reuse.avoided:
+            self._progress.note(
+                f"{avoided} packs were not reused, since a check found them damaged in every location: what they hold was read and stored"
+                " again. See: holdfast vault check --read all"
+            )
         return made[-1]
 
     def _end(self, error: BaseException | None) -> None:

@@ -9,10 +9,11 @@ from itertools import pairwise
 from holdfast.errors import Damaged
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import names, selfdescription
+from holdfast.vault import damage, names, selfdescription
 from holdfast.vault.check.gaps import judge
 from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
+from holdfast.vault.check.record import Recorder
 from holdfast.vault.check.report import Found, Report
 from holdfast.vault.check.verify import Verifier
 from holdfast.vault.copy import Copied
@@ -69,6 +70,7 @@ class Check:
         self._gaps({name: info for infos in held.values() for name, info in infos.items() if name.startswith(names.LOGS)})
         if self._healer is not None:
             self._complete()
+        self._found += Recorder(self._vault.locations.storages, self._vault.notary, self._verifier, self._vault.now).settle(self._found)
         name_files(self._vault, self._found)
         return Report(
             found=self._found,
@@ -98,6 +100,8 @@ class Check:
                     )
             elif problem is not None and data is not None and (void := self._verifier.void(info.name, data)) is not None:
                 self._notice(void[0], storage, info.name, void[1])
+            elif problem is not None and info.name.startswith(names.DAMAGED):
+                self._notice("record-not-believed", storage, info.name, f"{problem} Nobody heeds it; a prune removes it.")
             elif problem is not None:
                 if self._wrong("damaged", storage, info.name, problem, self._hurt_by(info.name)):
                     sound[info.name] = storage.get(info.name)
@@ -176,6 +180,9 @@ class Check:
         ]
         count = math.ceil(len(large) * self._share)
         wanted = large if count == len(large) else self._choose(large, count)
+        # What is known to be damaged is looked at each time: a check that reads nothing else tells of it still, or that it is healed.
+        known = {names.pack(entry[:16], entry[16:]) for entry in damage.read(storage, self._vault.notary).found}
+        wanted = [*wanted, *(info for info in large if info.name in known.difference(one.name for one in wanted))]
         self._progress.phase(f"reading {storage.url}", sum(info.size for info in wanted))
         for info, problem in self._verdicts(storage, wanted):
             self._read += info.size

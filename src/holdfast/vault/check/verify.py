@@ -24,6 +24,7 @@ KINDS = {
     names.SESSIONS: ("session",),
     names.POINTS: ("point", "abort", "drop"),
     names.CONDEMNED: ("condemned",),
+    names.DAMAGED: ("damaged",),
     names.HOLDS: ("hold",),
     "journal/": ("journal",),
     "plan/": ("plan",),

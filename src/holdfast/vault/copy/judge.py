@@ -29,6 +29,7 @@ _KINDS = {
     names.SHREDS: ("shred",),
     names.REVOKED: ("revoked",),
     names.CONDEMNED: ("condemned",),
+    names.DAMAGED: ("damaged",),
 }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from holdfast.model import Progress, Silent
 from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectMissing, Storage
-from holdfast.vault import condemned, names
+from holdfast.vault import condemned, damage, names
 from holdfast.vault.copy.judge import PLAIN, Judge
 from holdfast.vault.copy.logs import lacking_increments
 from holdfast.vault.copy.sources import Sources
@@ -110,6 +110,7 @@ class _Copy:
             self._points(listed)
             for prefix in _RECORDS:
                 self._prefix(prefix)
+            self._damaged()
         if not self._own:
             self._put(names.CONFIG, self._judge.config)
         self._done.silent = self._sources.silent
@@ -266,6 +267,17 @@ class _Copy:
             self._progress.advance(len(data))
         else:
             self._done.refused.append(f"{name}: {wrong or 'it is in no location'}.")
+
+    def _damaged(self) -> None:
+        """What a check says of wrong content goes with the pack, whose bytes were copied faithfully. What it says of wrong bytes stays
+        where they are: no copy brings them.
+        """
+        for name in self._sources.list(names.DAMAGED):
+            entry = damage.parse(name)
+            if entry is not None and self._target.head(names.pack(entry[:16], entry[16:])) is not None:
+                data, _ = self._sources.get(name)
+                if data is not None and self._judge.check(name, data, "damaged").clear.get("found") == damage.CONTENT:
+                    self._put(name, data)
 
     # ------------------------------------------------------------ logs
 

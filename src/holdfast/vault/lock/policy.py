@@ -8,7 +8,7 @@ from holdfast.vault.text import from_json
 
 LOG_TERM = dt.timedelta(days=4)
 """Of an increment as it is put: over a long weekend. Compaction, or a later commit, holds for all days what is still needed then."""
-_FREE = (names.SESSIONS, names.CONDEMNED, names.SHREDS, "probe/", "aside/")
+_FREE = (names.SESSIONS, names.CONDEMNED, names.DAMAGED, names.SHREDS, "probe/", "aside/")
 _AGAIN = (names.PACKS, names.INDEX, "keys/", names.CONFIG, "FORMAT.md", "decoder.py")
 """What later points need too: locked a little longer at once, so that most commits find the lock long enough."""
 

@@ -8,7 +8,7 @@ Why nothing needed is ever deleted is argued in docs/prune-protocol.md. The orde
 4. When all of those are decided, a fresh mark gives the list its verdict, once: what is dead, what is pardoned. A session that runs on
    keeps its lists waiting; nobody waits for anybody in a process, the next prune goes on.
 5. What a verdict calls dead is deleted, now or after any crash: it can never be needed again.
-6. Index objects that speak of nothing else go, sessions that were decided, lists whose dead were gone for a week.
+6. Records of damage and index objects that speak of nothing else go, sessions that were decided, lists whose dead were gone for a week.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 from holdfast.errors import Damaged
 from holdfast.model import Progress
 from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectLocked, Storage
-from holdfast.vault import condemned, lock, names
+from holdfast.vault import condemned, damage, lock, names
 from holdfast.vault.condemned import CondemnedList
 from holdfast.vault.errors import RoleLacking
 from holdfast.vault.index import objects
@@ -104,6 +104,7 @@ class Place:
             dead |= verdict
         self._require_unneeded(dead, marked)
         packs, size = self._delete(dead)
+        self._delete_records()
         indexes = self._delete_indexes()
         self._delete_sessions(found, marked)
         self._forget(lists.orphans)
@@ -235,6 +236,15 @@ class Place:
             self._storage.delete(info.name)
             self._progress.advance(info.size)
         return len(going), sum(info.size for info in going)
+
+    def _delete_records(self) -> None:
+        """Records that a pack is damaged, where the pack is gone, or that nobody believes."""
+        records = damage.read(self._storage, self._notary)
+        if records.found or records.void:
+            stored = stored_packs(self._storage)
+            for name in (*records.void, *(damage.name(entry) for entry in records.found if entry not in stored)):
+                with contextlib.suppress(ObjectLocked):  # where the bucket locks everything by itself
+                    self._storage.delete(name)
 
     def _delete_indexes(self) -> int:
         """Index objects none of whose packs are stored. One that cannot be read stays: ``check`` tells of it."""
