@@ -1,5 +1,9 @@
 """The servers that other tests stand on do what their names say."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.servers import PostgresServer, need
@@ -82,6 +86,14 @@ def test_a_missing_server_is_a_skip_at_home_and_a_failure_in_ci(monkeypatch):
 
 def test_ports_are_not_handed_out_twice():
     assert len({free_port() for _ in range(50)}) == 50
+
+
+def test_a_port_is_its_processes_own_while_no_server_listens():
+    """Whichever process asks, of whatever run."""
+    ours = [free_port() for _ in range(5)]
+    code = f"from tests.servers import ports; print([ports._ours(port) for port in {ours}], ports.free_port() > 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{[False] * 5} True"
 
 
 def test_removing_a_server_ends_its_processes(servers):
