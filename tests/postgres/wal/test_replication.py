@@ -92,9 +92,9 @@ def test_refusals_have_the_names_that_check_gives_them(servers) -> None:
     with pytest.raises(faults.LoginRefused) as refused:
         ReplicationClient(f"{server.tcp_dsn} password='not that'")
     assert "not that" not in refused.value.message
-    with pytest.raises(faults.NoReplicationRight):
-        ReplicationClient(f"{server.tcp_dsn} user=plain password='secret word'")
     # The one walsender is free again when the process that refused has ended.
+    with pytest.raises(faults.NoReplicationRight):
+        connected(f"{server.tcp_dsn} user=plain password='secret word'")
     with connected(server.dsn) as client:
         client.create_slot("one")
         with pytest.raises(faults.NoSlotFree):
