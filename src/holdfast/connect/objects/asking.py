@@ -1,0 +1,191 @@
+"""One request to S3, signed, and tried again while that makes sense."""
+
+import datetime as dt
+import hashlib
+import random
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from holdfast.connect.objects.credentials import provider
+from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreThrottled, StoreUnreachable
+from holdfast.connect.objects.open import Options
+from holdfast.connect.objects.sign import EMPTY, Signer, encoded_path, encoded_query
+from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
+from holdfast.connect.objects.xml import error_code
+from holdfast.model import Clock
+
+_AGAIN = frozenset({429, 500, 502, 503, 504})
+_AGAIN_CODES = frozenset(
+    {"RequestTimeout", "IncompleteBody", "OperationAborted", "SlowDown", "InternalError", "ConditionalRequestConflict"}
+)
+_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "NoSuchUpload"})
+_ACCOUNT = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "AccountProblem"}
+)
+_LONGEST = 8.0
+_QUIET = 30.0
+
+
+class Patience:
+    """How long one call is tried. Pauses double from 0.1 s to 8 s, each shortened or lengthened by up to a half."""
+
+    def __init__(self, seconds: float, clock: Clock, jitter: Callable[[], float]) -> None:
+        self._clock, self._jitter = clock, jitter
+        self._end = clock.monotonic() + seconds
+        self._pause = 0.1
+        self.tries = 0
+
+    def wait(self, said: float | None = None) -> bool:
+        """Pause before the next try; False when there is none. ``said``: seconds that the store asked for."""
+        self.tries += 1
+        pause = max(self._pause * (0.5 + self._jitter()), min(said or 0.0, 60.0))
+        self._pause = min(self._pause * 2, _LONGEST)
+        if self._clock.monotonic() + pause > self._end:
+            return False
+        self._clock.sleep(pause)
+        return True
+
+
+class Asker:
+    """Of one bucket. Thread-safe."""
+
+    def __init__(
+        self,
+        bucket: str,
+        options: Options,
+        clock: Clock,
+        note: Callable[[str], None] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.url = f"s3://{bucket}"
+        self._options, self._clock, self._note, self._jitter = options, clock, note, jitter
+        self._credentials = provider(options.credentials)
+        region = options.region or "us-east-1"
+        address, self._folder = _address(bucket, options, region)
+        self._signer = Signer(region)
+        certificate = (options.certificate, options.key) if options.certificate else None
+        try:
+            self._transport = Transport(address, ca=options.ca, certificate=certificate, read_timeout=options.read_timeout)
+        except (OSError, ssl.SSLError) as error:
+            raise StoreDenied(f"The certificates for {self.url} cannot be read: {error}", hint="Name readable PEM files.") from error
+        self._noted = -_QUIET
+
+    def patience(self) -> Patience:
+        return Patience(self._options.patience, self._clock, self._jitter)
+
+    def ask(
+        self,
+        method: str,
+        key: str | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Buffer | None = None,
+        *,
+        into: memoryview | None = None,
+        patience: Patience | None = None,
+        md5: bool = False,
+        missing: bool = False,
+    ) -> Answer:
+        """An answer below 300. ``missing``: 404 is an answer too. With ``into`` a body that broke off is one as well (``got``, status 0).
+
+        Raises ObjectGone, ObjectChanged, ObjectDenied, StoreDenied, StoreThrottled, StoreUnreachable.
+        """
+        patience = patience or self.patience()
+        path = encoded_path(f"{self._folder}/{key}" if key is not None else self._folder or "/")
+        text = encoded_query(query or {})
+        target = f"{path}?{text}" if text else path
+        payload = EMPTY if body is None else hashlib.sha256(body).hexdigest()
+        given = {"host": self._transport.host, **(headers or {})}
+        if md5 and body is not None:
+            given["content-md5"] = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        while True:
+            signed = self._signer.headers(self._credentials(), self._now(), method, path, text, given, payload)
+            try:
+                answer = self._transport.ask(method, target, {**given, **signed}, body, into)
+            except Partial as error:
+                if into is not None and error.answer.got:
+                    error.answer.headers.setdefault("x-broken", str(error))
+                    error.answer.status = 0
+                    return error.answer
+                self._again(patience, key, str(error), throttled=False)
+                continue
+            except Broken as error:
+                if error.fresh:
+                    self._again(patience, key, str(error), throttled=False)
+                continue
+            if answer.status < 300 or (missing and answer.status == 404 and error_code(answer.body)[0] != "NoSuchBucket"):
+                return answer
+            self._judge(answer, key, patience, None if query is None else query.get("versionId"))
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _now(self) -> dt.datetime:
+        return self._clock.now()
+
+    def _again(self, patience: Patience, key: str | None, said: str, *, throttled: bool, after: float | None = None) -> None:
+        now = self._clock.monotonic()
+        if self._note is not None and patience.tries >= 2 and now - self._noted >= _QUIET:
+            self._noted = now
+            self._note(f"{self.url} {'says that it is asked too much' if throttled else 'fails'}: it is asked again ({said}).")
+        if patience.wait(after):
+            return
+        what = "" if key is None else f" at {shown(key)}"
+        kind = StoreThrottled if throttled else StoreUnreachable
+        hint = "Ask less at once (limits in the plan), or at another time." if throttled else "Look at the endpoint and the network."
+        raise kind(f"{self.url} failed{what} in {patience.tries} tries: {said}", hint=hint, url=self.url, key=key)
+
+    def _judge(self, answer: Answer, key: str | None, patience: Patience, version: str | None) -> None:
+        """Returns when it is to be tried again."""
+        code, message = error_code(answer.body)
+        status = answer.status
+        said = f"{status} {code} {message}".strip()[:400]
+        if status in _AGAIN or code in _AGAIN_CODES:
+            throttled = status in (429, 503) or code == "SlowDown"
+            after = answer.headers.get("retry-after", "")
+            self._again(patience, key, said, throttled=throttled, after=float(after) if after.isdigit() else None)
+            return
+        self._refuse(status, code, said, key, version)
+
+    def _refuse(self, status: int, code: str, said: str, key: str | None, version: str | None) -> NoReturn:
+        details = {"url": self.url, "key": key, "said": code, "status": status}
+        what = f"{self.url}/{shown(key)}" if key is not None else self.url
+        if key is not None and (code in _GONE or (status in (404, 405) and code != "NoSuchBucket")):
+            raise ObjectGone(f"{what} is not there{f' in version {version}' if version else ''}.", hint="See: holdfast ls", **details)
+        if status in (412, 416):
+            raise ObjectChanged(f"{what} was replaced meanwhile.", hint="Run it again.", **details)
+        if code == "InvalidObjectState":
+            raise ObjectDenied(
+                f"{what} is archived: it must be brought back from its storage class first.", hint="Restore it there.", **details
+            )
+        if key is not None and status == 403 and code not in _ACCOUNT:
+            raise ObjectDenied(
+                f"{what} is refused: {said}", hint="Look at what the credentials allow for this object and its key.", **details
+            )
+        hint = "Look at the bucket's name, the endpoint, the credentials and what they allow."
+        if code == "RequestTimeTooSkewed":
+            hint = "Set this host's clock by NTP."
+        elif code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect"):
+            hint = "The bucket lies in another region: name it in the plan (region)."
+        raise StoreDenied(f"{what} refused: {said}", hint=hint, **details)
+
+
+def shown(key: str | None) -> str:
+    """A key in a sentence: what a terminal could take for more than a name is escaped."""
+    return "" if key is None else key if key.isprintable() else ascii(key)[1:-1]
+
+
+def _address(bucket: str, options: Options, region: str) -> tuple[str, str]:
+    """(address of the server, folder in front of each key)."""
+    if options.endpoint:
+        base = options.endpoint.rstrip("/")
+        if options.path_style is not False:
+            return base, f"/{bucket}"
+        scheme, _, host = base.partition("://")
+        return f"{scheme}://{bucket}.{host}", ""
+    host = f"s3.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
+    if "." in bucket or options.path_style:
+        return f"https://{host}", f"/{bucket}"
+    return f"https://{bucket}.{host}", ""

@@ -1,0 +1,76 @@
+"""Signatures of S3 requests: AWS Signature Version 4 (docs.aws.amazon.com, "Signature Calculations for the Authorization Header")."""
+
+import datetime as dt
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+UNSIGNED = "UNSIGNED-PAYLOAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+def encoded_path(path: str) -> str:
+    """Every byte but letters, digits, ``-._~`` and ``/`` as %XX; nothing is tidied up: ``..`` and ``//`` are parts of a key."""
+    return quote(path.encode("utf-8", "surrogateescape"), safe="/-._~")
+
+
+def encoded_query(query: Mapping[str, str]) -> str:
+    """Sorted, as it is signed and sent."""
+    pairs = ((quote(name, safe="-._~"), quote(value.encode("utf-8", "surrogateescape"), safe="-._~")) for name, value in query.items())
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+
+
+class Signer:
+    """Signs for one region. The key of a day is made once."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._made: tuple[str, str, bytes] = ("", "", b"")
+
+    def headers(
+        self,
+        credentials: Credentials,
+        now: dt.datetime,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        payload: str,
+    ) -> dict[str, str]:
+        """What is to be sent beside ``headers`` (names in lower case, ``host`` among them); ``path`` and ``query`` encoded."""
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        more = {"x-amz-content-sha256": payload, "x-amz-date": stamp}
+        if credentials.token:
+            more["x-amz-security-token"] = credentials.token
+        signed = {name: value for name, value in headers.items() if name == "host" or name.startswith("x-amz-")} | more
+        names = sorted(signed)
+        lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in names)
+        listed = ";".join(names)
+        canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
+        scope = f"{stamp[:8]}/{self._region}/s3/aws4_request"
+        digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
+        signature = hmac.new(self._key(credentials, stamp[:8]), text.encode(), "sha256").hexdigest()
+        more["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
+        )
+        return more
+
+    def _key(self, credentials: Credentials, day: str) -> bytes:
+        known = self._made
+        if known[:2] == (day, credentials.secret_key):
+            return known[2]
+        key = f"AWS4{credentials.secret_key}".encode()
+        for part in (day, self._region, "s3", "aws4_request"):
+            key = hmac.new(key, part.encode(), "sha256").digest()
+        self._made = (day, credentials.secret_key, key)
+        return key
