@@ -250,7 +250,7 @@ def test_starting_is_quick(tmp_path):
     """Very loosely: a slow machine must not fail it, an accidental import of everything must."""
     began = time.monotonic()
     assert holdfast(tmp_path, "--help").returncode == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_every_error_of_the_program_is_in_the_reference():

@@ -245,7 +245,7 @@ def test_the_lease_is_renewed_while_nothing_is_stored(tmp_path: Path, monkeypatc
     with vault.begin(system="s", kind="files") as writer:
         for n in (1, 2):
             clock.passed += 700
-            deadline = CLOCK.monotonic() + 10
+            deadline = CLOCK.monotonic() + 60
             while f"sessions/{writer.session}.{n}" not in store.objects and CLOCK.monotonic() < deadline:
                 CLOCK.sleep(0.01)
             assert f"sessions/{writer.session}.{n}" in store.objects

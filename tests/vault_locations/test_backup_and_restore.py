@@ -186,14 +186,20 @@ def test_another_vault_is_never_mixed_in(depot, tmp_path):
 
 
 class Hanging(Wrapper):
-    """From ``hang`` on no call returns until ``release``."""
+    """From ``hang`` on no call returns until ``release``; ``timed`` is what gives it up then."""
 
     def __init__(self, inner):
         super().__init__(inner)
-        self.hang, self.release, self.met = threading.Event(), threading.Event(), threading.Event()
+        self.hanging, self.release, self.met = threading.Event(), threading.Event(), threading.Event()
+        self.timed = Deadline(self)
+
+    def hang(self):
+        # No earlier: a loaded machine may be as slow.
+        self.timed._seconds = 0.3
+        self.hanging.set()
 
     def _wait(self):
-        if self.hang.is_set():
+        if self.hanging.is_set():
             self.met.set()
             self.release.wait(60)
             raise StorageUnreachable("released", hint="")
@@ -217,11 +223,9 @@ class Hanging(Wrapper):
 
 @pytest.fixture
 def hanging(depot):
-    """The depot's first location hangs from the moment when ``hang`` is set; both are opened with short deadlines."""
+    """The depot's first location, which hangs from the moment when ``hang`` is called, and the vault."""
     inner = Hanging(depot.storages[0])
-    vault = depot.open(
-        lambda storage: Breaker(Deadline(inner if storage is depot.storages[0] else storage, seconds=0.3), depot.clock, first=60)
-    )
+    vault = depot.open(lambda storage: Breaker(inner.timed if storage is depot.storages[0] else Deadline(storage), depot.clock, first=60))
     yield inner, vault
     inner.release.set()
 
@@ -229,7 +233,7 @@ def hanging(depot):
 def test_a_store_that_hangs_is_left_out_of_a_backup(depot, hanging):
     inner, vault = hanging
     base = depot.take(CONTENT, vault=vault)
-    inner.hang.set()
+    inner.hang()
     point, lacking = take(depot, vault, OTHER, base=base.id)
     assert inner.met.is_set()
     assert "did not" in lacking["memory:near"]
@@ -242,7 +246,7 @@ def test_a_restore_falls_over_from_a_store_that_hangs_and_says_which(depot, hang
     reader = vault.reader(point)
     stored = list(reader.entries())
     assert reader.read(stored[0]) == CONTENT[stored[0].entry.path]
-    inner.hang.set()
+    inner.hang()
     began = time.monotonic()
     assert {one.entry.path: reader.read(one) for one in stored} == CONTENT
     assert time.monotonic() - began < 30

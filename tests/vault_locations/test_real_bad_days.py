@@ -83,12 +83,13 @@ def beside_s3(own_minio, tmp_path):
 @pytest.mark.minio
 def test_a_store_that_is_down_and_comes_back(own_minio, beside_s3, monkeypatch):
     """Backups go on, restores read from the other; when it is back one copy makes it whole."""
-    monkeypatch.setattr("holdfast.storage.open.LITTLE", 1.0)
     depot = beside_s3
     base = depot.take(CONTENT)
     own_minio.stop()
     try:
-        storages = [depot.storages[0], depot.s3(depot.clock)]
+        with monkeypatch.context() as patch:
+            patch.setattr("holdfast.storage.open.LITTLE", 1.0)
+            storages = [depot.storages[0], depot.s3(depot.clock)]
         vault = opened(depot, storages)
         began = time.monotonic()
         with vault.begin(system="orders", kind="postgres", base=vault.point(base.id), copies=2) as writer:
@@ -126,9 +127,8 @@ def test_credentials_revoked_in_mid_backup(own_minio, beside_s3):
 
 
 @pytest.mark.minio
-def test_a_store_stopped_in_mid_restore(own_minio, beside_s3, monkeypatch):
+def test_a_store_stopped_in_mid_restore(own_minio, beside_s3):
     """The only location with sound packs left is asked last and serves; then the bad ones are named."""
-    monkeypatch.setattr("holdfast.storage.open.LITTLE", 1.0)
     depot = beside_s3
     point, _ = take(depot, opened(depot, depot.storages), CONTENT, 40 << 20, lambda: None)
     # The bucket first in the plan, but the folder is nearer and is read first; half of its packs are gone.

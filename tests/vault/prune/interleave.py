@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from holdfast.storage.contract import Storage
 from holdfast.storage.wrappers.base import Wrapper
 
-_LONG = 60.0
+_LONG = 240.0
 
 
 class Killed(BaseException):
