@@ -140,3 +140,69 @@ def test_a_renewal_whose_answer_was_lost_is_not_a_loss(place, monkeypatch):
     assert told
     writer.append(0, b"x", {})
     writer.close()
+
+
+def asks(place):
+    return [one.name for one in place.open().locations.first.list("sessions/ask-")]
+
+
+def test_a_backup_hears_a_follower_that_waits_and_nobody_else(place):
+    backup = place.logs().writer("main", "backup")
+    with pytest.raises(LogFollowed) as refused:
+        place.logs().writer("main", "backup")
+    assert refused.value.details["by"] == "backup"
+    assert not backup.wanted
+    for _ in range(2):
+        with pytest.raises(LogFollowed):
+            place.logs().writer("main")
+        assert backup.wanted
+    other = place.logs().writer("other", "backup")
+    assert not other.wanted
+    other.close()
+    backup.append(0, b"last", {})
+    backup.close()
+    with place.logs().writer("main") as follower:
+        assert follower.end == 4
+        with pytest.raises(LogFollowed):
+            place.logs().writer("main")
+        assert not follower.wanted
+    assert asks(place) == []
+
+
+def test_what_a_follower_asked_of_one_backup_is_not_heard_by_the_next(place, monkeypatch):
+    monkeypatch.setattr(lease_module.Lease, "_forget", lambda *_: None)
+    backup = place.logs().writer("main", "backup")
+    with pytest.raises(LogFollowed):
+        place.logs().writer("main")
+    backup.close()
+    assert len(asks(place)) == 1
+    with place.logs().writer("main", "backup") as following:
+        assert not following.wanted
+
+
+def test_a_backup_that_was_killed_after_it_was_asked_leaves_nothing_behind(place):
+    code = CHILD.replace('writer("main")', 'writer("main", "backup")')
+    command = [sys.executable, "-c", code, str(place.cache), *place.folders]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "stored\n"
+        with pytest.raises(LogFollowed):
+            place.logs().writer("main")
+        assert len(asks(place)) == 1
+        child.kill()
+        child.wait()
+    with place.logs().writer("main") as writer:
+        assert writer.end == 7
+    assert asks(place) == []
+
+
+def test_only_what_is_signed_counts_as_asked(place):
+    backup = place.logs().writer("main", "backup")
+    with pytest.raises(LogFollowed):
+        place.logs().writer("main")
+    (name,) = asks(place)
+    storage = place.open().locations.first
+    for forged in (b"", b"please", storage.get(next(storage.list("sessions/follow-")).name)):
+        storage.delete(name)
+        storage.put_if_absent(name, [forged])
+        assert not backup.wanted
+    backup.close()

@@ -174,6 +174,8 @@ class MemoryLogs:
                         found.append((max(at, start), at + len(data)))
                 return found
 
+            remembered = coverage
+
         return Reader()
 
     def writer(self, branch, by="follower"):
@@ -184,6 +186,8 @@ class MemoryLogs:
         logs = self
 
         class Writer:
+            wanted = False
+
             @property
             def end(self):
                 return max((at + len(data) for at, data, _ in logs.pieces.get(branch, [])), default=None)

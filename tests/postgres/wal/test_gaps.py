@@ -144,6 +144,13 @@ def test_nothing_is_acknowledged_beyond_a_gap_that_is_being_filled(server, tmp_p
     assert len(ranges(logs)) == 1
 
 
+@pytest.fixture
+def unheard(monkeypatch) -> None:
+    """Backups hear nobody who asks for their branch, as earlier releases did."""
+    monkeypatch.setattr(capture_wal, "ASK_SECONDS", 1e9)
+
+
+@pytest.mark.usefixtures("unheard")
 def test_a_backup_that_holds_the_branch_while_the_follower_comes(server, tmp_path, name) -> None:
     """The follower looked at the vault before the backup shipped anything: it looks again once the branch is its own."""
     logs = logs_of(tmp_path, name)
@@ -160,6 +167,7 @@ def test_a_backup_that_holds_the_branch_while_the_follower_comes(server, tmp_pat
     require_servers_bytes(server, logs)
 
 
+@pytest.mark.usefixtures("unheard")
 def test_what_a_backup_ships_counts_while_the_follower_waits_for_it(server, tmp_path, name) -> None:
     """It goes on where the follower had ended: nothing is more exposed than if the follower did it. A stop ends the waiting."""
     logs = logs_of(tmp_path, name)

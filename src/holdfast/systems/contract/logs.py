@@ -26,6 +26,11 @@ class LogWriter(Protocol):
         """By address: why a location is gone on without, as far as the tier's copies are met. It is brought back as soon as it can be."""
         ...
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a follower waits for this branch, which a backup holds: the backup then lets go. One small request."""
+        ...
+
     def close(self) -> None: ...
 
 

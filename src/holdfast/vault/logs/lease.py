@@ -5,11 +5,15 @@ the next number, and put-if-absent lets one of several win. The newest number co
 on it; older ones are removed by the holder. A holder that slept finds a higher number than its own and has lost. Losing it late is
 harmless for the data: increments are put-if-absent too, and equal ranges must be equal bytes. A dead holder of the same machine (its
 process is gone) is followed at once.
+
+A follower that finds a backup's lease asks for it: ``sessions/ask-<system tag>-<branch tag>.<holder>``, signed like the lease. It is meant
+for that holder alone, so one that was left behind means nothing to any other. Who took the branch behind the holder removes it.
 """
 
 import contextlib
 import datetime as dt
 import os
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +28,7 @@ from holdfast.vault.logs.errors import LeaseLost, LogFollowed
 from holdfast.vault.notary import Notary
 
 SECONDS = 60
+_HOLDER = re.compile(r"[0-9a-f]{32}")
 _held_here: set[str] = set()
 _held_lock = threading.Lock()
 
@@ -49,6 +54,7 @@ class Lease:
         self._notary = notary
         self._clock = clock
         self._prefix = f"sessions/follow-{system}-{branch}."
+        self._asks = f"sessions/ask-{system}-{branch}."
         self._holder = notary.random(16).hex()
         self._seconds = seconds
         self._number = 0
@@ -70,6 +76,14 @@ class Lease:
             if self._clock.monotonic() - self._taken > self._seconds / 3:
                 self._renew()
 
+    def asked(self) -> bool:
+        """Whether a follower waits for this lease. A location that does not answer tells nothing: the next append meets that."""
+        name = self._asks + self._holder
+        try:
+            return self._notary.check(name, self._storage.get(name), "session").clear.get("purpose") == "ask"
+        except (Damaged, Unreachable):
+            return False
+
     def release(self) -> None:
         """Give the branch free at once."""
         self._done.set()
@@ -81,6 +95,7 @@ class Lease:
                 with contextlib.suppress(ObjectExists, Unreachable):
                     self._put(self._number + 1, released=True)
                     self._storage.delete(self._name(self._number))
+                    self._forget(self._by, self._holder)
 
     def abandon(self) -> None:
         """Stop renewing: its location does not answer, and the lease runs out there by itself."""
@@ -90,9 +105,11 @@ class Lease:
 
     def _take(self) -> None:
         newest = self._newest()
+        before: Mapping[str, Any] = {}
         if newest is not None:
             number, modified = newest
-            self._refuse_if_alive(number, modified)
+            before = self._read(number)
+            self._refuse_if_alive(before, modified)
             self._number = number
         try:
             self._put(self._number + 1)
@@ -108,9 +125,9 @@ class Lease:
         for info in list(self._storage.list(self._prefix)):
             if int(info.name[len(self._prefix) :], 16) <= previous:
                 self._storage.delete(info.name)
+        self._forget(before.get("by"), before.get("holder"))
 
-    def _refuse_if_alive(self, number: int, modified: dt.datetime) -> None:
-        clear = self._read(number)
+    def _refuse_if_alive(self, clear: Mapping[str, Any], modified: dt.datetime) -> None:
         if clear.get("released") is True:
             return
         age = (self._storage.now() - modified).total_seconds()
@@ -118,8 +135,25 @@ class Lease:
         left = (seconds if isinstance(seconds, int) else self._seconds) - age
         if left > 0 and not self._dead(clear):
             backup = clear.get("by") == "backup"
-            free = "when that ends" if backup else f"in {left:.0f} s"
+            if backup and self._by == "follower":
+                self._ask(clear.get("holder"))
+            free = "when that lets go" if backup else f"in {left:.0f} s"
             raise self._followed(f"renewed it {max(age, 0):.0f} s ago; it is free {free}", by="backup" if backup else "follower")
+
+    def _ask(self, holder: object) -> None:
+        """Of a backup, which lets go of the branch when it sees this. Asked already is as good, and not heard is asked again."""
+        if isinstance(holder, str) and _HOLDER.fullmatch(holder):
+            name = self._asks + holder
+            with contextlib.suppress(ObjectExists, Unreachable):
+                fields = {"purpose": "ask", "holder": self._holder, "place": place(), "pid": os.getpid()}
+                self._storage.put_if_absent(name, [self._notary.make(name, "session", self._clock.now(), fields)])
+
+    def _forget(self, by: object, holder: object) -> None:
+        """Remove what a backup that no longer holds the branch was asked."""
+        if by == "backup" and isinstance(holder, str) and _HOLDER.fullmatch(holder):
+            # One that stays is heard by nobody.
+            with contextlib.suppress(Unreachable):
+                self._storage.delete(self._asks + holder)
 
     @staticmethod
     def _dead(clear: Mapping[str, Any]) -> bool:
@@ -196,7 +230,7 @@ class Lease:
         who = "A backup, which ships its own WAL," if by == "backup" else "Another follower"
         return LogFollowed(
             f"{who} holds this branch of the log: it {why}.",
-            hint="A follower waits for the backup's end."
+            hint="A follower asks for it, and the backup lets go."
             if by == "backup"
             else "One follower a system is enough; stop the other, or wait for its lease to end.",
             url=self._storage.url,

@@ -83,6 +83,11 @@ class BranchWriter:
         """By address: why a location does not hold everything, and is gone on without."""
         return self._late.lacking
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a follower waits for this branch, which a backup holds; asks the location."""
+        return self._lease.asked()
+
     def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
         """Store ``data`` at ``start``. What the branch holds already must be equal and is not stored again; a start behind ``end`` leaves
         a gap, which readers will be told of.

@@ -3,6 +3,9 @@
 When a resident follower already ships the branch, the backup waits for it. Otherwise a temporary physical slot, made before the start,
 keeps the WAL on the server, and a thread receives it and appends it to the branch in the vault while the data is read. Where following was
 promised and the follower is away, the WAL from the branch's end on is shipped as well, so that the branch goes on without a gap.
+
+A follower that comes meanwhile gets the branch at once, since production's commits may wait for it. The backup keeps its slot, waits for
+the follower as if it had been there first, and takes the branch back where nobody holds it and more is needed.
 """
 
 import contextlib
@@ -30,6 +33,10 @@ FLUSH_SECONDS = 1.0
 """How long received WAL waits for company before it is appended."""
 MOST_BEHIND = 1 << 30
 """Bytes of WAL before its own that a backup ships for a follower that is away; more is left to the follower and its slot."""
+ASK_SECONDS = 0.5
+"""How often the vault is asked whether a follower wants the branch."""
+HANDOVER_SECONDS = 15.0
+"""How long a branch that was let go is left to the follower that asked for it."""
 SEGMENT_PATIENCE = 5.0
 """Seconds to wait, past the stop, for the rest of the segment that the stop closed."""
 
@@ -102,6 +109,8 @@ class BackupWal:
         self._durable = 0
         self._first = 0
         self._known: list[tuple[int, int]] = []
+        self._let_go: float | None = None
+        self._untold = False
         self.branch = ""
         self.history = b""
         self.segment_size = lsn.SEGMENT
@@ -187,27 +196,37 @@ class BackupWal:
         """Raise early what the shipping thread met, so that no hours are spent on a backup that cannot be committed."""
         if self._fault is not None:
             raise self._fault
+        if self._untold:
+            self._untold = False
+            self._progress.note("The branch of the log went to the follower, which asked for it: WAL comes from there.")
 
     def finish(self, stop: int) -> str:
         """Wait until everything up to ``stop`` is durable in the vault; returns the branch. Raises BackupWalMissing."""
-        if self._thread is None:
-            self._await_follower(stop)
-        if self._thread is None:
-            return self.branch
         segment_end = stop if stop % self.segment_size == 0 else stop - stop % self.segment_size + self.segment_size
         self._target = (stop, segment_end)
+        while True:
+            if self._thread is None:
+                self._await_follower(stop)
+                if self._thread is None:
+                    return self.branch
+            self._await_thread(self._thread, stop)
+            if self._durable >= stop:
+                return self.branch
+            if self._writer is not None:
+                raise self._missing(stop, "the stream ended")
+            self._thread = None
+
+    def _await_thread(self, thread: threading.Thread, stop: int) -> None:
+        """Until it has shipped everything, or let go of the branch. Raises what it met."""
         seen, since = self._durable, self._clock.monotonic()
-        while self._thread.is_alive():
-            self._thread.join(0.05)
+        while thread.is_alive():
+            thread.join(0.05)
             if self._durable != seen:
                 seen, since = self._durable, self._clock.monotonic()
             if self._clock.monotonic() - since > self._patience:
                 self._stopping.set()
                 raise self._missing(stop, f"nothing more came within {self._patience:g} s")
         self.check()
-        if self._durable < stop:
-            raise self._missing(stop, "the stream ended")
-        return self.branch
 
     def close(self) -> None:
         """End the stream; the temporary slot goes with its connection."""
@@ -232,6 +251,8 @@ class BackupWal:
     def _await_follower(self, stop: int) -> None:
         """Until the log reaches ``stop``, or the branch is free: then ``begin`` has taken it over."""
         reached, since = -1, self._clock.monotonic()
+        reader = self._logs.reader(self.branch)
+        stored = tuple(reader.remembered())
         while True:
             end = self._first
             for begin, until in _coverage(self._logs, self.branch, self._first):
@@ -243,12 +264,20 @@ class BackupWal:
                 return
             if end != reached:
                 reached, since = end, self._clock.monotonic()
-            elif self._slot and self._take():
+            elif self._slot and self._may_take() and self._take():
                 self.begin(self._first, self._timeline)
                 return
             if self._clock.monotonic() - since > self._patience:
+                # One that was away for long brings what lies before our WAL first.
+                before, stored = stored, tuple(reader.remembered())
+                if stored != before:
+                    since = self._clock.monotonic()
+                    continue
                 raise self._missing(stop, f"the follower brought nothing more within {self._patience:g} s")
             self._clock.sleep(0.25)
+
+    def _may_take(self) -> bool:
+        return self._let_go is None or self._clock.monotonic() - self._let_go > HANDOVER_SECONDS
 
     def _take(self) -> bool:
         """Whether the branch is ours now."""
@@ -271,7 +300,7 @@ class BackupWal:
 
     def _ship(self, stream: WalStream, meta: Describe) -> None:
         buffer = bytearray()
-        flushed = told = self._clock.monotonic()
+        flushed = told = asked = self._clock.monotonic()
         passed: float | None = None
         while not self._stopping.is_set():
             stream.receive(buffer, BATCH, 0.1)
@@ -280,15 +309,27 @@ class BackupWal:
             if self._target is not None and stream.position >= self._target[0]:
                 passed = moment if passed is None else passed
                 done = done or stream.position >= self._target[1] or moment - passed > SEGMENT_PATIENCE
-            if buffer and (done or len(buffer) >= BATCH or moment - flushed >= FLUSH_SECONDS):
+            wanted = False
+            if moment - asked >= ASK_SECONDS and self._writer is not None:
+                wanted, asked = self._writer.wanted, self._clock.monotonic()
+            if buffer and (done or wanted or len(buffer) >= BATCH or moment - flushed >= FLUSH_SECONDS):
                 self._append(stream.position - len(buffer), buffer, meta)
                 buffer = bytearray()
                 flushed = self._clock.monotonic()
             if stream.reply_requested or moment - told > 5:
                 stream.confirm(self._durable)
                 told = moment
-            if done:
+            if wanted:
+                self._hand_over()
+            if done or wanted:
                 return
+
+    def _hand_over(self) -> None:
+        """Everything received is durable, and no more is appended: the follower that asked may go on from here."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+        self._let_go, self._untold = self._clock.monotonic(), True
 
     def _append(self, start: int, data: bytearray, meta: Describe) -> None:
         """Store what is not stored yet: an earlier backup or a follower may have left pieces further on."""

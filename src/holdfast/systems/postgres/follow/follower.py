@@ -22,6 +22,9 @@ from holdfast.systems.postgres.replication import ReplicationClient, WalStream
 from holdfast.systems.postgres.replication_errors import SlotMissing, TimelineUnknown, WalAhead, WalRemoved
 from holdfast.systems.postgres.wal.timeline import Stretch, holder
 
+TRY_SECONDS = 0.5
+"""Between two tries to get a branch that somebody else holds: synchronous commits may wait for it."""
+
 
 class Follower:
     """Follows one system for ever. ``conninfo`` is asked for anew at each connection: it finds the member to follow.
@@ -239,8 +242,8 @@ class Follower:
         return promised(self._logs, self.stretches, held_on(self.stretches, held))
 
     def _take(self, client: ReplicationClient, branch: str, storing: Storing) -> bool:
-        """The branch's lease comes first: a second follower is refused before anything is received. The end of a backup that ships its own
-        WAL is waited for, and for a while a follower that died on another host. False: asked to stop meanwhile.
+        """The branch's lease comes first: a second follower is refused before anything is received. A backup that ships its own WAL is
+        asked for it by each try, and waited for; for a while also a follower that died on another host. False: asked to stop meanwhile.
         """
         until: float | None = None
         asked: deque[tuple[float, int]] = deque(maxlen=4096)
@@ -263,7 +266,7 @@ class Follower:
                 self._trouble = ""
                 return True
             self.say("waiting")
-            self._stop.wait(1.0)
+            self._stop.wait(TRY_SECONDS)
         return False
 
     def _watch(self, client: ReplicationClient, branch: str, storing: Storing, asked: deque[tuple[float, int]]) -> None:

@@ -31,8 +31,8 @@ class FollowSettings:
     synchronous commits); ``largest`` bytes of one increment (a power of two); ``buffer`` bytes held while the vault is away.
 
     ``heartbeat`` seconds between questions to an idle server; ``timeout`` seconds without a sign of life end a connection; ``retry``
-    seconds at most between two tries. ``lease_patience``: seconds to wait for a branch that another follower holds (a backup's end is
-    always waited for). ``after_gap``: go on behind missing WAL instead of raising WalGap, because a new base is being taken.
+    seconds at most between two tries. ``lease_patience``: seconds to wait for a branch that another follower holds (a backup lets
+    go, and is always waited for). ``after_gap``: go on behind missing WAL instead of raising WalGap, because a new base is being taken.
     """
 
     slot: str = ""
