@@ -22,6 +22,11 @@ def unpack(name: str, into: Path) -> Path:
         archive.extractall(into, filter="tar")
     for written in sorted((*into.glob(f"{name}*/_delta_log/*.json"), *into.glob(f"{name}*/_delta_log/*.crc"))):
         _replace(written, MADE_AT.encode(), str(into.absolute()).encode())
+    for checkpoint in sorted(into.glob(f"{name}*/_delta_log/*.checkpoint.*parquet")):
+        if MADE_AT.encode() in checkpoint.read_bytes():
+            # Absolute paths inside Parquet (a clone's first checkpoint): the table is whole without it.
+            checkpoint.unlink()
+            (checkpoint.parent / "_last_checkpoint").unlink()
     return into / name
 
 

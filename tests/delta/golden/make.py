@@ -142,7 +142,7 @@ def mapped_later(spark: SparkSession, at: str) -> None:
     )
 
 
-ODD = ["a b", "50%", "a=b", "a/b", "ä–ö", "", "..", "x:y", "q?#&", "it''s", 'say "no"', "a%20b", "tab\\tnew\\nline", "+", "[{}]", "日本"]
+ODD = ["a b", "50%", "a=b", "a/b", "ä–ö", "", "..", "x:y", "q?#&", "it\\'s", 'say "no"', "a%20b", "tab\\tnew\\nline", "+", "[{}]", "日本"]
 
 
 @table("partitions")
