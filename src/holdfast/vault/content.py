@@ -4,7 +4,7 @@ In memory a list is cut into parts of at most PART_CHUNKS chunks, so that the la
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -49,12 +49,16 @@ class ChunkRef(NamedTuple):
 
 @dataclass(slots=True)
 class Part:
-    """``n`` successive chunks of one file: ``ids`` (32 bytes each) and their places. ``pack`` numbers are into ``packs`` (pack ids)."""
+    """``n`` successive chunks of one file: ``ids`` (32 bytes each) and their places. ``pack`` numbers are into ``packs`` (pack ids).
+
+    ``stale``: of a base, chunks that must be read and stored again though nothing changed; their ids are those of no chunk.
+    """
 
     chunk_size: int
     ids: bytearray | bytes
     places: Places
     packs: Sequence[bytes] = field(default_factory=tuple)
+    stale: NDArray[np.bool_] | None = None
 
     @property
     def count(self) -> int:
@@ -63,6 +67,31 @@ class Part:
     @property
     def bytes(self) -> int:
         return int(self.places["size"].sum(dtype=np.uint64))
+
+
+def weights(places: Places) -> dict[int, int]:
+    """By number of the pack the bytes of its chunks; chunks of zeros are in none."""
+    if len(places) > 64:
+        stored = places[places["pack"] != NO_PACK]
+        numbers, inverse = np.unique(stored["pack"], return_inverse=True)
+        sizes = np.bincount(inverse, weights=stored["size"], minlength=len(numbers))
+        return {int(number): int(size) for number, size in zip(numbers, sizes, strict=True)}
+    found: dict[int, int] = {}
+    for number, size in zip(places["pack"].tolist(), places["size"].tolist(), strict=True):
+        if number != NO_PACK:
+            found[number] = found.get(number, 0) + size
+    return found
+
+
+def without(part: Part, packs: Collection[bytes]) -> Part:
+    """``part`` as a base for a session that leaves ``packs`` (ids) alone."""
+    numbers = [number for number, pack in enumerate(part.packs) if pack in packs]
+    if not numbers:
+        return part
+    stale = np.isin(part.places["pack"], np.array(numbers, dtype="<u4"))
+    ids = np.frombuffer(bytearray(part.ids), np.uint8).reshape(-1, 32)
+    ids[stale] = 0xFF
+    return Part(part.chunk_size, ids.tobytes(), part.places, part.packs, stale)
 
 
 def encode(part: Part) -> bytes:

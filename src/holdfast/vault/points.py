@@ -25,9 +25,9 @@ _BATCH = 1024
 Found = TypeVar("Found", Envelope, Envelope | None)
 
 
-def encode(point: RecoveryPoint, tree: Sequence[Mapping[str, Any]]) -> bytes:
+def encode(point: RecoveryPoint, tree: Sequence[Mapping[str, Any]], thin: Sequence[Sequence[str | int]] = ()) -> bytes:
     """The sealed body of a point."""
-    return to_json(point.model_dump(mode="json") | {"tree": list(tree)})
+    return to_json(point.model_dump(mode="json") | {"tree": list(tree)} | ({"thin": list(thin)} if thin else {}))
 
 
 def decode(name: str, plain: bytes) -> tuple[RecoveryPoint, list[dict[str, Any]]]:

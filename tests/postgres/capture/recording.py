@@ -89,7 +89,7 @@ class FolderWriter:
         place.write_bytes(whole)
         self._note(entry, len(whole))
 
-    def reuse(self, entry):
+    def reuse(self, entry, *, again=False):
         if self.base is None or self.base.find(entry.path) is None or self.base.find(entry.path).entry.size != entry.size:
             return False
         self.reused.append(entry.path)

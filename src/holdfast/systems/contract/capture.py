@@ -124,8 +124,12 @@ class CaptureWriter(Protocol):
         """
         ...
 
-    def reuse(self, entry: Entry) -> bool:
-        """Take the whole content of ``entry.path`` from the base without reading; False when the base has no file of that path and size."""
+    def reuse(self, entry: Entry, *, again: bool = False) -> bool:
+        """Take the whole content of ``entry.path`` from the base without reading; False when the base has no file of that path and size.
+
+        ``again``: the caller can ``add`` it instead, by what changed. Then False too where a little of it is to be stored anew, so that
+        what it lay in can go.
+        """
         ...
 
     def stream(self, entry: Entry, *, inspect: Inspect | None = None) -> Sink:

@@ -94,7 +94,7 @@ class Batch:
         return read
 
     def _lines(self, found: Sequence[tuple[Entry, int, int] | None], ids: list[bytes]) -> None:
-        used: set[int] = set()
+        used: dict[int, int] = {}
         packs = self._table.ids
         for slot, one, identity, (pack, frame, whole, at, size) in zip(self.slots, found, ids, self.places.tolist(), strict=True):
             if one is None:
@@ -102,11 +102,12 @@ class Batch:
             entry = one[0]
             inline = None
             if identity:
-                used.add(pack)
+                if pack != NO_PACK:
+                    used[pack] = used.get(pack, 0) + size
                 inline = to_b64(single(self.chunk_size, identity, b"" if pack == NO_PACK else packs[pack], frame, whole, at, size))
             length = one[2] - one[1]
             self.rows[slot] = entry.path, to_json(to_document(entry, length, inline, ())), length
-        self._table.use(used)
+        self._table.weigh(used)
 
 
 def single(chunk_size: int, identity: bytes, pack: bytes, frame: int, whole: int, at: int, size: int) -> bytes:

@@ -1,11 +1,12 @@
 """Hands many small things to a session in order: entries without content, files of the base taken over, small files to be read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from holdfast.model import Entry
 from holdfast.vault.capture.batch import Batch, Read, packs_of
 from holdfast.vault.capture.reuse import Reuse
+from holdfast.vault.content import decode, weights
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.tree import StoredEntry, own, to_document
 from holdfast.vault.text import from_b64, to_json
@@ -39,6 +40,8 @@ class Bulk:
         self._kept = kept
         self._batch = self._new()
         self._known: dict[bytes, bool] = {}
+        self._used: dict[int, int] = {}
+        self._cleans = bool(reuse.cleaning.packs)
 
     @property
     def largest(self) -> int:
@@ -56,16 +59,21 @@ class Bulk:
         line = own(stored)
         document = line.document
         if "r" in document:
+            if self._cleans and self._reuse.rather_read(document):
+                return False
             if not self._reuse.whole(document):
                 return False
         elif "c" in document:
-            packs = packs_of(from_b64(document["c"]))
+            text = from_b64(document["c"])
+            packs = packs_of(text)
             for pack in packs:
                 if pack not in self._known:
                     self._known[pack] = self._reuse.register(pack)
                 if not self._known[pack]:
                     return False
-            self._use(packs)
+            if self._cleans and self._reuse.cleaning.rather_read(packs, document["s"]):
+                return False
+            self._use(packs, text, document["s"])
         self._batch.rows.append((document["p"], line.line or to_json(dict(document)), document["s"]))
         self._kept()
         self._full()
@@ -85,6 +93,9 @@ class Bulk:
 
     def flush(self) -> None:
         """Send what was collected on its way."""
+        if self._used:
+            self._table.weigh(self._used)
+            self._used = {}
         batch = self._batch
         if batch.rows:
             self._batch = self._new()
@@ -94,8 +105,14 @@ class Bulk:
         if len(self._batch.rows) >= MOST_LINES:
             self.flush()
 
-    def _use(self, packs: Iterable[bytes]) -> None:
-        self._table.use([self._table.number(pack) for pack in packs])
+    def _use(self, packs: Sequence[bytes], text: bytes, size: int) -> None:
+        if len(packs) == 1:
+            number = self._table.number(packs[0])
+            self._used[number] = self._used.get(number, 0) + size
+        elif packs:
+            for local, some in weights(decode(text).places).items():
+                number = self._table.number(packs[local])
+                self._used[number] = self._used.get(number, 0) + some
 
     def _new(self) -> Batch:
         return Batch(self._read, self._table, self._run, self._finished)

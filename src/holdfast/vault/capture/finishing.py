@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from holdfast.vault import content
 from holdfast.vault.capture.reuse import Reuse
 from holdfast.vault.capture.tree import TreeWriter
@@ -37,14 +35,13 @@ class Finisher:
         places, ids = part.places[:count], bytes(part.ids[: 32 * count])
         base = part.base
         result: tuple[int, str | None, Sequence[Any] | None]
-        numbers = np.unique(places["pack"]).tolist() if count > 64 else set(places["pack"].tolist())
-        self._table.use(numbers)
+        self._table.weigh(content.weights(places))
         if count and base is not None and not part.fresh and count == base.count and self._list_reusable(part):
             assert work.base is not None
             inline = work.base.get("c")
             ref = None if inline is not None else work.base["r"][part.index]
             if ref is not None:
-                self._table.use([self._table.number(bytes.fromhex(ref[1]))])
+                self._table.weigh({self._table.number(bytes.fromhex(ref[1])): ref[5]})
             result = (part.offset, inline, ref)
             self.incremental = True
         elif count:
@@ -78,4 +75,4 @@ class Finisher:
 
     def _list_reusable(self, part: FilePart) -> bool:
         refs = part.file.base["r"] if part.file.base is not None and "r" in part.file.base else ()
-        return "c" in (part.file.base or {}) or (part.index < len(refs) and self._reuse.register(bytes.fromhex(refs[part.index][1])))
+        return "c" in (part.file.base or {}) or (part.index < len(refs) and self._reuse.goes_on(bytes.fromhex(refs[part.index][1])))

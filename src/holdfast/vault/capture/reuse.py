@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import Damaged, Unreachable
-from holdfast.vault import condemned, damage, names
+from holdfast.vault import condemned, content, damage, names
+from holdfast.vault.capture import thin
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef, Part
 from holdfast.vault.index.seen import Row
@@ -47,9 +48,15 @@ class Reuse:
         self._lazy = threading.Lock()
         self._told = told
         self._unread = False
+        self._thin: list[thin.Thin] = []
+        self.cleaning = thin.Cleaning()
         if self.base is not None and self._present is not None and self._present.spoils({one.ref.pack for one in self.base.tree.segments}):
             told(f"The base {self.base.point.id} names its files in a pack that is damaged: everything is read.")
             self.base = None
+        if self.base is not None:
+            self._thin = thin.parse(self.base.thin)
+            size = self.base.point.totals.bytes
+            self.cleaning = thin.Cleaning(thin.choose(self._thin, size), size)
 
     @property
     def avoided(self) -> int:
@@ -67,27 +74,37 @@ class Reuse:
         try:
             for part in self.base.tree.parts(work.base):
                 usable = part.chunk_size == work.chunk_size and self.all_present(part)
-                yield part if usable else None
+                yield content.without(part, self.cleaning.packs) if usable else None
         except Damaged as error:
             self._unreadable(work.entry.path, error)
 
-    def whole(self, document: Mapping[str, Any]) -> bool:
-        """Name all of an entry of the base as needed: False, and nothing named, when some pack of it does not lie everywhere."""
+    def whole(self, document: Mapping[str, Any], *, again: bool = False) -> bool:
+        """Name all of an entry of the base as needed: False, and nothing named, when some pack of it does not lie everywhere.
+
+        ``again``: the caller can read the content again, and does where that helps to free a pack.
+        """
         assert self.base is not None
-        packs: set[int] = set()
+        packs: dict[int, int] = {}
         try:
             for part in self.base.tree.parts(document):
                 if not self.all_present(part):
                     return False
-                packs.update(self._table.translation(part.packs).tolist())
+                if again and not self.cleaning.packs.isdisjoint(part.packs):
+                    return False
+                numbers = self._table.translation(part.packs).tolist()
+                for local, size in content.weights(part.places).items():
+                    packs[numbers[local]] = packs.get(numbers[local], 0) + size
         except Damaged as error:
             self._unreadable(document["p"], error)
             return False
-        refs = [bytes.fromhex(ref[1]) for ref in document.get("r", ())]
-        if not all(self.register(pack) for pack in refs):
+        refs = [(bytes.fromhex(ref[1]), ref[5]) for ref in document.get("r", ())]
+        if not all(self.register(pack) for pack, _ in refs):
             return False
-        self._table.use(self._table.number(pack) for pack in refs)
-        self._table.use(packs)
+        if again and any(pack in self.cleaning.packs for pack, _ in refs):
+            return False
+        for pack, size in refs:
+            self._table.weigh({self._table.number(pack): size})
+        self._table.weigh(packs)
         return True
 
     def _unreadable(self, path: str, error: Damaged) -> None:
@@ -111,6 +128,21 @@ class Reuse:
             self._table.number(pack, digest)
         return digest is not None
 
+    def rather_read(self, document: Mapping[str, Any]) -> bool:
+        """Whether a large file, unchanged, is to be read again so that a pack with some of it can go."""
+        assert self.base is not None
+        packs = {bytes.fromhex(ref[1]) for ref in document.get("r", ())}
+        try:
+            for part in self.base.tree.parts(document):
+                packs.update(part.packs)
+        except Damaged:
+            return True
+        return self.cleaning.rather_read(list(packs), document["s"])
+
+    def goes_on(self, pack: bytes) -> bool:
+        """As ``register``, False too for a pack that this session leaves alone so that it can go."""
+        return pack not in self.cleaning.packs and self.register(pack)
+
     def segment(self, identity: bytes) -> ChunkRef | None:
         """Where the base keeps a tree segment of that id; None when it has none, or not everywhere."""
         if self.base is None:
@@ -118,7 +150,7 @@ class Reuse:
         if self._segments is None:
             self._segments = {segment.ref.id: segment.ref for segment in self.base.tree.segments}
         found = self._segments.get(identity)
-        return found if found is not None and self.register(found.pack) else None
+        return found if found is not None and self.goes_on(found.pack) else None
 
     def earlier(self, ids: bytes) -> dict[int, Row]:
         """Chunks (32 bytes each) that this writer stored in earlier sessions, committed or not: their places, by position."""
@@ -131,10 +163,22 @@ class Reuse:
                 self._store = store
         found: dict[int, Row] = {}
         assert self._present is not None
+        certain: set[int] = set()
         for hit in self._store.find(ids, self._notary.writer):
-            if hit.position not in found and self._present.digest(hit.pack) == hit.digest:
-                found[hit.position] = (self._table.number(hit.pack, hit.digest), hit.frame, hit.whole, hit.at, hit.size)
+            if hit.position in certain or hit.pack in self.cleaning.packs or self._present.digest(hit.pack) != hit.digest:
+                continue
+            # Rather where the base has it: a pack that only older points need would be kept for this one.
+            if self.base is not None and self.base.needs(hit.pack):
+                certain.add(hit.position)
+            elif hit.position in found:
+                continue
+            found[hit.position] = (self._table.number(hit.pack, hit.digest), hit.frame, hit.whole, hit.at, hit.size)
         return found
+
+    def found_thin(self) -> list[thin.Thin]:
+        """Packs of which the point uses little, as far as it is known how much they hold: all of them, once the index was asked."""
+        known = {one.pack: one.whole for one in self._thin} if self._store is None else self._store.plain()
+        return thin.found(self._table.weights(), known)
 
 
 def _stands(base: Reader, locations: Locations, notary: Notary) -> bool:

@@ -90,6 +90,8 @@ def _read_spans(changed: Sequence[tuple[int, int]], offset: int, length: int, ba
             mask[low // chunk : -(-high // chunk)] = True
     held = min(count, base.count)
     mask[held:] = True
+    if base.stale is not None:
+        mask[:held] |= base.stale[:held]
     if held:
         expected = min(chunk, length - (held - 1) * chunk)
         if int(base.places["size"][held - 1]) != expected:

@@ -94,7 +94,7 @@ class TreeWriter:
         if len(body) >= len(plain):
             body, codec = plain, layout.STORED
         pack, frame, whole = self._sink.append(body, len(plain), codec, identity, [len(plain)])
-        self._table.use([pack])
+        self._table.weigh({pack: len(plain)})
         return ChunkRef(identity, self._table.ids[pack], frame, whole, 0, len(plain))
 
     def _advance(self) -> None:
@@ -147,6 +147,6 @@ class TreeWriter:
         if ref is None:
             ref = self.store(plain)
         else:
-            self._table.use([self._table.number(ref.pack)])
+            self._table.weigh({self._table.number(ref.pack): ref.size})
         self.segments.append({"first": self._first, "last": self._last, "n": len(self._lines), "ref": ref.to_json()})
         self._lines, self._size = [], 0

@@ -138,10 +138,10 @@ class Writer:
         for index in range(work.parts_left):
             self._slicer.add(work, index, size, next(bases, None), changed)
 
-    def reuse(self, entry: Entry) -> bool:
+    def reuse(self, entry: Entry, *, again: bool = False) -> bool:
         self._engine.check()
         document = self._reuse.document(entry.path)
-        if document is None or document["s"] != entry.size or document["k"] != "f" or not self._reuse.whole(document):
+        if document is None or document["s"] != entry.size or document["k"] != "f" or not self._reuse.whole(document, again=again):
             return False
         work = FileWork(entry, entry.size, self.settings.chunk_size)
         work.document = {
@@ -280,6 +280,7 @@ class Writer:
             age=self._clock.monotonic() - self._began,
         )
         packs = commit.prepare()
+        thin = [one.to_json() for one in self._reuse.found_thin()]
         counts = [worker.counts for worker in self._workers]
         base = self._reuse.base
         made: list[RecoveryPoint] = []
@@ -327,7 +328,7 @@ class Writer:
                 "scope": self.settings.scope,
                 "epoch": self._notary.bundle.epoch(self.settings.scope)[0],
             }
-            sealed = points.encode(point, self._tree.segments)
+            sealed = points.encode(point, self._tree.segments, thin)
             return self._notary.make(
                 self._session.point_name, "point", point.committed_at, fields, plain=sealed, packs=packs, scope=self.settings.scope
             )

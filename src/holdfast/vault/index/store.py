@@ -42,12 +42,15 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class _Part:
-    """A segment of one writer's rows; ``packs``: (id, digest) by local number; ``objects``: the index objects it was made of."""
+    """A segment of one writer's rows; ``packs``: (id, digest) by local number; ``plain``: bytes that they hold, plain, in the same order;
+    ``objects``: the index objects it was made of.
+    """
 
     segment: Segment
     writer: str
     objects: list[str]
     packs: list[tuple[bytes, bytes]]
+    plain: list[int]
 
 
 class IndexStore:
@@ -103,6 +106,10 @@ class IndexStore:
                     found.append(Found(position, part.packs[pack][0], part.packs[pack][1], frame, whole, at, size))
         return found
 
+    def plain(self) -> dict[bytes, int]:
+        """By pack's id: the bytes of all chunks in it."""
+        return {pack: size for part in self._parts for (pack, _), size in zip(part.packs, part.plain, strict=True)}
+
     def _open(self, name: str, data: bytes) -> tuple[str, list[PackChunks] | None]:
         """None for an index of a scope whose key is not open: nothing of it could be reused."""
         checked: Envelope = self._notary.check(name, data, "index")
@@ -116,7 +123,8 @@ class IndexStore:
         if not packs:
             return
         segment = write_segment(self._path(), b"".join(pack.ids for pack in packs), np.concatenate(empty + [pack.places for pack in packs]))
-        self._parts.append(_Part(segment, writer, [name for name, _ in group], [(pack.id, pack.digest) for pack in packs]))
+        plain = [int(pack.places["size"].sum(dtype=np.uint64)) for pack in packs]
+        self._parts.append(_Part(segment, writer, [name for name, _ in group], [(pack.id, pack.digest) for pack in packs], plain))
 
     def _merge(self, writer: str) -> None:
         own = [part for part in self._parts if part.writer == writer]
@@ -130,7 +138,13 @@ class IndexStore:
             return moved
 
         segment = merge_segments(self._path(), [part.segment for part in own], translate)
-        merged = _Part(segment, writer, [name for part in own for name in part.objects], [pack for part in own for pack in part.packs])
+        merged = _Part(
+            segment,
+            writer,
+            [name for part in own for name in part.objects],
+            [pack for part in own for pack in part.packs],
+            [size for part in own for size in part.plain],
+        )
         for part in own:
             part.segment.remove()
         self._parts = [part for part in self._parts if part.writer != writer] + [merged]
@@ -157,6 +171,7 @@ class IndexStore:
                     row["writer"],
                     row["objects"],
                     [(bytes.fromhex(pack[:32]), bytes.fromhex(pack[32:])) for pack in row["packs"]],
+                    [int(size) for size in row["plain"]],
                 )
                 for row in rows
             ]
@@ -172,6 +187,7 @@ class IndexStore:
                 "writer": part.writer,
                 "objects": part.objects,
                 "packs": [(pack + digest).hex() for pack, digest in part.packs],
+                "plain": part.plain,
             }
             for part in self._parts
         ]

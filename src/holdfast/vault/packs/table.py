@@ -1,7 +1,7 @@
 """The packs that a session knows: a number for each id, which of them it uses, and whether they are stored."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ class PackTable:
         self._numbers: dict[bytes, int] = {}
         self._used: set[int] = {NO_PACK}
         self._own: set[int] = set()
+        self._weights: dict[int, int] = {}
         self._lock = threading.Lock()
 
     def number(self, pack: bytes, digest: bytes | None = None) -> int:
@@ -44,6 +45,18 @@ class PackTable:
     def use(self, numbers: Iterable[int]) -> None:
         """These packs hold something that the point needs."""
         self._used.update(numbers)
+
+    def weigh(self, sizes: Mapping[int, int]) -> None:
+        """These packs hold so many bytes, plain, that the point needs; they are in use. What is needed twice counts twice."""
+        self._used.update(sizes)
+        with self._lock:
+            for number, size in sizes.items():
+                self._weights[number] = self._weights.get(number, 0) + size
+
+    def weights(self) -> dict[bytes, int]:
+        """By id of the packs in use that earlier sessions stored: the bytes, plain, that the point needs of them."""
+        with self._lock:
+            return {self.ids[n]: self._weights.get(n, 0) for n in self._used if n != NO_PACK and n not in self._own}
 
     def used(self) -> list[tuple[bytes, bytes | None]]:
         """(id, digest) of all packs in use, sorted by id."""

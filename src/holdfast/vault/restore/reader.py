@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from holdfast.errors import HoldfastError
 from holdfast.model import Extracted, Progress, RecoveryPoint, Silent
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import TooLarge
@@ -19,6 +20,7 @@ from holdfast.vault.restore import extract
 from holdfast.vault.restore.extract import Target
 from holdfast.vault.restore.frames import Frames
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, to_stored
+from holdfast.vault.text import from_json
 
 MOST_WHOLE = 64 << 20
 
@@ -40,6 +42,7 @@ class Reader:
         self._locations = locations
         self._notary = notary
         self._cache = cache
+        self._envelope = envelope
         self._listed = PresentPacks([envelope.packs[i : i + 48] for i in range(0, len(envelope.packs), 48)])
         self._store: IndexStore | None = None
         self._lock = threading.Lock()
@@ -53,12 +56,24 @@ class Reader:
     def point(self) -> RecoveryPoint:
         return self._point
 
+    @property
+    def thin(self) -> object:
+        """What the point says of packs that it uses little of (``vault.capture.thin``)."""
+        return from_json(self._notary.open(self._envelope)).get("thin", ())
+
+    def needs(self, pack: bytes) -> bool:
+        """Whether the point uses the pack of that id."""
+        return self._listed.digest(pack) is not None
+
     def entries(self, prefix: str = "") -> Iterator[Stored]:
         return self.tree.entries(prefix)
 
-    def lines(self) -> Iterator[Stored]:
-        """All entries in the order of capture, cheaper than ``entries``: for comparing, and for ``Bulk.keep``."""
-        return self.tree.stored_lines()
+    def lines(self, lost: Callable[[str, str, int, HoldfastError], None] | None = None) -> Iterator[Stored]:
+        """All entries in the order of capture, cheaper than ``entries``: for comparing, and for ``Bulk.keep``.
+
+        ``lost``: where the list itself is damaged, it hears (smallest path, greatest path, entries, why), and the rest follows.
+        """
+        return self.tree.stored_lines(lost)
 
     def find(self, path: str) -> Stored | None:
         document = self.tree.find(path)
@@ -82,18 +97,21 @@ class Reader:
         progress: Progress | None = None,
         workers: int = 0,
         small: Callable[[Sequence[tuple[StoredEntry, memoryview | bytes]]], None] | None = None,
+        lost: Callable[[StoredEntry, Target | None, HoldfastError], None] | None = None,
     ) -> Extracted:
         """Write the content of many files, every chunk's identity checked; targets are opened in worker threads, each closed when complete.
 
         Chunks of only zeros are not written to a new file: ``close`` sets its size. ``delta`` asks each target for what exists and fetches
         only what differs. A file (of at most 4 MiB) that comes with None in the place of its opener is handed whole to ``small``, many at a
-        time, in worker threads; not with ``delta``.
+        time, in worker threads; not with ``delta``. ``lost``: damage ends nothing; it hears of each file that could not be had whole, with
+        its target (if that was opened), which is not closed. ``files`` of the result are the others.
 
         Raises PackDamaged, PackMissing, ObjectDamaged (naming the path), RoleLacking, Unreachable.
         """
         frames = Frames(self.packs, self.identity, self._index)
         count = workers or _workers(self._locations)
-        return extract.run(wanted, self.tree, self.identity, frames, delta=delta, progress=progress or Silent(), workers=count, small=small)
+        told = progress or Silent()
+        return extract.run(wanted, self.tree, self.identity, frames, delta=delta, progress=told, workers=count, small=small, lost=lost)
 
     def _index(self) -> IndexStore:
         with self._lock:

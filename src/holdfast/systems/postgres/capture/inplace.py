@@ -154,7 +154,7 @@ class InPlace:
         ranges = None
         if changed is not None and base is not None and entry.path in base.sizes and entry.path not in base.suspect:
             ranges = changed.ranges(relation, entry.size, base.sizes[entry.path], control.page_size, control.segment_pages)
-        if ranges == [] and base is not None and base.sizes[entry.path] == entry.size and self.writer.reuse(entry):
+        if ranges == [] and base is not None and base.sizes[entry.path] == entry.size and self.writer.reuse(entry, again=True):
             return
         self.writer.add(entry, FileSource(place), inspect=inspect, changed=ranges)
 
