@@ -97,7 +97,7 @@ def test_stopping_cleans_up(place, step, how):
         wait_for(process, step)
         time.sleep(0.3)
         process.send_signal(how)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=150)
     assert process.returncode == (130 if how == signal.SIGINT else 143), err
     assert "Traceback" not in err
     assert left(short) == []
@@ -113,7 +113,7 @@ def test_what_a_kill_left_is_removed_by_the_next_run(place):
     assert left(short) != []
     assert servers(short) != []
     with start("--end", "--json") as ending:
-        out, err = ending.communicate(timeout=60)
+        out, err = ending.communicate(timeout=150)
     assert len(json.loads(out)["removed"]) == 1, err
     assert left(short) == []
     assert servers(short) == []

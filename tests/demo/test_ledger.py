@@ -83,7 +83,7 @@ def shop(servers):
 
 
 def wait_count(load: Load, more: int) -> None:
-    goal, end = load.count() + more, time.monotonic() + 30
+    goal, end = load.count() + more, time.monotonic() + 120
     while load.count() < goal:
         assert time.monotonic() < end, load.errors
         time.sleep(0.02)
@@ -141,7 +141,9 @@ def test_a_deadlock_with_the_shop_does_not_end_the_damage(shop):
     load.stop()
     done = []
     with shop.connect() as admin, shop.connect() as other:
-        other.execute("set deadlock_timeout = '1min'")  # so that it is the wrong UPDATE that gives way
+        # So that it is the wrong UPDATE that gives way, and not before the other one has come.
+        other.execute("set deadlock_timeout = '5min'")
+        admin.execute("set deadlock_timeout = '5s'")
         first, last = other.execute("select min(id), max(id) from orders").fetchone()
         with other.transaction():
             other.execute("update orders set note = note where id = %s", (last,))
@@ -151,6 +153,6 @@ def test_a_deadlock_with_the_shop_does_not_end_the_damage(shop):
             while shop.value(wait) == 0:
                 time.sleep(0.01)
             other.execute("update orders set note = note where id = %s", (first,))
-        harm.join(30)
+        harm.join(120)
         assert done
         assert done[0].rows == last - first + 1

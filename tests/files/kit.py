@@ -1,7 +1,10 @@
 """A vault in a folder, systems of kind files over it, and everything that a tree is on the machine."""
 
+import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +85,9 @@ class Scene:
         points = self.vault.points(NAME)
         base = self.vault.reader(points[-1]) if points and not full else None
         with self.vault.begin(system=NAME, kind="files", base=base, label=label) as writer:
-            return self.system().capture(writer, Silent())
+            point = self.system().capture(writer, Silent())
+        tick(self.folder)
+        return point
 
     def plan(self, into: Path, point: RecoveryPoint | None = None, **options: Any):
         until = {"kind": "point", "point": point.id} if point else {"kind": "latest"}
@@ -97,6 +102,24 @@ class Scene:
 
     def close(self) -> None:
         self.vault.close()
+
+
+def tick(folder: Path) -> None:
+    """The file system's clock moves on: what is written from now on bears another time than all before."""
+    probe = folder / ".tick"
+    probe.touch()
+    began = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == began:
+        probe.touch()
+    probe.unlink()
+
+
+def as_nobody(what: str, folder: Path) -> dict[str, Any]:
+    """What tests.files.nobody tells of a deed in a scene's folder."""
+    command = [sys.executable, "-m", "tests.files.nobody", what, str(folder)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def picture(top: Path) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from holdfast.systems.files.errors import (
     TargetTooSmall,
 )
 from holdfast.systems.files.restore import run as running
-from tests.files.kit import ROOT, Scene, differences, picture
+from tests.files.kit import ROOT, Scene, as_nobody, differences, picture
 from tests.files.test_incremental import moving
 
 root_only = pytest.mark.skipif(not ROOT, reason="needs root")
@@ -143,30 +143,6 @@ def test_a_folder_swapped_for_a_link_is_not_followed(scene, monkeypatch):
 # ---------------------------------------------------------------- what cannot be read
 
 
-def as_nobody(work) -> None:
-    """Run ``work`` as an ordinary account, in a process of its own; it may only raise."""
-    import multiprocessing
-
-    def child(answers) -> None:
-        if ROOT:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-        try:
-            answers.put(work())
-        except BaseException as error:  # noqa: BLE001
-            answers.put(repr(error))
-
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-    process = context.Process(target=child, args=(answers,))
-    process.start()
-    answer = answers.get(timeout=60)
-    process.join()
-    assert isinstance(answer, dict), answer
-    return answer
-
-
 @root_only
 def test_what_may_not_be_read_is_named_and_the_point_is_incomplete(scene):
     (scene.source / "open").write_bytes(b"x")
@@ -183,13 +159,9 @@ def test_what_may_not_be_read_is_named_and_the_point_is_incomplete(scene):
             path.chmod(0o777 if path.is_dir() else 0o666)
     scene.folder.chmod(0o777)
 
-    def work():
-        point = scene.backup()
-        return {"findings": [(one.code, one.where["path"]) for one in point.findings], "facts": point.facts, "id": point.id}
-
-    done = as_nobody(work)
+    done = as_nobody("backup", scene.folder)
     base = f"files{scene.source}"
-    assert sorted(done["findings"]) == [("files-unreadable", f"{base}/closed"), ("files-unreadable", f"{base}/folder")]
+    assert sorted(done["findings"]) == [["files-unreadable", f"{base}/closed"], ["files-unreadable", f"{base}/folder"]]
     assert done["facts"]["incomplete"] == 2
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.files import trees
-from tests.files.kit import ROOT, Scene, differences, picture
+from tests.files.kit import ROOT, Scene, as_nobody, differences, picture
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate])
 
@@ -120,8 +120,6 @@ def test_a_changed_block_of_a_large_file_costs_a_block(scene):
 
 @pytest.mark.skipif(not ROOT, reason="only root gives files away")
 def test_as_an_ordinary_account_what_cannot_be_set_is_told(scene):
-    import multiprocessing
-
     (scene.source / "theirs").write_bytes(b"x")
     os.chown(scene.source / "theirs", 0, 0)
     os.chmod(scene.source / "theirs", 0o4755)
@@ -133,19 +131,7 @@ def test_as_an_ordinary_account_what_cannot_be_set_is_told(scene):
     for path in (scene.folder, *scene.folder.parents):
         if not path.stat().st_mode & 0o001:
             path.chmod(path.stat().st_mode | 0o011)
-    context = multiprocessing.get_context("fork")
-    answers = context.Queue()
-
-    def work():
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        answers.put(scene.restore(scene.folder / "out").notes)
-
-    child = context.Process(target=work)
-    child.start()
-    notes = answers.get(timeout=60)
-    child.join()
+    notes = as_nobody("restore", scene.folder)["notes"]
     assert sum("belong to this account" in note for note in notes) == 1
     assert any("device nodes" in note for note in notes)
     restored = scene.at(scene.folder / "out") / "theirs"

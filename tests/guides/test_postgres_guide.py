@@ -14,6 +14,7 @@ from tests.servers import client_tool, need, service_account
 from tests.servers.account import server_folder
 from tests.servers.python import holdfast_for_account
 
+ALL_THERE = "select bool_and(flush_lsn >= pg_current_wal_flush_lsn()) from pg_stat_replication"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide-postgres.md"
 
 
@@ -53,8 +54,8 @@ def test_the_guide_works_as_printed(servers, home):
             "/var/lib/holdfast": str(home / "vault"),
             "/etc/holdfast": str(home / "etc"),
             "/srv/restored": str(home / "srv" / "restored"),
-            # A busy test machine takes longer than a reader.
-            "sleep 3": "sleep 7",
+            # A busy test machine takes longer than a reader: until the vault has all, and some more for the time up to which.
+            "sleep 3": f"until psql -Atqd postgres -c '{ALL_THERE}' | grep -q t; do sleep 1; done; sleep 7",
         },
     )
     environment = {

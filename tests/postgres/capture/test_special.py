@@ -153,7 +153,7 @@ def test_ten_thousand_relations(servers, tmp_path):
     seconds = time.monotonic() - began
     relations = [path for path in point._entries if path.startswith(("base/5/", "base/1"))]
     assert len(relations) > 10_000
-    assert seconds < 60
+    assert seconds < 200
 
 
 def test_an_empty_cluster(servers, tmp_path):
