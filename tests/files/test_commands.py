@@ -75,6 +75,36 @@ def test_from_backup_to_export(home):
     assert run(home, "status").returncode == 0
 
 
+def test_a_restore_out_of_a_damaged_vault_ends_with_its_own_status(home):
+    """One of two packs of content is lost: what lies in the other comes back, and the exit status, the text and the JSON say what lacks."""
+    run(home, "backup", "app")
+    before = set((home / "vault" / "packs").rglob("*"))
+    (home / "srv" / "late").write_bytes(os.urandom(9000))
+    run(home, "backup", "app")
+    late = max(
+        (path for path in set((home / "vault" / "packs").rglob("*")) - before if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    late.unlink()
+    done = run(home, "restore", "app", "--into", str(home / "out"))
+    assert done.returncode == 5, done.stderr
+    assert "error[restored-partly]: 1 entry could not be restored" in done.stderr
+    assert f"{home}/srv/late" in done.stderr
+    [listed] = home.glob("out.lacking-*.jsonl")
+    assert f"All of them: {listed}" in done.stderr
+    assert json.loads(listed.read_text())["path"] == f"{home}/srv/late"
+    there = home / "out" / str(home)[1:] / "srv"
+    assert not (there / "late").exists()
+    assert (there / "sub" / "one").read_bytes() == b"one"
+    done = run(home, "restore", "app", "--into", str(home / "again"), "--json")
+    assert done.returncode == 5
+    error = answer(done)["error"]
+    assert (error["code"], error["details"]["lacking"]) == ("restored-partly", 1)
+    assert [one["path"] for one in error["details"]["lacks"]] == [f"{home}/srv/late"]
+    verified = run(home, "verify", "app")
+    assert verified.returncode != 0
+    assert f"{home}/srv/late" in verified.stdout + verified.stderr
+
+
 @pytest.mark.parametrize(
     "words", [("follow", "app"), ("when", "app", "--dropped", "x"), ("restore", "app", "--into", "x", "--database", "y")]
 )

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Extracted, Progress
-from holdfast.systems.contract import PointReader, StoredEntry, Target
+from holdfast.systems.contract import Lack, PointReader, StoredEntry, Target, restored_partly, set_aside
 
 
 class PathEscapes(Damaged):
@@ -20,6 +20,8 @@ class PlainFile:
     """One file being written under its own name; created anew, never over something."""
 
     def __init__(self, path: Path, mode: int, mtime_ns: int, size: int) -> None:
+        self._path = path
+        self._written = False
         self._mode = mode
         self._mtime_ns = mtime_ns
         self._handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
@@ -27,6 +29,7 @@ class PlainFile:
         os.ftruncate(self._handle, size)
 
     def write(self, offset: int, data: memoryview) -> None:
+        self._written = True
         while data:
             written = os.pwrite(self._handle, data, offset)
             data, offset = data[written:], offset + written
@@ -34,6 +37,19 @@ class PlainFile:
     def existing(self, offset: int, buffer: memoryview) -> int:
         del offset, buffer
         return 0
+
+    def give_up(self) -> Path | None:
+        """It cannot become whole: nothing is left, or what could be had under a name that says so, which is returned."""
+        os.close(self._handle)
+        if not self._written:
+            self._path.unlink()
+            return None
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            kept = set_aside(folder, self._path.name)
+        finally:
+            os.close(folder)
+        return None if kept is None else self._path.with_name(kept)
 
     def close(self) -> None:
         os.fchmod(self._handle, self._mode & 0o777)
@@ -45,7 +61,8 @@ def write_out(reader: PointReader, entries: Sequence[StoredEntry], root: str, ta
     """Write ``entries`` (all at or below ``root``) so that ``root`` becomes ``target``. Durable when it returns.
 
     Links are written as they are and nothing is written through one, whoever made the point. Raises PathEscapes before anything is
-    written; FileExistsError's kin only for names that appear meanwhile.
+    written; RestoredPartly when all else is durable for what the vault has lost; FileExistsError's kin only for names that appear
+    meanwhile.
     """
     places = _places(entries, root, target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,11 +80,20 @@ def write_out(reader: PointReader, entries: Sequence[StoredEntry], root: str, ta
             elif entry.kind == "file":
                 yield stored, lambda place=place, entry=entry: PlainFile(place, entry.mode, entry.mtime_ns, entry.size)  # type: ignore[misc]
 
-    done = reader.extract(wanted(), progress=progress)
+    lacks: list[Lack] = []
+    given_up: list[tuple[str, Target | None, HoldfastError]] = []
+    done = reader.extract(wanted(), progress=progress, lost=lambda stored, file, error: given_up.append((stored.entry.path, file, error)))
+    # Only now: a name that says "incomplete" could be one that the point holds too.
+    for path, file, error in given_up:
+        kept = file.give_up() if isinstance(file, PlainFile) else None
+        lacks.append(Lack(path, error.message, None if kept is None else str(kept)))
     for place, entry in sorted(folders, key=lambda one: one[1].path, reverse=True):
         place.chmod(entry.mode & 0o777)
         os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns))
     sync_file_system(target.parent)
+    if lacks:
+        hint = "Heal the vault where another location has it (holdfast vault check --read all --heal), or look for it in another point."
+        raise restored_partly(lacks, target, None, hint, files=done.files, written=done.written)
     return done
 
 

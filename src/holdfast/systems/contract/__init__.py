@@ -5,8 +5,9 @@ the fit.
 """
 
 from holdfast.systems.contract.capture import Buffer, Bulk, CaptureWriter, Inspect, ReadMany, Sink, Source, StoredEntry, StoredLine
+from holdfast.systems.contract.lacking import INCOMPLETE, Lack, RestoredPartly, restored_partly, set_aside, write_list
 from holdfast.systems.contract.logs import LogReader, LogStore, LogWriter
-from holdfast.systems.contract.reading import PointReader, Target
+from holdfast.systems.contract.reading import Lost, LostLines, PointReader, Target
 from holdfast.systems.contract.recovery import (
     History,
     Isolated,
@@ -24,6 +25,7 @@ from holdfast.systems.contract.recovery import (
 from holdfast.systems.contract.system import Capabilities, Probe, RestoreRequest, System
 
 __all__ = [
+    "INCOMPLETE",
     "Buffer",
     "Bulk",
     "Capabilities",
@@ -31,10 +33,13 @@ __all__ = [
     "History",
     "Inspect",
     "Isolated",
+    "Lack",
     "LogReader",
     "LogSpan",
     "LogStore",
     "LogWriter",
+    "Lost",
+    "LostLines",
     "Moment",
     "Moments",
     "Obstacle",
@@ -45,6 +50,7 @@ __all__ = [
     "RestorePlan",
     "RestoreRequest",
     "Restored",
+    "RestoredPartly",
     "Searchable",
     "Sink",
     "Source",
@@ -54,4 +60,7 @@ __all__ = [
     "System",
     "Target",
     "Walker",
+    "restored_partly",
+    "set_aside",
+    "write_list",
 ]

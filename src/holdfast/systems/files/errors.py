@@ -79,3 +79,9 @@ class EntryNonsense(Damaged):
     """A recovery point holds an entry of a folder that none could have written."""
 
     code = "files-entry-nonsense"
+
+
+class EntryUnknown(Damaged):
+    """The list of a point is damaged where it would say whether it holds what was asked for."""
+
+    code = "files-entry-unknown"

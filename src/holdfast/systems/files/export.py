@@ -25,7 +25,9 @@ class Exported:
 
 
 def export(point: RecoveryPoint, history: History, folder: Path, parts: Sequence[Part], *, clock: Clock, progress: Progress) -> Exported:
-    """Write ``point`` into the new ``folder``; the README comes last, when everything is durable. Raises what a restore raises."""
+    """Write ``point`` into the new ``folder``; the README comes last, when everything is durable. Raises what a restore raises; without
+    a README after RestoredPartly.
+    """
     recovery = FilesRecovery(point.system, parts=parts, clock=clock)
     request = RestoreRequest(folder, {"kind": "point", "point": point.id})
     done = recovery.restore(history, recovery.plan_restore(history, request), progress)

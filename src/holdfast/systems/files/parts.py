@@ -1,10 +1,11 @@
 """What else a system of kind files holds beside folders: Git repositories, container images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from holdfast.errors import HoldfastError
 from holdfast.model import Finding, Progress
 from holdfast.systems.contract import CaptureWriter, PointReader, Probe, Structural
 
@@ -15,6 +16,10 @@ class Captured:
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
+
+
+Lacks = Callable[[str, HoldfastError], None]
+"""(path in the point, why)"""
 
 
 class Part(Protocol):
@@ -28,9 +33,12 @@ class Part(Protocol):
         """Add entries below ``name``. Raises what keeps the whole point from being taken."""
         ...
 
-    def restore(self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress) -> Sequence[str]:
+    def restore(
+        self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress, lack: Lacks | None = None
+    ) -> Sequence[str]:
         """Make what the point holds below ``name`` (of it only ``paths``, in the point's terms; none named: all) usable again below
-        ``into``, durably. Returns notes.
+        ``into``, durably. Returns notes. ``lack`` hears of what damage keeps from that, and the rest is made;
+        without it damage is raised.
         """
         ...
 

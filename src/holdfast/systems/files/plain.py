@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Extracted, Progress
 from holdfast.systems.contract import PointReader, StoredEntry, Target
 from holdfast.systems.files.handles import Handle
@@ -58,6 +58,11 @@ class PlainTarget:
     def existing(self, offset: int, buffer: memoryview) -> int:  # noqa: ARG002
         return 0
 
+    def abandon(self) -> None:
+        """It cannot become whole."""
+        os.close(self._fd)
+        os.unlink(self._partial, dir_fd=self._folder.fd)
+
     def close(self) -> None:
         os.close(self._fd)
         os.rename(self._partial, self._name, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
@@ -87,11 +92,12 @@ def extract(
     progress: Progress,
     *,
     skip: Callable[[str], bool] | None = None,
+    lack: Callable[[str, HoldfastError], None] | None = None,
 ) -> Extracted:
     """Write ``entries`` (checked by ``chosen``), all at or below ``root``, to the same places below ``top``. Not yet durable.
 
-    ``skip``: (path below the root) → it is there already. Raises DiskFull, NotWritten (a link stands where a folder belongs), and what the
-    reader raises.
+    ``skip``: (path below the root) → it is there already. ``lack`` hears (path, why) of what damage keeps from being written.
+    Raises DiskFull, NotWritten (a link stands where a folder belongs), and what the reader raises.
     """
     progress.phase("restore", sum(stored.entry.size for stored in entries))
     made: list[tuple[StoredEntry, Callable[[], Target]]] = []
@@ -105,7 +111,14 @@ def extract(
             *names, name = inner.split("/")
             place = folder.at(tuple(names))
             made.append((stored, lambda place=place, name=name, size=stored.entry.size: PlainTarget(place, name, size)))  # type: ignore[misc]
-        return reader.extract(made, progress=progress)
+
+        def lost(stored: StoredEntry, target: Target | None, error: HoldfastError) -> None:
+            assert lack is not None
+            if isinstance(target, PlainTarget):
+                target.abandon()
+            lack(stored.entry.path, error)
+
+        return reader.extract(made, progress=progress, lost=lost if lack is not None else None)
     except OSError as error:
         failed(str(top), error)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.errors import Damaged
 from holdfast.model import Clock, Extracted, Progress, SystemClock
-from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, restored_partly, write_list
 from holdfast.systems.files import isolate as isolation
 from holdfast.systems.files.errors import TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
@@ -17,6 +18,9 @@ from holdfast.systems.files.restore import target as targets
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.run import FolderRestore
 from holdfast.systems.files.settings import FilesSettings
+
+_HEAL = "Heal the vault where another location has it (holdfast vault check --read all --heal)"
+_GO_ON = f"{_HEAL}, then run the same restore with --delta; or look for it in another point: holdfast points"
 
 
 @dataclass
@@ -38,6 +42,14 @@ class FilesRecovery:
         return planning.make(self.name, self.kind, history, request, [part.name for part in self.parts])
 
     def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
+        """Raises RestoredPartly, when everything else is there and durable, for what the vault has lost."""
+        done, lacks = self._restore(history, plan, progress)
+        if lacks:
+            listed = write_list(lacks, plan.into, self.clock.now())
+            raise restored_partly(lacks, plan.into, listed, _GO_ON, files=done.extracted.files, written=done.extracted.written)
+        return done
+
+    def _restore(self, history: History, plan: RestorePlan, progress: Progress) -> tuple[Restored, Sequence[Lack]]:
         for obstacle in plan.obstacles:
             kind = TargetTooSmall if obstacle.code == TargetTooSmall.code else TargetTaken
             raise kind(obstacle.message, hint=obstacle.hint)
@@ -55,9 +67,12 @@ class FilesRecovery:
         for part in self.parts:
             if part.name in detail.parts:
                 inner = [path for path in detail.selection.wanted if path == part.name or path.startswith(part.name + "/")]
-                notes += part.restore(reader, plan.into / part.name, inner, progress)
+                try:
+                    notes += part.restore(reader, plan.into / part.name, inner, progress, work.lacking.add)
+                except Damaged as error:
+                    work.lacking.add(part.name, error)
         clocks = {"restore": self.clock.monotonic() - began}
-        return Restored(plan.into, dict(plan.place), clocks, done, notes=tuple(notes))
+        return Restored(plan.into, dict(plan.place), clocks, done, notes=tuple(notes)), work.lacking.found
 
     # ------------------------------------------------------------ isolated copies, the source
 
@@ -71,7 +86,9 @@ class FilesRecovery:
         with isolation.open_box(self.sandbox) as box:
             plan = self.plan_restore(history, RestoreRequest(box / "tree", until, given))
             began = self.clock.monotonic()
-            self.restore(history, plan, progress)
+            _, lacks = self._restore(history, plan, progress)
+            if lacks:
+                raise restored_partly(lacks, plan.into, None, f"That was an isolated copy. {_HEAL}.")
             clocks["restore"] = self.clock.monotonic() - began
             reached = {**plan.place, "place": dict(plan.place), "bytes": plan.bytes, "log_bytes": 0}
             parts = [part for part in self.parts if part.name in plan.detail.parts]

@@ -86,6 +86,16 @@ class PackReader:
                 self._keys.popitem(last=False)
         return key
 
+    def answers(self) -> bool:
+        """Whether any location gives its configuration now, which each has."""
+        for storage in self._places.nearest:
+            try:
+                storage.get(names.CONFIG)
+            except HoldfastError:
+                continue
+            return True
+        return False
+
     def frame(self, pack: bytes, offset: int, whole: int) -> bytes:
         """The plain bytes of one frame."""
         return next(iter(self.frames(pack, [(offset, whole)])))[1]

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import blake3
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Extracted, Progress
 from holdfast.vault.capture.engine import Engine
 from holdfast.vault.content import NO_PACK, ZERO_ID, Part
@@ -35,12 +35,19 @@ class Target(Protocol):
     def close(self) -> None: ...
 
 
+Lost = Callable[[StoredEntry, Target | None, HoldfastError], None]
+"""Hears of a file whose content cannot be had whole: (its entry, its target if it was opened, why). Called once for each, in a worker
+thread, when nobody writes to the target any more; the target is never closed and belongs to who is called."""
+
+
 @dataclass(slots=True, eq=False)
 class _File:
-    """Opened by the first worker that needs it, closed by the last."""
+    """Opened by the first worker that needs it, closed by the last. ``wrong``: why its content is not whole."""
 
+    stored: StoredEntry
     path: str
     open: Callable[[], Target]
+    wrong: HoldfastError | None = None
     target: Target | None = None
     left: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,12 +65,16 @@ class _File:
         with self.writing:
             target.write(offset, data)
 
-    def done(self) -> None:
+    def done(self, lost: Lost | None) -> None:
         with self.lock:
             self.left -= 1
             finished = not self.left
         if finished:
-            self.opened().close()
+            if self.wrong is None:
+                self.opened().close()
+            else:
+                assert lost is not None
+                lost(self.stored, self.target, self.wrong)
             self.target = None
 
 
@@ -101,6 +112,7 @@ class _Worker:
     delta: bool
     progress: Progress
     small: Small | None = None
+    lost: Lost | None = None
     written: int = 0
     kept: int = 0
     buffer: bytearray = field(default_factory=bytearray)
@@ -110,19 +122,32 @@ class _Worker:
         for piece in job.pieces:
             self._plan(piece, wanted)
         for file in job.small:
-            self._plan_small(file, wanted)
+            try:
+                self._plan_small(file, wanted)
+            except Damaged as error:
+                self._lose(file, error)
         for pack, frames in wanted.items():
             try:
                 by_offset = {offset: rows for (offset, _), rows in frames.items()}
                 for offset, plain in self.frames.read(pack, sorted(frames)):
                     self._write(pack, offset, plain, by_offset[offset])
-            except Damaged as error:
+            except (Damaged, Unreachable) as error:
                 self._one_by_one(pack, frames, error)
         for piece in job.pieces:
-            piece.file.done()
+            piece.file.done(self.lost)
         if job.small:
             assert self.small is not None
-            self.small([file.whole() for file in job.small])
+            self.small([file.whole() for file in job.small if file.wrong is None])
+            for file in job.small:
+                if file.wrong is not None:
+                    assert self.lost is not None
+                    self.lost(file.stored, None, file.wrong)
+
+    def _lose(self, file: Takes, error: HoldfastError) -> None:
+        """Go on without what ``file`` lacks. Raises ``error`` where nobody would hear of that, or where the whole vault does not answer."""
+        if self.lost is None or (isinstance(error, Unreachable) and not self.frames.answers()):
+            raise error
+        file.wrong = error
 
     def _plan_small(self, file: SmallFile, wanted: dict[bytes, dict[tuple[int, int], list[Wanted]]]) -> None:
         size = 0
@@ -211,18 +236,24 @@ class _Worker:
         file.write(offset, view[at : at + size])
         self.written += size
 
-    def _one_by_one(self, pack: bytes, frames: dict[tuple[int, int], list[Wanted]], first_error: Damaged) -> None:
+    def _one_by_one(self, pack: bytes, frames: dict[tuple[int, int], list[Wanted]], first_error: HoldfastError) -> None:
         """A pack is damaged or gone: take each frame by itself, and each chunk of a lost one from wherever the index knows it."""
+        if isinstance(first_error, Unreachable) and (self.lost is None or not self.frames.answers()):
+            raise first_error
         for (offset, whole), rows in frames.items():
             try:
                 for _, plain in self.frames.read(pack, [(offset, whole)]):
                     self._write(pack, offset, plain, rows)
-            except Damaged as error:
+            except (Damaged, Unreachable) as error:
                 for file, position, _, size, identity in rows:
                     try:
                         chunk = self.frames.elsewhere(identity, size, error)
-                    except Damaged as lost:
-                        raise _named(lost, file.path) from first_error
+                    except (Damaged, Unreachable) as gone:
+                        try:
+                            self._lose(file, gone)
+                        except Damaged as lost:
+                            raise _named(lost, file.path) from first_error
+                        continue
                     file.write(position, memoryview(chunk))
                     self.written += size
 
@@ -242,12 +273,14 @@ def run(
     progress: Progress,
     workers: int,
     small: Small | None = None,
+    lost: Lost | None = None,
 ) -> Extracted:
     """Extract; returns when every target was closed. The first error of any worker is raised, and targets not finished stay open.
 
-    A file without a way to open it goes whole to ``small``.
+    A file without a way to open it goes whole to ``small``. With ``lost`` damage ends nothing: it hears of each file that is not whole.
     """
-    crew = [_Worker(identity, frames, delta, progress, small) for _ in range(workers)]
+    counted = _Counted(lost) if lost is not None else None
+    crew = [_Worker(identity, frames, delta, progress, small, counted) for _ in range(workers)]
     engine: Engine[_Job] = Engine(crew, workers + 2, "restore")
     files = 0
     try:
@@ -259,16 +292,21 @@ def run(
                 job.small.append(one)
                 job.size += one.size
             else:
-                file = _File(stored.entry.path, opener)
-                for part, first, count, offset, length in _pieces(own(stored), tree):
-                    with file.lock:
-                        file.left += 1
-                    job.pieces.append(_Piece(file, part, first, count, offset))
-                    job.size += length
-                    if job.full:
-                        engine.put(job)
-                        job = _Job()
-                file.done()
+                file = _File(stored, stored.entry.path, opener)
+                try:
+                    for part, first, count, offset, length in _pieces(own(stored), tree):
+                        with file.lock:
+                            file.left += 1
+                        job.pieces.append(_Piece(file, part, first, count, offset))
+                        job.size += length
+                        if job.full:
+                            engine.put(job)
+                            job = _Job()
+                except Damaged as error:
+                    if counted is None:
+                        raise
+                    file.wrong = error
+                file.done(counted)
             if job.full:
                 engine.put(job)
                 job = _Job()
@@ -277,7 +315,22 @@ def run(
         engine.join()
     finally:
         engine.stop()
+    files -= counted.count if counted is not None else 0
     return Extracted(files, sum(w.written for w in crew), sum(w.kept for w in crew), frames.fetched)
+
+
+class _Counted:
+    """Passes on what was lost, one at a time."""
+
+    def __init__(self, inner: Lost) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def __call__(self, stored: StoredEntry, target: Target | None, error: HoldfastError) -> None:
+        with self._lock:
+            self.count += 1
+            self._inner(stored, target, error)
 
 
 def _pieces(stored: Stored, tree: Tree) -> Iterator[tuple[Part, int, int, int, int]]:

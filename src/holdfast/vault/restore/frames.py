@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import blake3
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.index.store import IndexStore
 from holdfast.vault.packs.reader import PackReader
@@ -24,6 +24,8 @@ class Frames:
         self._kept: OrderedDict[tuple[bytes, int], bytes] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._index_lost = False
         self.fetched = 0
 
     def read(self, pack: bytes, wanted: Sequence[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
@@ -53,16 +55,29 @@ class Frames:
     def right(self, chunk: memoryview | bytes, identity: bytes) -> bool:
         return blake3.blake3(chunk, key=self._identity).digest() == identity
 
-    def elsewhere(self, identity: bytes, size: int, error: Damaged) -> bytes:
+    def elsewhere(self, identity: bytes, size: int, error: HoldfastError) -> bytes:
         """The chunk from any other place that the index knows; else ``error``."""
-        for hit in self._index().find(identity):
+        with self._asking:
+            if self._index_lost:
+                raise error
+            try:
+                index = self._index()
+            except Damaged:
+                # Asked once: with many chunks gone, each of them would read the whole index again.
+                self._index_lost = True
+                raise error from None
+        for hit in index.find(identity):
             try:
                 plain = self._packs.named(hit.pack, hit.digest).frame(hit.pack, hit.frame, hit.whole)[hit.at : hit.at + hit.size]
-            except Damaged:
+            except (Damaged, Unreachable):
                 continue
             if len(plain) == size and self.right(plain, identity):
                 return plain
         raise error
+
+    def answers(self) -> bool:
+        """Whether any location answers at all: what cannot be read of one that does is damage, else it is an outage."""
+        return self._packs.answers()
 
     def wrong(self, pack: bytes) -> ObjectDamaged:
         return ObjectDamaged(

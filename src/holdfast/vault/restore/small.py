@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import Protocol
 
+from holdfast.errors import HoldfastError
 from holdfast.vault.content import NO_PACK
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree
@@ -19,6 +20,8 @@ class Takes(Protocol):
     """What gets the bytes of a chunk."""
 
     path: str
+    wrong: HoldfastError | None
+    """Why its content is not whole."""
 
     def write(self, offset: int, data: memoryview) -> None: ...
 
@@ -33,7 +36,7 @@ _PLACED = struct.Struct("<IIIII")
 class SmallFile:
     """``write`` is called by the one worker that has the file."""
 
-    __slots__ = ("_document", "_parts", "_tree", "path", "size", "stored")
+    __slots__ = ("_document", "_parts", "_tree", "path", "size", "stored", "wrong")
 
     def __init__(self, stored: Stored, tree: Tree) -> None:
         self.stored = stored
@@ -44,6 +47,7 @@ class SmallFile:
         self._document = stored.document
         self._tree = tree
         self._parts: list[tuple[int, memoryview]] = []
+        self.wrong: HoldfastError | None = None
 
     def rows(self) -> Iterator[tuple[bytes | None, int, int, Wanted]]:
         """(pack, frame's offset and length, what is wanted of it) of each chunk; no pack for zeros. Raises ObjectDamaged."""

@@ -4,7 +4,7 @@ import itertools
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import blake3
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Entry
 from holdfast.vault import content
 from holdfast.vault.content import ChunkRef, Part
@@ -172,11 +173,20 @@ class Tree:
     def segments(self) -> Sequence[Segment]:
         return self._segments
 
-    def stored_lines(self) -> Iterator[Stored]:
-        """All entries in order with their lines as stored; one segment in memory at a time."""
+    def stored_lines(self, lost: Callable[[str, str, int, HoldfastError], None] | None = None) -> Iterator[Stored]:
+        """All entries in order with their lines as stored; one segment in memory at a time. ``lost`` hears of segments that are damaged
+        (smallest path, greatest path, entries, why), and the others follow.
+        """
         for segment in self._segments:
-            plain = self.chunk(segment.ref)
-            yield from map(Stored, self._parsed(plain, segment.count), plain.split(b"\n"))
+            try:
+                plain = self.chunk(segment.ref)
+                documents = self._parsed(plain, segment.count)
+            except (Damaged, Unreachable) as error:
+                if lost is None or (isinstance(error, Unreachable) and not self._packs.answers()):
+                    raise
+                lost(segment.first, segment.last, segment.count, error)
+                continue
+            yield from map(Stored, documents, plain.split(b"\n"))
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """All lines in order; one segment in memory at a time."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Clock, Progress
 from holdfast.systems.contract import CaptureWriter, PointReader, Probe, Structural
 from holdfast.systems.files import plain
@@ -18,7 +18,7 @@ from holdfast.systems.files.git.fetch import listing
 from holdfast.systems.files.git.rebuild import examine_rebuilt, rebuild
 from holdfast.systems.files.git.run import STALL_S, Git
 from holdfast.systems.files.git.stored import ROOT
-from holdfast.systems.files.parts import Captured
+from holdfast.systems.files.parts import Captured, Lacks
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}"
 _INNER = r"bundles|packed-refs|HEAD|symrefs|[0-9]{4}-[0-9a-f]{16}\.bundle|lfs/objects/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}"
@@ -62,8 +62,11 @@ class GitPart:
         done = GitCapture(self._cache, self._clock, stall=self._stall).run(self._repositories(), writer, progress)
         return Captured(done.facts, done.findings)
 
-    def restore(self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress) -> Sequence[str]:
+    def restore(
+        self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress, lack: Lacks | None = None
+    ) -> Sequence[str]:
         """``into/<name>.git`` for each repository, durable and proved under that name; one that is there from this point is kept.
+        ``lack`` hears of each that damage keeps from that.
 
         Raises GitTargetTaken, GitBundleWrong, GitMissing, EntryUnexpected.
         """
@@ -79,13 +82,27 @@ class GitPart:
         raw = into / ".bundles.partial"
         _remove(raw)
         notes = []
+        hurt: dict[str, HoldfastError] = {}
+
+        def lost(path: str, error: HoldfastError) -> None:
+            hurt.setdefault(path.split("/")[1], error)
+
         try:
-            plain.extract(reader, entries, ROOT, raw, progress)
+            plain.extract(reader, entries, ROOT, raw, progress, lack=lost if lack is not None else None)
             progress.phase("git", len(repositories), "repositories")
             for name in repositories:
                 facts = (reader.point.facts.get(ROOT) or {}).get(name) or {}
-                sound = rebuild(raw / name, into / f"{name}.git", self._clock, durable=plain.sync)
-                if sound is None:
+                sound = None
+                try:
+                    if name not in hurt:
+                        sound = rebuild(raw / name, into / f"{name}.git", self._clock, durable=plain.sync)
+                except Damaged as error:
+                    if lack is None:
+                        raise
+                    hurt[name] = error
+                if name in hurt and lack is not None:
+                    lack(f"{ROOT}/{name}", hurt[name])
+                elif sound is None:
                     notes.append(f"{into / f'{name}.git'} is there already, from this state.")
                 notes += _told(name, facts)
                 _remove(raw / name)

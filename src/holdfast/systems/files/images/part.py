@@ -15,7 +15,7 @@ from holdfast.systems.files.images.errors import LayoutWrong
 from holdfast.systems.files.images.layout import ROOT, examine
 from holdfast.systems.files.images.reference import parse_reference
 from holdfast.systems.files.images.transport import TIMEOUT_S
-from holdfast.systems.files.parts import Captured
+from holdfast.systems.files.parts import Captured, Lacks
 
 _FORM = re.compile(rf"{ROOT}/(?:oci-layout|index\.json|blobs/sha256/[0-9a-f]{{64}}|blobs/sha512/[0-9a-f]{{128}})")
 
@@ -62,8 +62,11 @@ class ImagesPart:
         done = ImageCapture(self._registries(), self._clock, timeout=self._timeout).run(self._images, writer, progress)
         return Captured(done.facts, done.findings)
 
-    def restore(self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress) -> Sequence[str]:
+    def restore(
+        self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress, lack: Lacks | None = None
+    ) -> Sequence[str]:
         """The OCI layout of the point, durable and proved; blobs that are there and right are kept, so that a killed run goes on.
+        ``lack`` hears of blobs that are damaged, and of images that are not whole for it.
 
         Raises LayoutWrong, EntryUnexpected.
         """
@@ -74,7 +77,7 @@ class ImagesPart:
         entries.sort(key=lambda stored: stored.entry.path.endswith(("index.json", "oci-layout")))
         blobs = [stored for stored in entries if "/blobs/" in stored.entry.path]
         lists = entries[len(blobs) :]
-        plain.extract(reader, blobs, ROOT, into, progress, skip=lambda path: _right(into / path))
+        plain.extract(reader, blobs, ROOT, into, progress, skip=lambda path: _right(into / path), lack=lack)
         plain.extract(reader, lists, ROOT, into, progress)
         if not lists:
             plain.sync(into)
@@ -84,9 +87,13 @@ class ImagesPart:
         wrong = [one for one in examine(into) if one.state == "failed"]
         lacking = {name for name, facts in (reader.point.facts.get(ROOT) or {}).items() if facts.get("lacking")}
         broken = [one for one in wrong if one.name.removeprefix("image ") not in lacking]
-        if broken:
-            raise LayoutWrong(f"{broken[0].name}: {broken[0].detail}", hint="Run 'holdfast vault check --read all'; restore another point.")
+        for one in broken:
+            wrong_one = LayoutWrong(f"{one.name}: {one.detail}", hint="Run 'holdfast vault check --read all'; restore another point.")
+            if lack is None:
+                raise wrong_one
+            lack(one.name, wrong_one)
         plain.sync(into)
+        wrong = [one for one in wrong if one not in broken]
         return [f"{one.name} is NOT whole: {one.detail}" for one in wrong]
 
     def examine(self, into: Path) -> Sequence[Structural]:

@@ -9,13 +9,14 @@ from typing import Any
 
 from holdfast.model import RecoveryPoint
 from holdfast.systems.contract import History, Obstacle, PointReader, RestorePlan, RestoreRequest
-from holdfast.systems.files.errors import TargetMissing, TargetTaken, TargetTooSmall
+from holdfast.systems.files.errors import EntryUnknown, TargetMissing, TargetTaken, TargetTooSmall
 from holdfast.systems.files.restore.select import Selection
 from holdfast.systems.files.restore.target import choose
 from holdfast.systems.files.settings import ROOT, inside, outside
 
 _KNOWN = frozenset({"paths", "delta", "in_place", "remove_extra", "owner_names", "purpose", "clocks"})
 _BLOCK = 4096
+_ANOTHER = "Heal the vault (holdfast vault check --read all --heal), or name another point with --to."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,13 @@ def make(name: str, kind: str, history: History, request: RestoreRequest, parts:
         units: tuple[str, ...] = folders
         size, disk, files = point.totals.bytes, int(point.facts.get("disk", point.totals.bytes)), point.totals.files
     else:
-        size, disk, files, hit = _measure(history.open(point.id), selection)
+        unread: list[str] = []
+        size, disk, files, hit = _measure(history.open(point.id), selection, unread)
         lost = [path for path in selection.wanted if path not in hit]
         if lost or (selection.globs and "*" not in hit):
             what = ", ".join(outside(path) if path.startswith(ROOT) else path for path in lost) or " ".join(selection.globs)
+            if unread:
+                raise EntryUnknown(f"Whether the point {point.id[:14]} holds {what} is not known: {unread[0]}", hint=_ANOTHER)
             raise TargetMissing(f"The point {point.id[:14]} holds no {what}.", hint=f"See what is there: holdfast ls {point.id[:14]}")
         units = tuple(path for path in selection.wanted if path == ROOT or path.startswith(ROOT + "/"))
         if selection.globs:
@@ -94,10 +98,11 @@ def _chosen(selection: Selection, point: RecoveryPoint, parts: Sequence[str]) ->
     return tuple(part for part in held if any(path == part or path.startswith(part + "/") for path in selection.wanted))
 
 
-def _measure(reader: PointReader, selection: Selection) -> tuple[int, int, int, set[str]]:
+def _measure(reader: PointReader, selection: Selection, unread: list[str]) -> tuple[int, int, int, set[str]]:
+    """Bytes, bytes on disk, files, and what was found of the selection. ``unread`` gets why a stretch of the list cannot be read."""
     chooser = selection.chooser()
     size = disk = files = 0
-    for line in reader.lines():
+    for line in reader.lines(lambda _first, _last, _count, error: unread.append(error.message)):
         if chooser.wants(line.path, folder=not line.is_file) and line.is_file:
             files += 1
             size += line.size

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Extracted, Progress
 from holdfast.systems.contract import PointReader, RestorePlan, StoredEntry, Target
 from holdfast.systems.files import attributes
@@ -17,6 +18,7 @@ from holdfast.systems.files.errors import TargetMoved, TargetTaken
 from holdfast.systems.files.handles import Handle
 from holdfast.systems.files.restore.checked import checked
 from holdfast.systems.files.restore.folders import Folders
+from holdfast.systems.files.restore.lacking import Lacking
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.plan import Detail, place_of
 from holdfast.systems.files.restore.writing import FileTarget, SmallWriter, dress, failed, set_attributes
@@ -37,9 +39,12 @@ class FolderRestore:
     progress: Progress
     clock: Clock
     notes: list[str] = field(default_factory=list)
+    lacking: Lacking = field(default_factory=Lacking)
 
     def run(self) -> Extracted:
-        """Durable when it returns. Raises TargetTaken, TargetMoved, DiskFull, NotWritten, and what the reader raises."""
+        """Durable when it returns; what the vault has lost is then in ``lacking``. Raises TargetTaken, TargetMoved, DiskFull, NotWritten,
+        and what the reader raises.
+        """
         into, detail = self.plan.into, self.plan.detail
         assert isinstance(detail, Detail)
         self._delta = bool(self.plan.options.get("delta"))
@@ -47,6 +52,10 @@ class FolderRestore:
         self._folders = Folders(Handle(os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)), str(into))
         try:
             return self._run(into, detail)
+        except BaseException:
+            with contextlib.suppress(HoldfastError, OSError):
+                self.lacking.put_aside(self._folders, delta=self._delta)
+            raise
         finally:
             self._folders.close()
 
@@ -62,12 +71,15 @@ class FolderRestore:
             self._ready(unit)
         self.progress.phase("restore", self.plan.bytes)
         small = None if self._delta else SmallWriter(self._folders, self.owners, self._place)
-        done = self.reader.extract(self._wanted(), delta=self._delta, progress=self.progress, small=small)
+        done = self.reader.extract(self._wanted(), delta=self._delta, progress=self.progress, small=small, lost=self._lost)
         self._link()
-        if self.plan.options.get("remove_extra"):
+        if self.plan.options.get("remove_extra") and self.lacking.unlisted:
+            self.notes.append("Nothing was removed: a part of the point's list is lost, so nobody knows what is extra.")
+        elif self.plan.options.get("remove_extra"):
             from holdfast.systems.files.restore.extra import remove_extra
 
             self.notes += remove_extra(self.reader, detail, into, self._folders)
+        self.lacking.put_aside(self._folders, delta=self._delta)
         if self._made_way:
             self.notes.append(f"{self._made_way} folders, with what was in them, made way for what the point holds in their places.")
         self._dress_folders()
@@ -120,7 +132,7 @@ class FolderRestore:
         assert isinstance(detail, Detail)
         chooser = detail.selection.chooser()
         made: set[str] = set()
-        for line in self.reader.lines():
+        for line in self.reader.lines(self._lost_lines):
             path = line.path
             if not path.startswith(ROOT) or not (path == ROOT or path[len(ROOT)] == "/"):
                 continue
@@ -128,7 +140,7 @@ class FolderRestore:
                 continue
             entry = checked(line.entry)
             place = self._place(path)
-            if detail.selection.globs:
+            if detail.selection.globs or self.lacking.unlisted:
                 self._above(place, made)
             if entry.kind == "dir":
                 self._folder(entry, place)
@@ -137,6 +149,15 @@ class FolderRestore:
                     yield line, self._opener(entry, place)
             else:
                 self._other(entry, place)
+
+    def _lost(self, stored: StoredEntry, target: Target | None, error: HoldfastError) -> None:
+        self.lacking.file(stored, self._place(stored.entry.path), target, error)
+
+    def _lost_lines(self, first: str, last: str, count: int, error: HoldfastError) -> None:
+        detail = self.plan.detail
+        assert isinstance(detail, Detail)
+        if detail.selection.touches(first, last):
+            self.lacking.lines(first, last, count, error)
 
     def _opener(self, entry: Entry, place: str) -> Callable[[], Target] | None:
         if self._delta:
@@ -298,7 +319,10 @@ class FolderRestore:
     # ------------------------------------------------------------ after the content
 
     def _link(self) -> None:
-        for first, place, _ in self._links:
+        for first, place, entry in self._links:
+            if self.lacking.has(first):
+                self.lacking.name_of(place, entry.path, first)
+                continue
             source, source_name = self._folders.parent(first)
             folder, name = self._folders.parent(place)
             try:
@@ -326,7 +350,7 @@ class FolderRestore:
         detail = self.plan.detail
         assert isinstance(detail, Detail)
         chooser = detail.selection.chooser()
-        for line in self.reader.lines():
+        for line in self.reader.lines(lambda *_: None):  # what is lost was told before
             if chooser.wants(line.path, folder=not line.is_file) and line.entry.kind == "dir" and line.path.startswith(ROOT):
                 yield line.entry
 

@@ -38,6 +38,12 @@ class Selection:
     def everything(self) -> bool:
         return not self.wanted and not self.globs
 
+    def touches(self, first: str, last: str) -> bool:
+        """Whether something of the folders between two paths may be wanted."""
+        wanted = self.wanted if self.wanted and not self.globs else (ROOT,)
+        below = chr(ord("/") + 1)
+        return any(first < path + below and path <= last for path in wanted if path == ROOT or path.startswith(ROOT + "/"))
+
     def chooser(self) -> "Chooser":
         return Chooser(self)
 
