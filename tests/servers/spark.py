@@ -164,7 +164,7 @@ class _Processes:
 class SparkSession(_Processes):
     """One session. ``sql`` runs a statement, ``rows`` reads a Delta table at a version, ``python`` runs code where ``spark`` is defined."""
 
-    def __init__(self, *, master: str = "local[2]", heap: str = "1g", extra: Mapping[str, str] | None = None, timeout: float = 120) -> None:
+    def __init__(self, *, master: str = "local[2]", heap: str = "1g", extra: Mapping[str, str] | None = None, timeout: float = 240) -> None:
         super().__init__()
         try:
             program = Path(__file__).with_name("spark_session.py")
@@ -175,15 +175,15 @@ class SparkSession(_Processes):
             self.remove()
             raise
 
-    def sql(self, text: str, *, timeout: float = 120) -> list[dict[str, Any]]:
+    def sql(self, text: str, *, timeout: float = 240) -> list[dict[str, Any]]:
         """Rows by column name. Raises SparkError."""
         return self._ask({"op": "sql", "text": text}, timeout)
 
-    def rows(self, path: Path | str, version: int | None = None, *, timeout: float = 120) -> dict[str, list[Any]]:
+    def rows(self, path: Path | str, version: int | None = None, *, timeout: float = 240) -> dict[str, list[Any]]:
         """``{"columns": […], "rows": […]}`` of a Delta table, rows sorted by their text. Raises SparkError."""
         return self._ask({"op": "rows", "path": str(path), "version": version}, timeout)
 
-    def python(self, code: str, *, timeout: float = 120, **given: Any) -> Any:
+    def python(self, code: str, *, timeout: float = 240, **given: Any) -> Any:
         """What the code left in ``result``. ``given`` are names it finds; names it makes stay. Raises SparkError."""
         return self._ask({"op": "python", "code": code, "given": given}, timeout)
 
@@ -213,7 +213,7 @@ class SparkSession(_Processes):
 class SparkCluster(_Processes):
     """A standalone master (``master``: its URL) with workers, each a process of its own with one core."""
 
-    def __init__(self, workers: int = 2, *, memory: str = "1g", timeout: float = 60) -> None:
+    def __init__(self, workers: int = 2, *, memory: str = "1g", timeout: float = 240) -> None:
         super().__init__()
         try:
             self._spark_class = spark_installed() / "python" / "pyspark" / "bin" / "spark-class"
