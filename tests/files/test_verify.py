@@ -90,6 +90,55 @@ def test_whatever_differs_in_a_copy_is_found(scene):
             assert said in detail
 
 
+def deep(top: Path, name: str, levels: int = 300) -> None:
+    """A file of some content so far below ``top`` that no path can name it."""
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d" * 20, dir_fd=here)
+        inner = os.open("d" * 20, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    file = os.open(name, os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=here)
+    os.write(file, b"content")
+    os.close(file)
+    os.close(here)
+
+
+def test_what_no_path_can_name_is_verified(scene):
+    filled(scene)
+    deep(scene.source, "bottom")
+    scene.backup()
+    seen = verified(scene)
+    assert {one.name: one.state for one in seen.report.results} == dict.fromkeys(
+        ["names and attributes", "content as recorded", str(scene.source)], "passed"
+    )
+    with scene.recovery().isolate(scene.history, {}, {}, Silent()) as view:
+        change = f"cd {scene.at(Path(view.connection))}; for i in $(seq 300); do cd -P {'d' * 20}; done; printf Content > bottom"
+        subprocess.run(["sh", "-c", change], check=True)
+        found = {one.name: one for one in view.structure()}
+        assert found["content as recorded"].state == "failed"
+        assert "1 file differs" in found["content as recorded"].detail
+    subprocess.run(["rm", "-rf", scene.source], check=True)
+
+
+def test_what_stands_in_the_place_of_a_file_is_no_match(scene):
+    """Nothing, a FIFO that nobody writes to, a folder, a link to the right content: each is told, and none is waited for."""
+    for name in ("gone", "fifo", "folder", "link", "sound", "zeros"):
+        (scene.source / name).write_bytes(bytes(5000) if name == "zeros" else name.encode() * 1000)
+    scene.backup()
+    with scene.recovery().isolate(scene.history, {}, {}, Silent()) as view:
+        top = scene.at(Path(view.connection))
+        for name in ("gone", "fifo", "folder", "link", "zeros"):
+            (top / name).rename(scene.folder / name)
+        os.mkfifo(top / "fifo")
+        (top / "folder").mkdir()
+        (top / "link").symlink_to(scene.folder / "link")
+        found = {one.name: one for one in view.structure()}["content as recorded"]
+        assert found.state == "failed"
+        assert found.detail.startswith("5 files differ")
+        assert "sound" not in found.detail.replace(str(top), "")
+
+
 KILLED = """
 import os, sys
 from pathlib import Path

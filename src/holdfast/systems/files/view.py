@@ -1,5 +1,6 @@
 """What validation looks at: a restored copy, held against its point, and the source."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,15 +10,17 @@ from typing import Any
 import blake3
 
 from holdfast.errors import Damaged
-from holdfast.model import Clock, Progress, RecoveryPoint
+from holdfast.model import Clock, Progress, RecoveryPoint, counted
 from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
 from holdfast.systems.files import attributes
 from holdfast.systems.files.capture import reading
 from holdfast.systems.files.capture.ledger import Ledger
 from holdfast.systems.files.capture.walk import Found, Walk
 from holdfast.systems.files.compare import differing, of_point, on_machine, pairs
-from holdfast.systems.files.errors import NoQuestions
+from holdfast.systems.files.errors import NoQuestions, TargetMoved
+from holdfast.systems.files.handles import Handle
 from holdfast.systems.files.parts import Part
+from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.settings import FilesSettings, outside
 
 _RUN = 1 << 20
@@ -161,45 +164,59 @@ class RestoredView(_View):
                 if len(wrong) < _NAMED:
                     wrong.append(said)
         if bad:
-            return Structural("names and attributes", "failed", f"{bad} of {count} entries: {'; '.join(wrong)}")
-        return Structural("names and attributes", "passed", f"{count} entries")
+            return Structural("names and attributes", "failed", f"{bad} of {counted(count, 'entry', 'entries')}: {'; '.join(wrong)}")
+        return Structural("names and attributes", "passed", counted(count, "entry", "entries"))
 
     def _content(self) -> Structural:
         wrong: list[str] = []
+        folders = Folders(Handle.open(str(self._into)), str(self._into))
 
         def wanted() -> Iterator[tuple[StoredEntry, Callable[[], Target]]]:
             for line in of_point(self._reader):
                 if line.is_file:
-                    place = self._into / outside(line.path).lstrip("/")
-                    yield line, lambda place=place, size=line.size: _Compared(place, size, wrong)  # type: ignore[misc]
+                    place = outside(line.path).lstrip("/")
+                    yield line, lambda place=place, size=line.size: _Compared(folders, place, size, wrong)  # type: ignore[misc]
 
         try:
             done = self._reader.extract(wanted(), delta=True)
         except (Damaged, OSError) as error:
             return Structural("content as recorded", "failed", str(error))
+        finally:
+            folders.close()
         if wrong:
             named = ", ".join(sorted(set(wrong))[:_NAMED])
-            return Structural("content as recorded", "failed", f"{len(set(wrong))} files differ from what was recorded: {named}")
-        return Structural("content as recorded", "passed", f"{done.files} files, {done.kept} bytes equal what was recorded")
+            what = counted(len(set(wrong)), "file differs", "files differ")
+            return Structural("content as recorded", "failed", f"{what} from what was recorded: {named}")
+        return Structural("content as recorded", "passed", f"{counted(done.files, 'file')}, {done.kept} bytes equal what was recorded")
 
 
 class _Compared:
-    """A target that is only looked at: the reader asks what exists, and would write only what differs."""
+    """A target that is only looked at: the reader asks what exists, and would write only what differs. What is not there differs."""
 
-    def __init__(self, place: Path, size: int, wrong: list[str]) -> None:
-        self._place = place
+    def __init__(self, folders: Folders, place: str, size: int, wrong: list[str]) -> None:
+        self._shown = folders.show(place)
         self._size = size
         self._wrong = wrong
-        self._fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._fd = -1
+        with contextlib.suppress(OSError, TargetMoved):
+            folder, name = folders.parent(place)
+            fd = reading.open_file(folder.fd, name)
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                self._fd = fd
+            else:
+                os.close(fd)
 
     def write(self, offset: int, data: memoryview) -> None:
         del offset, data
-        self._wrong.append(str(self._place))
+        self._wrong.append(self._shown)
 
     def existing(self, offset: int, buffer: memoryview) -> int:
-        return os.preadv(self._fd, [buffer], offset)
+        return 0 if self._fd < 0 else os.preadv(self._fd, [buffer], offset)
 
     def close(self) -> None:
+        if self._fd < 0:
+            self._wrong.append(self._shown)
+            return
         if os.fstat(self._fd).st_size != self._size:
-            self._wrong.append(str(self._place))
+            self._wrong.append(self._shown)
         os.close(self._fd)
