@@ -217,3 +217,9 @@ class TooFewLocations(Unreachable):
     """No location of the system's tier answers: there is nowhere to put a recovery point."""
 
     code = "too-few-locations"
+
+
+class NotAllChecked(Unreachable):
+    """A check could not look at every location: nothing wrong was found, and nobody knows whether all is right."""
+
+    code = "vault-not-all-checked"

@@ -41,18 +41,27 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``objects`` and ``bytes`` by location: what was looked at; ``read`` bytes of packs and logs were read and hashed."""
+    """``objects`` and ``bytes`` by location: what was looked at; ``read`` bytes of packs and logs were read and hashed.
+
+    ``silent``: by address, why a location was not checked, or not to its end. Nobody knows then whether the vault is whole.
+    """
 
     found: Sequence[Found]
     objects: Mapping[str, int]
     bytes: Mapping[str, int]
     read: int
     deep: bool
+    silent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Nothing is wrong that was not healed."""
-        return all(one.severity == "notice" or one.healed for one in self.found)
+        """Every location was looked at, and nothing is wrong that was not healed."""
+        return not self.silent and not self.wrong
+
+    @property
+    def wrong(self) -> list[Found]:
+        """What is wrong and was not healed."""
+        return [one for one in self.found if one.severity != "notice" and not one.healed]
 
     @property
     def damaged(self) -> bool:
@@ -65,5 +74,6 @@ class Report:
             "objects": dict(self.objects),
             "bytes": dict(self.bytes),
             "read": self.read,
+            "silent": dict(self.silent),
             "content_opened": self.deep,
         }

@@ -1,12 +1,13 @@
 """Looks at a vault, location by location: structure always, content as far as asked, healing from another location if asked."""
 
+import contextlib
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, Unreachable
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.vault import damage, names, selfdescription
@@ -46,8 +47,9 @@ class Check:
         if not self._storages:
             raise ValueError(f"no location {only!r} in this vault")
         self._share = min(1.0, max(0.0, share))
-        self._healer = Healer(vault.locations.storages, vault.notary, Verifier(vault.notary)) if heal else None
-        self._withheld = Healer(vault.locations.storages, vault.notary, Verifier(vault.notary)).withheld
+        self._silent: dict[str, Unreachable] = {}
+        self._heal = heal
+        self._judge: Healer | None = None
         self._progress = progress or Silent()
         self._choose = choose or (lambda infos, count: random.SystemRandom().sample(infos, count))
         self._verifier = Verifier(vault.notary)
@@ -58,17 +60,28 @@ class Check:
         self._read = 0
 
     def run(self) -> Report:
-        """Raises Unreachable when a location does not answer; what is wrong in the vault is in the report."""
-        held = {storage.url: {info.name: info for info in storage.list()} for storage in self._storages}
+        """What is wrong in the vault is in the report, and which locations fell silent at first or on the way. Unreachable when all did."""
+        held: dict[str, dict[str, ObjectInfo]] = {}
+        for storage in self._storages:
+            with self._listening(storage):
+                held[storage.url] = {info.name: info for info in storage.list()}
+        if not held:
+            raise next(iter(self._silent.values()))
         self._points = self._vault.points()
         self._systems = {point.id: point.system for point in self._points}
         for storage in self._vault.locations.storages:
-            for prefix in (names.CONFIG, "keys/", names.POINTS):
-                self._elsewhere.update({info.name: info for info in storage.list(prefix)})
-        for storage in self._storages:
-            self._location(storage, held[storage.url])
+            if storage.url not in self._silent:
+                with self._listening(storage):
+                    for prefix in (names.CONFIG, "keys/", names.POINTS):
+                        self._elsewhere.update({info.name: info for info in storage.list(prefix)})
+        # Those that answered: what one of the others holds cannot be told from what is lost.
+        heard = [storage for storage in self._vault.locations.storages if storage.url not in self._silent]
+        self._judge = Healer(heard, self._vault.notary, self._verifier)
+        for storage in self._answering():
+            with self._listening(storage):
+                self._location(storage, held[storage.url])
         self._gaps({name: info for infos in held.values() for name, info in infos.items() if name.startswith(names.LOGS)})
-        if self._healer is not None:
+        if self._heal:
             self._complete()
         self._found += Recorder(self._vault.locations.storages, self._vault.notary, self._verifier, self._vault.now).settle(self._found)
         name_files(self._vault, self._found)
@@ -78,7 +91,21 @@ class Check:
             bytes={url: sum(info.size for info in infos.values()) for url, infos in held.items()},
             read=self._read,
             deep=self._verifier.opens and self._share > 0,
+            silent={storage.url: self._silent[storage.url].message for storage in self._storages if storage.url in self._silent},
         )
+
+    def _answering(self) -> list[Storage]:
+        return [storage for storage in self._storages if storage.url not in self._silent]
+
+    @contextlib.contextmanager
+    def _listening(self, storage: Storage) -> Iterator[None]:
+        """A location that falls silent is left out from then on, and told of; the others are checked all the same."""
+        try:
+            yield
+        except Unreachable as error:
+            self._silent.setdefault(storage.url, error)
+            if storage in self._storages:
+                self._progress.note(f"{storage.url} is not checked to the end: {error.message}")
 
     def _location(self, storage: Storage, held: Mapping[str, ObjectInfo]) -> None:
         small = [info for info in held.values() if not info.name.startswith((names.PACKS, names.LOGS))]
@@ -112,8 +139,10 @@ class Check:
                 continue  # what a copy stages elsewhere is nobody's loss here
             if name.startswith(names.POINTS):
                 self._notice("not-everywhere", storage, name, "Another location holds this point; 'holdfast vault copy' brings it here.")
-            elif self._withheld(name) is None and self._wrong(
-                "missing", storage, name, "Another location holds this; without it this one cannot be opened alone.", {}
+            elif (
+                self._judge is not None
+                and self._judge.withheld(name) is None
+                and self._wrong("missing", storage, name, "Another location holds this; without it this one cannot be opened alone.", {})
             ):
                 sound[name] = storage.get(name)
         needs = self._needs(sound)
@@ -223,13 +252,18 @@ class Check:
             whole = list(furthest(_in_order(info for name, info in held.items() if name.startswith(f"{folder}/")), 0))
             for before, behind in pairwise(whole):
                 if behind.start > before.end:
-                    self._found.append(judge(self._vault, self._points, folder, before, behind))
-            for storage in self._storages:
-                own = {info.name for info in storage.list(f"{folder}/")}
-                covered = list(furthest(_in_order(held[name] for name in own), 0))
-                for one in whole:
-                    if one.name not in own and not covers(covered, one.start, one.end):
-                        self._wrong("missing", storage, one.name, "The log increment is missing here; another location has it.", {})
+                    found = judge(self._vault, self._points, folder, before, behind)
+                    if self._silent and found.severity != "notice":
+                        found.severity = "notice"
+                        found.detail = f"{found.detail} Unless {', '.join(self._silent)} has it, which did not answer."
+                    self._found.append(found)
+            for storage in self._answering():
+                with self._listening(storage):
+                    own = {info.name for info in storage.list(f"{folder}/")}
+                    covered = list(furthest(_in_order(held[name] for name in own & held.keys()), 0))
+                    for one in whole:
+                        if one.name not in own and not covers(covered, one.start, one.end):
+                            self._wrong("missing", storage, one.name, "The log increment is missing here; another location has it.", {})
 
     def _hurt_by(self, name: str) -> dict[str, str]:
         if name.startswith(names.POINTS):
@@ -244,26 +278,27 @@ class Check:
         """True when it was healed."""
         found = Found("damage", code, storage.url, name, detail, dict(hurts))
         self._found.append(found)
-        if self._healer is not None:
-            found.unhealed = self._healer.heal(storage, name)
+        if self._heal and self._judge is not None:
+            found.unhealed = self._judge.heal(storage, name)
             found.healed = not found.unhealed
         return found.healed
 
     def _complete(self) -> None:
         """Whole objects that a location lacks are copied there; the findings about them say then whether they were healed, or why not."""
-        assert self._healer is not None
-        for storage in self._storages:
+        assert self._judge is not None
+        for storage in self._answering():
             own = [one for one in self._found if one.location == storage.url and one.code in _LACKING and not one.healed]
             if not own:
                 continue
-            done = self._healer.complete(storage, self._progress)
-            for one in own:
-                if one.code == "not-indexed":
-                    one.healed = isinstance(done, Copied) and not done.refused
-                else:
-                    one.healed = storage.head(one.object) is not None
-                if not one.healed:
-                    one.unhealed = done if isinstance(done, str) else next(iter((*done.refused, *done.later, *done.left)), one.unhealed)
+            done = self._judge.complete(storage, self._progress)
+            with self._listening(storage):
+                for one in own:
+                    if one.code == "not-indexed":
+                        one.healed = isinstance(done, Copied) and not done.refused
+                    else:
+                        one.healed = storage.head(one.object) is not None
+                    if not one.healed:
+                        one.unhealed = done if isinstance(done, str) else next(iter((*done.refused, *done.later, *done.left)), one.unhealed)
 
 
 def _in_order(infos: Iterable[ObjectInfo]) -> list[Increment]:

@@ -105,6 +105,7 @@ class _Work:
     def _structure(self, item: "Due") -> dict[str, Any]:
         from holdfast.protection.recorded import recorded
         from holdfast.vault.check import Check
+        from holdfast.vault.errors import NotAllChecked
 
         platform = self.session.platform
         with (
@@ -114,6 +115,13 @@ class _Work:
             report = Check(platform.vault(item.system), progress=work.watch(progress)).run()
             facts = {"ok": report.ok, "found": len([one for one in report.found if one.severity != "notice"])}
             work.add(**facts)
+            if report.silent and not report.wrong:
+                url, why = next(iter(report.silent.items()))
+                raise NotAllChecked(
+                    f"{url} was not checked to the end ({why}); nothing wrong was found elsewhere.",
+                    hint="When it answers again: holdfast vault check",
+                    silent=list(report.silent),
+                )
         return facts
 
     def copy(self, item: "Due") -> dict[str, Any]:

@@ -1,12 +1,18 @@
-"""``holdfast vault check``: JSON is ``holdfast.vault.check.Report``. Exit status 5 for damage, 1 for a gap in a log."""
+"""``holdfast vault check``: JSON is ``holdfast.vault.check.Report``.
 
-from typing import Annotated
+Exit status 5 for damage, 3 where a location did not answer, 1 for a gap in a log.
+"""
+
+from typing import TYPE_CHECKING, Annotated
 
 from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.plan import human_size
+
+if TYPE_CHECKING:
+    from holdfast.vault.check import Report
 
 
 class BadShare(Usage):
@@ -44,8 +50,8 @@ def command(
         vault = session.platform.vault()
         report = Check(vault, share=read.value if read else 0.0, heal=heal, only=only, progress=progress).run()
 
-    if not only:
-        # What is found wrong anywhere in the vault leaves no system's structure proved.
+    if not only and (report.wrong or not report.silent):
+        # Silence proves nothing, and disproves nothing. What is found wrong anywhere in the vault leaves no system's structure proved.
         found = len([one for one in report.found if one.severity != "notice"])
         for name in session.plan.systems:
             if vault.points(name):
@@ -75,8 +81,18 @@ def command(
             out.say(sentence)
         for url, count in report.objects.items():
             out.say(f"{url}: {count} objects, {human_size(report.bytes[url])}")
+        for url, why in report.silent.items():
+            out.warn(f"{url} was not checked to the end: {why}")
         checked = f"; {human_size(report.read)} read and checked" if report.read else "; no content was read: see --read"
-        out.say(f"{'The vault is whole' if report.ok else 'The vault is DAMAGED' if report.damaged else 'A log has a gap'}{checked}.")
+        out.say(f"{_verdict(report)}{checked}.")
 
     session.out.result(report.to_json(), human)
-    return 0 if report.ok else 5 if report.damaged else 1
+    return 0 if report.ok else 5 if report.damaged else 3 if report.silent else 1
+
+
+def _verdict(report: "Report") -> str:
+    if report.damaged:
+        return "The vault is DAMAGED"
+    if report.silent:
+        return "Whether the vault is whole is NOT KNOWN: not every location answered"
+    return "The vault is whole" if report.ok else "A log has a gap"
