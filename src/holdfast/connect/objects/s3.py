@@ -194,6 +194,10 @@ class S3Objects:
         answer = self._asker.ask("GET", None, {name: ""}, missing=True)
         return None if answer.status == 404 else answer.body
 
+    def replication(self, key: str) -> str:
+        """How far an object's replication is: PENDING, COMPLETED, FAILED, REPLICA; empty where none is told."""
+        return self._asker.ask("HEAD", key, missing=True).headers.get("x-amz-replication-status", "")
+
     def sync(self) -> None:
         pass
 

@@ -1,0 +1,1 @@
+"""Buckets: objects in S3 and what speaks it, or in a local folder."""

@@ -1,0 +1,67 @@
+"""What ``check`` finds out about a bucket: can it be listed and read, and what of its settings works against the plan."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from holdfast.connect.objects import Listed, ObjectDenied, Objects, StoreDenied, StoreUnreachable
+from holdfast.errors import HoldfastError
+from holdfast.model import Clock
+from holdfast.systems.bucket.settings import BucketSettings
+from holdfast.systems.contract import Probe
+
+_SAMPLES = 5
+
+
+def probe(settings: BucketSettings, clock: Clock) -> Sequence[Probe]:
+    """Changes nothing; reads one byte of a few objects."""
+    del clock
+    try:
+        store = settings.open(settings.url)
+    except HoldfastError as error:
+        return [Probe(settings.url, "fail", error.message, error.hint)]
+    try:
+        return [*_prefixes(settings, store), *_bucket(settings, store)]
+    finally:
+        store.close()
+
+
+def _prefixes(settings: BucketSettings, store: Objects) -> Iterator[Probe]:
+    for prefix in settings.whole_prefixes():
+        name = f"{store.url}/{prefix}"
+        try:
+            listing = store.versions(prefix) if settings.versions == "all" else store.list(prefix)
+            with contextlib.closing(listing):  # type: ignore[type-var]
+                found = [one for one, _ in zip((line for line in listing if not line.marker), range(_SAMPLES), strict=False)]
+        except (StoreDenied, StoreUnreachable) as error:
+            yield Probe(name, "fail", error.message, error.hint)
+            continue
+        if not found:
+            yield Probe(name, "warn", "holds no objects", "Is it the right one?")
+            continue
+        refused = [denied for one in found if (denied := _unread(store, one))]
+        if refused:
+            detail = f"may be listed, and {len(refused)} of {len(found)} objects that were tried may not be read: {refused[0].message}"
+            yield Probe(name, "fail", detail, refused[0].hint)
+        else:
+            yield Probe(name, "ok", f"may be listed and read ({len(found)} objects were tried)")
+
+
+def _unread(store: Objects, one: Listed) -> HoldfastError | None:
+    """Why an object (and its tags) cannot be read."""
+    try:
+        if one.size:
+            store.read_into(one.key, memoryview(bytearray(1)), etag=one.etag, version=one.version)
+        store.tags(one.key, one.version)
+    except ObjectDenied as error:
+        return error
+    except HoldfastError:
+        return None
+    return None
+
+
+def _bucket(settings: BucketSettings, store: Objects) -> Sequence[Probe]:
+    if not settings.url.startswith("s3://"):
+        return [Probe(settings.url, "ok", "a folder keeps no versions, content types, metadata or tags")]
+    from holdfast.systems.bucket.watch import watch
+
+    return watch(settings, store)

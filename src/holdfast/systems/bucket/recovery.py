@@ -1,0 +1,101 @@
+"""A bucket as a system that can be returned to an earlier state: satisfies ``systems.contract.Recoverable``."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.model import Clock, Progress, SystemClock
+from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken
+from holdfast.systems.bucket.restore import plan as planning
+from holdfast.systems.bucket.restore import target as targets
+from holdfast.systems.bucket.restore.run import BucketRestore
+from holdfast.systems.bucket.restore.select import Selection
+from holdfast.systems.bucket.settings import BucketSettings
+from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+
+
+@dataclass
+class BucketRecovery:
+    """``history``: the vault's points, to tell whether the bucket still is as the newest of them."""
+
+    name: str
+    settings: BucketSettings
+    clock: Clock = field(default_factory=SystemClock)
+    history: Callable[[], History] | None = None
+    kind: str = "bucket"
+
+    def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
+        return targets.parse(text, now, zone)
+
+    def plan_restore(self, history: History, request: RestoreRequest) -> RestorePlan:
+        return planning.make(self.name, self.settings, history, request)
+
+    def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
+        for obstacle in plan.obstacles:
+            kind = NotVersioned if obstacle.code == NotVersioned.code else PrefixTaken
+            raise kind(obstacle.message, hint=obstacle.hint)
+        began = self.clock.monotonic()
+        store = self.settings.open(plan.detail.address)
+        try:
+            work = BucketRestore(history.open(plan.point.id), plan, store, self.settings.threads, progress)
+            done = work.run()
+        finally:
+            store.close()
+        clocks = {"restore": self.clock.monotonic() - began}
+        return Restored(plan.into, dict(plan.place), clocks, done, notes=tuple(work.notes))
+
+    # ------------------------------------------------------------ proof
+
+    @contextmanager
+    def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
+        """The point itself, read out of the vault as a restore reads it; with the option ``against`` the objects at that address."""
+        from holdfast.systems.bucket.against import AgainstView
+        from holdfast.systems.bucket.view import PointView
+
+        chosen = targets.choose(self.name, history.points(), until)
+        reader = history.open(chosen.point.id)
+        place = {"point": chosen.point.id, "time": chosen.as_of.isoformat() if chosen.as_of else chosen.point.stop.get("time")}
+        reached = {**place, "place": dict(place), "bytes": chosen.point.totals.bytes, "log_bytes": 0}
+        selection = Selection.of(tuple(options.get("paths") or ()), chosen.as_of)
+        source = str(chosen.point.facts.get("url") or self.settings.url)
+        against = options.get("against")
+        if not against:
+            yield PointView(reader, selection, source, reached, progress)
+            return
+        store = self.settings.open(str(against))
+        try:
+            yield AgainstView(
+                reader, selection, source, str(against), store, reached, self.settings.threads, quick=bool(options.get("quick"))
+            )
+        finally:
+            store.close()
+
+    @contextmanager
+    def source(self, on: str | None = None) -> Iterator[Isolated]:
+        from holdfast.systems.bucket.view import SourceView
+
+        if on:
+            raise BucketUsage(f"A bucket has no member {on!r}.", hint="Leave it out.")
+        store = self.settings.open(self.settings.url)
+        try:
+            yield SourceView(self.settings, store, {"time": self.clock.now().isoformat()})
+        finally:
+            store.close()
+
+    def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
+        """What the bucket says, and the point whose state it is in: none when something was changed since the newest point."""
+        from holdfast.systems.bucket.against import newest_matching
+
+        history = self.history() if self.history is not None else None
+        with self.source(on) as view:
+            before = newest_matching(self.settings, history)
+            # Nothing is read of a bucket that is elsewhere by now: there is no moment to compare at.
+            answer = ask(view) if before is not None else ({}, {})
+            after = newest_matching(self.settings, history) if before is not None else None
+        return answer, {"kind": "point", "point": before} if before is not None and before == after else None
+
+    def sweep(self) -> Sequence[str]:
+        """Nothing is ever left: proof reads the vault and writes nowhere."""
+        return ()

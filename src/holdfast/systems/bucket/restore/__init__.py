@@ -1,0 +1,1 @@
+"""A bucket returned to an earlier state."""

@@ -1,0 +1,81 @@
+"""What a person may write behind ``--to``: a moment, a point, or the newest; and what it means for a bucket."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from holdfast.model import RecoveryPoint
+from holdfast.plan.errors import BadValue
+from holdfast.plan.values.units import parse_duration
+from holdfast.systems.bucket.errors import BucketUsage, NoBucketPoint
+
+_HINT = "Write a time (2026-11-21T10:00:00+01:00, 10:00, '2h ago'), latest, or a point's id or label."
+_CLOCK = re.compile(r"(?:(today|yesterday)\s+)?(\d{1,2}):(\d\d)(?::(\d\d))?", re.IGNORECASE)
+
+
+class Chosen(NamedTuple):
+    """``as_of``: of each key the version that was current then, out of a point that holds versions; None: what was current in the point."""
+
+    point: RecoveryPoint
+    as_of: dt.datetime | None
+    words: str
+
+
+def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
+    """``{"kind": "latest"}``, ``{"kind": "time", "time": ISO 8601}``, ``{"kind": "point", "point"}``. Raises BucketUsage."""
+    said = (text or "latest").strip()
+    if said.lower() in ("latest", "immediate"):
+        return {"kind": "latest"}
+    moment = _moment(said, now, zone)
+    if moment is not None:
+        return {"kind": "time", "time": moment.astimezone(zone).isoformat()}
+    return {"kind": "point", "point": said.removeprefix("point:")}
+
+
+def _moment(text: str, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
+    word = text.lower()
+    if word == "now":
+        return now
+    if word.endswith("ago"):
+        try:
+            return now - parse_duration(word[:-3].replace(" ", ""))
+        except (BadValue, OverflowError) as error:
+            raise BucketUsage(f"{text!r} is no time.", hint=_HINT) from error
+    if clock := _CLOCK.fullmatch(text):
+        day = now.astimezone(zone).date() - dt.timedelta(days=(clock[1] or "").lower() == "yesterday")
+        text = f"{day.isoformat()}T{int(clock[2]):02d}:{clock[3]}:{clock[4] or '00'}"
+    if not re.match(r"\d{4}-\d\d-\d\d", text):
+        return None
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BucketUsage(f"{text!r} looks like a time and is none: {error}.", hint=_HINT) from error
+    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
+def choose(system: str, points: Sequence[RecoveryPoint], until: Mapping[str, Any]) -> Chosen:
+    """``points`` in order of commit. Raises NoBucketPoint.
+
+    A moment is reached exactly from a point that was begun after it and holds all versions; else the newest point before it is taken.
+    """
+    kind = until.get("kind", "latest")
+    if kind == "point":
+        wanted = str(until["point"])
+        found = [point for point in points if point.label == wanted or (len(wanted) >= 4 and point.id.startswith(wanted))]
+        if not found:
+            raise NoBucketPoint(f"{system} has no point {wanted!r}.", hint=f"See: holdfast points {system}")
+        return Chosen(found[-1], None, f"point {wanted}")
+    if not points:
+        raise NoBucketPoint(f"{system} has no recovery point.", hint=f"Take one: holdfast backup {system}")
+    if kind != "time":
+        return Chosen(points[-1], None, "latest")
+    moment = dt.datetime.fromisoformat(until["time"])
+    for point in points:
+        if point.facts.get("versions") == "all" and dt.datetime.fromisoformat(point.start["time"]) >= moment:
+            return Chosen(point, moment, f"each key's version of {moment.isoformat()}")
+    before = [point for point in points if point.committed_at <= moment]
+    if not before:
+        hint = f"The oldest is of {points[0].committed_at.isoformat()}."
+        raise NoBucketPoint(f"{system} has no point from before {moment.isoformat()}.", hint=hint)
+    return Chosen(before[-1], None, f"the newest point before {moment.isoformat()}")

@@ -1,0 +1,45 @@
+"""What the plan says about a bucket."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from holdfast.connect.objects import Objects, split
+
+THREADS = 16
+"""Requests at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSettings:
+    """``url``: ``s3://bucket[/folder]`` or ``file:///folder``. ``prefixes`` are beginnings of keys below the folder; none: all.
+
+    ``open`` opens the bucket of another address with the same way to reach it; of this one without.
+    """
+
+    url: str
+    open: Callable[[str], Objects] = field(repr=False)
+    prefixes: tuple[str, ...] = ()
+    versions: Literal["current", "all"] = "current"
+    threads: int = THREADS
+    gap: dt.timedelta | None = None
+    """The longest that may lie between two points."""
+
+    @property
+    def folder(self) -> str:
+        return folder_of(self.url)
+
+    def whole_prefixes(self) -> tuple[str, ...]:
+        """Beginnings of whole keys, in the order of keys, none of them inside another; ``("",)`` for all."""
+        found: list[str] = []
+        for prefix in sorted({self.folder + one for one in self.prefixes} or {self.folder}):
+            if not found or not prefix.startswith(found[-1]):
+                found.append(prefix)
+        return tuple(found)
+
+
+def folder_of(url: str) -> str:
+    """What the keys below an address begin with: empty, or ending with a slash."""
+    prefix = split(url)[2]
+    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
