@@ -70,7 +70,7 @@ class MinioServer:
             "AWS_ENDPOINT_URL": self.endpoint,
         }
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self, timeout: float = 120) -> None:
         account = service_account()
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
@@ -113,7 +113,7 @@ class MinioServer:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def stop(self, timeout: float = 30) -> None:
+    def stop(self, timeout: float = 60) -> None:
         if self.running:
             assert self.process is not None
             self.process.send_signal(signal.SIGTERM)

@@ -132,7 +132,7 @@ class PostgresServer:
 
     # ------------------------------------------------------------ life
 
-    def start(self, *, wait: bool = True, timeout: float = 60) -> None:
+    def start(self, *, wait: bool = True, timeout: float = 120) -> None:
         """Starts the server; with ``wait`` returns when it accepts connections (or is a standby that allows none)."""
         if self.running:
             raise RuntimeError("already running")
@@ -155,7 +155,7 @@ class PostgresServer:
         if wait:
             self.wait_ready(timeout)
 
-    def wait_ready(self, timeout: float = 60) -> None:
+    def wait_ready(self, timeout: float = 120) -> None:
         """Until postmaster.pid says ready (its eighth line, as pg_ctl reads it); raises with the log's end when the server ends instead."""
         assert self.process is not None
         end = time.monotonic() + timeout
@@ -179,7 +179,7 @@ class PostgresServer:
         assert self.process is not None
         return self.process.pid
 
-    def stop(self, mode: str = "fast", timeout: float = 60) -> None:
+    def stop(self, mode: str = "fast", timeout: float = 120) -> None:
         """``fast``, ``smart`` or ``immediate``, as pg_ctl has them. Nothing when it does not run."""
         if not self.running:
             return

@@ -76,7 +76,7 @@ class RegistryServer:
             lines.append(f"auth:\n{self.token}")
         return "\n".join(lines) + "\n"
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self, timeout: float = 120) -> None:
         account = service_account()
         self.data.mkdir(exist_ok=True)
         (self.folder / "config.yml").write_text(self._configuration())
