@@ -246,6 +246,13 @@ def test_starting_imports_nothing_heavy(tmp_path):
         assert heavy.isdisjoint(eval(done.stderr.splitlines()[-1])), words
 
 
+def test_opening_a_vault_imports_no_formats_of_keys():
+    """RSA, elliptic curves, SSH and their files: nothing of that is in a vault, and every short command would load it."""
+    words = [PROGRAM[0], "-c", "import sys, holdfast.vault.vault; print(sorted(sys.modules))"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert {"cryptography.hazmat.primitives.serialization", "importlib.metadata", "numpy", "boto3"}.isdisjoint(eval(done.stdout))
+
+
 def test_starting_is_quick(tmp_path):
     """Very loosely: a slow machine must not fail it, an accidental import of everything must."""
     began = time.monotonic()

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 __all__ = [
     "BOX_BYTES",
@@ -86,17 +85,17 @@ def new_sign_pair(random: Random) -> tuple[bytes, bytes]:
 
 
 def box_public(private: bytes) -> bytes:
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
 def sign_public(private: bytes) -> bytes:
-    return Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
 def box(key: bytes, public: bytes, random: Random) -> bytes:
     """Wrap a 32-byte key to an X25519 public key: ephemeral public key 32 ‖ AES-256-GCM 48. Only the private key opens it again."""
     ephemeral = X25519PrivateKey.from_private_bytes(random(32))
-    ephemeral_public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    ephemeral_public = ephemeral.public_key().public_bytes_raw()
     shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(public))
     return ephemeral_public + gcm_seal(hkdf(shared, ephemeral_public + public, b"holdfast box 1"), _ZERO_NONCE, key, None)
 
@@ -106,7 +105,7 @@ def unbox(boxed: bytes, private: bytes) -> bytes:
     if len(boxed) != BOX_BYTES:
         raise CannotOpen
     own = X25519PrivateKey.from_private_bytes(private)
-    public = own.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    public = own.public_key().public_bytes_raw()
     try:
         shared = own.exchange(X25519PublicKey.from_public_bytes(boxed[:32]))
     except ValueError:

@@ -22,8 +22,10 @@ def _start_light() -> None:
     """What libraries do at their start and nobody here needs costs a short command a tenth of its time."""
     # No linear algebra is done here, so its threads would only spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Importing makes many objects and hardly any garbage; the default looks through all of them some sixty times.
-    gc.set_threshold(50_000, 20, 100)
+    # Looking for plugins reads the description of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    # Importing makes many objects and hardly any garbage; the default looks through all of them some sixty times, this at most once.
+    gc.set_threshold(150_000, 10, 100)
 
 
 if __name__ == "__main__":
