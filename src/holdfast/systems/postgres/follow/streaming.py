@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import threading
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,11 +35,16 @@ class Wake:
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # A signal's handler may come in while its own thread holds it.
+        self._lock = threading.RLock()
 
     def set(self) -> None:
-        # Full: it is awake already. Closed: nobody listens any more.
-        with contextlib.suppress(BlockingIOError, OSError):
-            os.write(self._write, b"w")
+        """Nothing once it is closed: nobody listens any more, and the number may be another file's by then."""
+        with self._lock:
+            if self._write >= 0:
+                # Full: it is awake already.
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._write, b"w")
 
     def clear(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -49,8 +55,11 @@ class Wake:
         self.clear()
 
     def close(self) -> None:
-        os.close(self.fd)
-        os.close(self._write)
+        with self._lock:
+            numbers, self.fd, self._write = (self.fd, self._write), -1, -1
+        for number in numbers:
+            if number >= 0:
+                os.close(number)
 
 
 @dataclass
