@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+import textwrap
 
 import psycopg
 import pytest
@@ -166,20 +168,40 @@ def test_a_checked_vault_is_a_proof_of_structure(one):
 
 
 def test_bare_postgres_recovers_from_an_export(one):
-    folder = one.ground / "portable"
-    point = call(one, "export", "base", "--to", str(folder), "--all-wal", "--json")
+    folder = one.ground / "it's 100% portable"
+    account = service_account()
+    by_default = account.name == "postgres" or not account.switch
+    owner = () if by_default else ("--owner", account.name)
+    point = call(one, "export", "base", "--to", str(folder), "--all-wal", *owner, "--json")
     assert {path.name for path in folder.iterdir()} == {"data", "wal", "README"}
     assert point["wal"]
     # A file of zeros alone has its length.
     assert (folder / "data" / "pg_multixact" / "offsets" / "0000").stat().st_size == 8192
     call(one, "export", "base", "--to", str(folder), expect=4)
-    service_account().own(folder)
-    data = folder / "data"
-    # As the README says.
-    with (data / "postgresql.auto.conf").open("a") as file:
-        file.write(f'restore_command = \'cp "{folder}/wal/%f" "%p"\'\n')
-    (data / "recovery.signal").touch()
+    assert point["owner"] == account.name
+    assert point["notes"] == []
+    # Nobody but the account that is to run it comes in, and it owns all of it.
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.lstat().st_uid for path in (folder, *folder.rglob("*"))} == {account.uid}
+    # What the README says, word for word, by that account; not the start, which needs a port of its own.
+    readme = (folder / "README").read_text()
+    commands = textwrap.dedent(readme[readme.index("  cp -a") : readme.index("  pg_ctl")])
+    data = one.ground / "new's data"
+    commands = commands.replace("/new/data", shlex.quote(str(data)))
+    subprocess.run(["sh", "-e", "-c", commands], cwd="/", check=True, **account.popen)
     with PostgresServer.attach(15, data) as server:
         server.wait_for("select not pg_is_in_recovery()")
         assert server.value("select max(id) from goods") == 2000
-    assert "restore_command" in (folder / "README").read_text()
+
+
+def test_an_export_says_who_cannot_reach_it(one, tmp_path):
+    if os.geteuid():
+        call(one, "export", "base", "--to", str(tmp_path / "other"), "--owner", "root", expect=2)
+        assert not (tmp_path / "other").exists()
+        return
+    closed = one.ground / "closed"
+    closed.mkdir(mode=0o700)
+    made = call(one, "export", "base", "--to", str(closed / "export"), "--owner", service_account().name, "--json")
+    assert [f"may not pass through {closed}" in note for note in made["notes"]] == [True]
+    call(one, "export", "base", "--to", str(one.ground / "nobodys"), "--owner", "no-such-account", expect=2)
+    assert not (one.ground / "nobodys").exists()

@@ -43,14 +43,16 @@ class Platform(PostgresSystems):
         """The stretches of its history that a system can be returned to, besides its points; see the system's own ``ranges``."""
         return [] if self._kind(system) == "files" else self.postgres_ranges(system)
 
-    def export(self, point: str, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported | FilesExported":
+    def export(
+        self, point: str, folder: Path, *, all_wal: bool, progress: Progress, owner: str | None = None
+    ) -> "Exported | FilesExported":
         """A recovery point (its id, how it begins, or its label) in portable form; see the kind's own export."""
         found = self.vault().point(point).point
         if found.kind == "files":
             from holdfast.systems.files.export import export
 
             return export(found, self.history(found.system), folder, files.parts_of_points(self), clock=self.clock, progress=progress)
-        return self.export_postgres(found, folder, all_wal=all_wal, progress=progress)
+        return self.export_postgres(found, folder, all_wal=all_wal, progress=progress, owner=owner)
 
     def _kind(self, name: str) -> str:
         effective = self.plan.effective(name)

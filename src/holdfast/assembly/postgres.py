@@ -182,7 +182,9 @@ class PostgresSystems(Copies):
             python=self.environ.get("HOLDFAST_PYTHON", sys.executable),
         )
 
-    def export_postgres(self, found: RecoveryPoint, folder: Path, *, all_wal: bool, progress: Progress) -> "Exported":
+    def export_postgres(
+        self, found: RecoveryPoint, folder: Path, *, all_wal: bool, progress: Progress, owner: str | None = None
+    ) -> "Exported":
         """A recovery point in portable form; see ``systems.postgres.export``."""
         from holdfast.recovery.files import write_out
         from holdfast.systems.postgres.export import export
@@ -190,7 +192,7 @@ class PostgresSystems(Copies):
 
         history = self.history(found.system)
         held = holdings(history.points(), history.logs(), lambda _branch: None)
-        return export(found, history, held, folder, all_wal=all_wal, write=write_out, clock=self.clock, progress=progress)
+        return export(found, history, held, folder, all_wal=all_wal, write=write_out, clock=self.clock, progress=progress, owner=owner)
 
     def streaming_from(self, name: str) -> tuple[str, bool]:
         """(what a standby of the system's primary would follow, whether a password was left out of it). The primary that answers now,

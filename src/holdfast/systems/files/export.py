@@ -22,6 +22,8 @@ class Exported:
     bytes: int
     wal: tuple[str, str] | None = None
     dumps: tuple[str, ...] = ()
+    owner: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def export(point: RecoveryPoint, history: History, folder: Path, parts: Sequence[Part], *, clock: Clock, progress: Progress) -> Exported:
@@ -43,4 +45,4 @@ def export(point: RecoveryPoint, history: History, folder: Path, parts: Sequence
     with readme.open("x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text.rstrip() + "\n")
     sync(folder)
-    return Exported(point.id, folder, done.extracted.files, done.extracted.written)
+    return Exported(point.id, folder, done.extracted.files, done.extracted.written, notes=tuple(done.notes))
