@@ -17,6 +17,8 @@ DRIVERS = {
     "pymongo": ("systems/mongodb", "connect"),
     "aiokafka": ("systems/kafka", "connect"),
     "deltalake": ("systems/delta",),
+    "duckdb": ("systems/delta",),
+    "pyarrow": ("systems/delta",),
 }
 # The clock that is injected everywhere; and the one answer to a driver that asks, on its own thread, until when credentials hold.
 CLOCK = ("model/ports.py", "storage/objects/clients.py")

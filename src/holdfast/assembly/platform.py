@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.assembly import files
+from holdfast.assembly import bucket, delta, files
 from holdfast.assembly.postgres import PostgresSystems
 from holdfast.model import Progress, RecoveryPoint
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from holdfast.protection.backup import Wish
     from holdfast.protection.history import Past
+    from holdfast.systems.bucket.recovery import BucketRecovery
+    from holdfast.systems.bucket.system import BucketSystem
+    from holdfast.systems.delta.recovery import DeltaRecovery
+    from holdfast.systems.delta.system import DeltaSystem
     from holdfast.systems.files.export import Exported as FilesExported
     from holdfast.systems.files.images import Pushed
     from holdfast.systems.files.recovery import FilesRecovery
@@ -25,13 +29,27 @@ if TYPE_CHECKING:
 class Platform(PostgresSystems):
     """Everything is made when it is first asked for. Close it when done."""
 
-    def system(self, name: str) -> "PostgresSystem | FilesSystem":
+    def system(self, name: str) -> "PostgresSystem | FilesSystem | DeltaSystem | BucketSystem":
         """The protected system of that name. Raises UnknownSystem, KindNotThereYet."""
-        return files.system(self, name) if self._kind(name) == "files" else self.postgres(name)
+        kind = self._kind(name)
+        if kind == "delta":
+            return delta.system(self, name)
+        if kind == "bucket":
+            return bucket.system(self, name)
+        return files.system(self, name) if kind == "files" else self.postgres(name)
 
-    def recovery(self, name: str) -> "PostgresRecovery | FilesRecovery":
+    def recovery(self, name: str) -> "PostgresRecovery | FilesRecovery | DeltaRecovery | BucketRecovery":
         """The same system, as one that can be returned to a moment of its history."""
-        return files.recovery(self, name) if self._kind(name) == "files" else self.postgres_recovery(name)
+        kind = self._kind(name)
+        if kind == "delta":
+            return delta.recovery(self, name)
+        if kind == "bucket":
+            return bucket.recovery(self, name)
+        return files.recovery(self, name) if kind == "files" else self.postgres_recovery(name)
+
+    def searchable(self, name: str) -> "PostgresRecovery | DeltaRecovery":
+        """The same system, as one whose history can be searched. Raises KindLacks."""
+        return delta.recovery(self, name) if self._kind(name) == "delta" else self.postgres_recovery(name)
 
     def push_images(
         self, name: str, until: "Mapping[str, Any]", url: str, only: "Sequence[str]", progress: Progress
@@ -41,7 +59,7 @@ class Platform(PostgresSystems):
 
     def ranges(self, system: str) -> list[dict[str, Any]]:
         """The stretches of its history that a system can be returned to, besides its points; see the system's own ``ranges``."""
-        return [] if self._kind(system) == "files" else self.postgres_ranges(system)
+        return self.postgres_ranges(system) if self._kind(system) == "postgres" else []
 
     def export(
         self, point: str, folder: Path, *, all_wal: bool, progress: Progress, owner: str | None = None

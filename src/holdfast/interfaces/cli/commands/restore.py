@@ -33,25 +33,28 @@ def command(
     into: Annotated[
         str | None,
         Option(
-            "a new directory; with --database or --table a server's connection string; for container images a registry's https:// address",
+            "a new directory, of a bucket also its address (s3://bucket/prefix); with --database or --table a server's connection string; for container images a registry's https:// address",
             metavar="TARGET",
         ),
     ] = None,
-    to: Annotated[str | None, Option("TIME, latest, immediate, lsn:…, xid:…, name:…, or a point's id or label", metavar="WHEN")] = None,
+    to: Annotated[str | None, Option("TIME, latest, immediate, lsn:…, xid:…, name:…, version:N, a point's id or label", metavar="WHEN")] = None,
     start: Annotated[bool, Option("start the server and wait until it has recovered")] = False,
     timeline: Annotated[str | None, Option("which history, where more than one reaches the target", metavar="N")] = None,
     database: Annotated[str | None, Option("this database only, by way of an isolated copy", metavar="NAME")] = None,
     table: Annotated[str | None, Option("this table only, by way of an isolated copy", metavar="NAME")] = None,
     path: Annotated[
-        tuple[str, ...], Option("of a files system: only this folder, file or glob, by its path there; may be repeated", metavar="PATH")
+        tuple[str, ...], Option("of a files system: only this folder, file or glob, by its path there; of a bucket: this key, or keys below it; may be repeated", metavar="PATH")
     ] = (),
     tablespace_map: Annotated[
         tuple[str, ...], Option("put a tablespace elsewhere: its path, name or oid = a new folder", metavar="OLD=NEW")
     ] = (),
-    delta: Annotated[bool, Option("repair a stopped directory of the same system: only what differs is written")] = False,
-    remove_extra: Annotated[bool, Option("of a files system, with --delta: remove what the point does not hold")] = False,
+    delta: Annotated[bool, Option("repair a stopped directory of the same system, or a bucket: only what differs is written")] = False,
+    remove_extra: Annotated[bool, Option("of files and buckets, with --delta: remove what the point does not hold")] = False,
     owner_names: Annotated[bool, Option("of a files system: owners by name, not by number")] = False,
-    in_place: Annotated[bool, Option("move what is in the directory aside first")] = False,
+    in_place: Annotated[bool, Option("move what is in the directory aside first; of a bucket: what is overwritten or removed stays as a version")] = False,
+    rewind: Annotated[
+        bool, Option("of a delta system: by a commit on the table itself, with TARGET the lake's own address; nothing is copied")
+    ] = False,
     as_: Annotated[Literal["primary", "standby"] | None, Option("what the restored cluster is to be", "--as")] = None,
     primary_conninfo: Annotated[
         str | None, Option("with --as standby: whom it follows; by default the plan's server", metavar="DSN")
@@ -92,6 +95,7 @@ def command(
         "timeline": timeline,
         "delta": delta,
         "in_place": in_place,
+        "rewind": rewind,
         "as": as_,
         "target_action": target_action,
         "tablespace_map": list(tablespace_map),
@@ -101,20 +105,25 @@ def command(
         "owner": owner,
         "paths": list(path),
         "remove_extra": remove_extra,
+        "address": into if "://" in into and session.plan.effective(name).kind == "bucket" else None,
         "owner_names": owner_names,
         **_standby(session, name, as_, primary_conninfo, restore_command),
     }
     given = {key: value for key, value in options.items() if value not in (None, False, [])}
-    if database or table:
+    if table and session.plan.effective(name).kind == "delta":
+        given["tables"] = [table]
+    elif database or table:
         return _single(session, name, into, until, given, database, table, dry_run=dry_run)
     past = [Past(one.bytes, one.log_bytes, one.restore, one.replay) for one in restores(session.platform.state.runs, name)]
     made = plan(recovery, history, Path(into), until, given, past)
     if dry_run:
         session.out.result(made.to_json(), lambda: _show(session, made.to_json()))
         return 4 if made.refused else 0
-    if in_place and not made.refused:
-        session.confirm(Path(into).name, f"move {into} aside and restore {name} in its place")
-    session.kept = f"What was written to {into} is not whole. Go on with: holdfast restore {name} --into {into} --delta"
+    if (in_place or rewind) and not made.refused:
+        what = f"commit to {name} what it was at {made.restore.until}" if rewind else f"move {into} aside and restore {name} in its place"
+        session.confirm(Path(into).name, what)
+    if made.restore.kind != "delta":
+        session.kept = f"What was written to {into} is not whole. Go on with: holdfast restore {name} --into {into} --delta"
     with (
         session.progress() as progress,
         recorded(session.platform.state, session.platform.journal, session.clock, "restore", name, into=into) as work,

@@ -36,7 +36,7 @@ def command(
     [name] = _one(session, system)
     if (check is None) == (dropped is None):
         raise WhenUsage("Say what to search for: --check NAME or --dropped TABLE.")
-    recovery = session.platform.postgres_recovery(name)
+    recovery = session.platform.searchable(name)
     if dropped is not None:
         asked, question = recovery.presence(dropped)
         judge = by_presence(question)
@@ -52,9 +52,7 @@ def command(
         work.add(**{name: value for name, value in found.to_json().items() if name != "seconds"})
     document: dict[str, Any] = {"system": name, "asked": asked, **found.to_json()}
     good = document["last_good"]
-    document["command"] = (
-        f"holdfast restore {name} --into NEW_DIRECTORY --to lsn:{good['lsn']}" if good and found.state == "found" else None
-    )
+    document["command"] = f"holdfast restore {name} --into {_to(good)}" if good and found.state == "found" else None
 
     def human() -> None:
         out = session.out
@@ -72,6 +70,10 @@ def command(
 
     session.out.result(document, human)
     return 0 if found.state == "found" else 1
+
+
+def _to(good: Any) -> str:
+    return f"NEW_DIRECTORY --to lsn:{good['lsn']}" if "lsn" in good else f"NEW_PLACE --to version:{good['version']}"
 
 
 def _line(shown: Any, zone: dt.tzinfo) -> str:

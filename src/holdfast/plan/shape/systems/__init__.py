@@ -13,12 +13,12 @@ _HOMES = {
     "mongodb": ("streams", "MongoSystem"),
     "kafka": ("streams", "KafkaSystem"),
     "bucket": ("lake", "BucketSystem"),
-    "delta": ("lake", "DeltaSystem"),
+    "delta": ("delta", "DeltaSystem"),
     "airflow": ("pipeline", "AirflowSystem"),
     "files": ("files", "FilesSystem"),
 }
 KINDS = tuple(_HOMES)
-AVAILABLE = frozenset({"postgres", "files"})
+AVAILABLE = frozenset({"postgres", "files", "bucket", "delta"})
 """Kinds that this version protects; the others are parsed and checked."""
 
 

@@ -1,0 +1,72 @@
+"""The systems of kind delta: settings out of the plan, stores, capture, recovery."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from holdfast.assembly.places import Places
+from holdfast.plan import EffectiveSystem
+
+if TYPE_CHECKING:
+    from holdfast.systems.delta.recovery import DeltaRecovery
+    from holdfast.systems.delta.settings import DeltaSettings
+    from holdfast.systems.delta.store import Store
+    from holdfast.systems.delta.system import DeltaSystem
+
+
+def settings(platform: Places, effective: EffectiveSystem) -> "DeltaSettings":
+    """What the plan says about a lake. A flow that leads into it names a streaming checkpoint, too. Raises nothing: secrets come later."""
+    from holdfast.plan.shape.systems.delta import DeltaSystem as Spec
+    from holdfast.systems.delta.settings import DeltaSettings
+
+    spec = effective.spec
+    assert isinstance(spec, Spec)
+    flows = [flow.checkpoint for flow in platform.plan.document.flows if flow.checkpoint and flow.to.partition("/")[0] == effective.name]
+
+    def opened(url: str) -> "Store":
+        return store(platform, effective, url)
+
+    def copy_time() -> dt.timedelta | None:
+        runs = platform.state.runs.recent(system=effective.name, verb="backup", limit=5)
+        spans = [run.ended - run.started for run in runs if run.outcome == "ok" and run.ended is not None]
+        return max(spans, default=None)
+
+    return DeltaSettings(
+        url=spec.url or "",
+        tables=tuple(spec.tables or ()),
+        streams=tuple(dict.fromkeys([*(spec.checkpoints or ()), *flows])),
+        open=opened,
+        rhythm=effective.backup.longest_gap if effective.backup is not None else None,
+        rpo=effective.tightest_rpo,
+        copy_time=copy_time,
+    )
+
+
+def store(platform: Places, effective: EffectiveSystem, url: str) -> "Store":
+    """A folder, or a bucket reached as the plan says."""
+    del effective
+    from holdfast.systems.delta.errors import RestoreUsage
+    from holdfast.systems.delta.store import LocalStore, folder_of
+
+    folder = folder_of(url)
+    if folder is None:
+        raise RestoreUsage(f"{url} is not understood.", hint="Write a path, file:///folder or s3://bucket/prefix.")
+    return LocalStore(platform.plan.resolve(str(folder)))
+
+
+def system(platform: Places, name: str) -> "DeltaSystem":
+    from holdfast.systems.delta.system import DeltaSystem
+
+    return DeltaSystem(name, settings(platform, platform.plan.effective(name)), clock=platform.clock)
+
+
+def recovery(platform: Places, name: str) -> "DeltaRecovery":
+    from holdfast.systems.delta.recovery import DeltaRecovery
+
+    sandbox = platform.plan.document.sandbox
+    return DeltaRecovery(
+        name,
+        settings(platform, platform.plan.effective(name)),
+        clock=platform.clock,
+        sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
+        history=lambda: platform.history(name),
+    )

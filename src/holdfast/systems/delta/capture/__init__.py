@@ -1,0 +1,1 @@
+"""From pinned versions to a recovery point."""

@@ -1,0 +1,1 @@
+"""Rows of a version: SQL, full scans, content hashes."""

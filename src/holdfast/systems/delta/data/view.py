@@ -1,0 +1,239 @@
+"""What validation looks at: tables at a version, in a restored copy, in the lake itself, or gathered from the vault."""
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import HoldfastError
+from holdfast.model import Progress
+from holdfast.systems.contract import Isolated, Structural
+from holdfast.systems.delta.capture.pin import Wanted
+from holdfast.systems.delta.capture.run import opener
+from holdfast.systems.delta.data import rows, sql
+from holdfast.systems.delta.data.rows import TableAt
+from holdfast.systems.delta.errors import FileBroken, QueryFailed
+from holdfast.systems.delta.held import Held, pinned_in
+from holdfast.systems.delta.log.listing import StoredLog
+from holdfast.systems.delta.settings import DeltaSettings
+from holdfast.systems.delta.store import LocalStore, Missing, Store
+from holdfast.systems.delta.tables import find, prefix
+
+
+class LakeView:
+    """Satisfies ``systems.contract.Isolated``. A table is a view under its name, and under the last part of it where that is clear."""
+
+    def __init__(self, tables: Mapping[str, TableAt], reached: Mapping[str, Any], place: str, folder: Path) -> None:
+        self._tables = dict(tables)
+        self._reached = reached
+        self._place = place
+        self._folder = folder
+        self._made: Any = None
+        self._created: set[str] = set()
+        self._digests: dict[str, dict[str, Any]] = {}
+
+    @property
+    def reached(self) -> Mapping[str, Any]:
+        return self._reached
+
+    @property
+    def connection(self) -> str:
+        return self._place
+
+    @property
+    def tables(self) -> Mapping[str, TableAt]:
+        return self._tables
+
+    def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
+        del database
+        import duckdb
+
+        connection = self._connection()
+        self._create_named(statement)
+        timer = threading.Timer(timeout, connection.interrupt) if timeout else None
+        if timer is not None:
+            timer.start()
+        try:
+            return _fetched(connection.sql(statement))
+        except duckdb.InterruptException as error:
+            raise QueryFailed(f"The query took longer than {timeout:g} s.", hint="Give the check a longer timeout.") from error
+        except duckdb.Error as error:
+            for table in self._tables.values():
+                if self._view(table.name) in self._created and isinstance(found := rows.broken(table, error), FileBroken):
+                    raise found from error
+            raise QueryFailed(str(error).strip().splitlines()[0], hint=f"Tables are: {', '.join(self._names())}") from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
+        """Each table is scanned whole and counted against the statistics of its log."""
+        del progress
+        for name, table in self._tables.items():
+            told = table.pinned.snapshot.rows()
+            label = f"{table.label} version {table.pinned.snapshot.version}"
+            try:
+                found = self.digest((name,))[name]["rows"]
+            except HoldfastError as error:
+                yield Structural(label, "failed", error.message)
+                continue
+            if told is not None and told != found:
+                yield Structural(label, "failed", f"{found} rows where the log's statistics say {told}")
+            else:
+                yield Structural(label, "passed", f"{found} rows of {len(table.pinned.snapshot.files)} files read")
+
+    def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
+        """For each table its version, rows and a hash over all of them in any order."""
+        found = {}
+        for name, table in self._tables.items():
+            if selection and name not in selection:
+                continue
+            if name not in self._digests:
+                self._create(name)
+                self._digests[name] = rows.digest(self._connection(), table, self._view(name))
+            found[name] = self._digests[name]
+        return found
+
+    def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
+        """Rows that only one of two copies has; a changed row is one missing and one too many."""
+        mine, theirs = self._hashes(name), other._hashes(name) if isinstance(other, LakeView) else {}  # noqa: SLF001 - the same class
+        missing = {text: count - mine.get(text, 0) for text, count in theirs.items() if count > mine.get(text, 0)}
+        extra = {text: count - theirs.get(text, 0) for text, count in mine.items() if count > theirs.get(text, 0)}
+        examples = [
+            {"key": text[:120], "difference": what} for what, some in (("missing", missing), ("extra", extra)) for text in sorted(some)
+        ]
+        return {"missing": sum(missing.values()), "extra": sum(extra.values()), "changed": 0, "examples": examples[:limit]}
+
+    def _hashes(self, name: str) -> dict[str, int]:
+        if name not in self._tables:
+            return {}
+        self._create(name)
+        row = sql.canonical(self._tables[name].pinned.snapshot.metadata)
+        found = self._connection().execute(f"SELECT t, count(*) FROM (SELECT {row} AS t FROM {self._view(name)}) GROUP BY t").fetchall()
+        return {text: int(count) for text, count in found}
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+    # ------------------------------------------------------------ views
+
+    def _connection(self) -> Any:
+        if self._made is None:
+            self._made = rows.connect(self._folder)
+        return self._made
+
+    def _names(self) -> dict[str, str]:
+        """What a table may be called → the table."""
+        last: dict[str, list[str]] = {}
+        for name in self._tables:
+            last.setdefault(name.rpartition("/")[2], []).append(name)
+        short = {part: names[0] for part, names in last.items() if len(names) == 1}
+        return {**short, **{name: name for name in self._tables}}
+
+    def _view(self, name: str) -> str:
+        return sql.name(name or "table")
+
+    def _create_named(self, statement: str) -> None:
+        import duckdb
+
+        names = self._names()
+        try:
+            wanted = [one for one in self._connection().get_table_names(statement) if one in names]
+        except duckdb.Error:
+            wanted = []  # the statement itself will say what is wrong with it
+        for one in wanted:
+            self._create(names[one])
+            if self._view(one) not in self._created:
+                self._connection().execute(f"CREATE VIEW {self._view(one)} AS SELECT * FROM {self._view(names[one])}")
+                self._created.add(self._view(one))
+
+    def _create(self, name: str) -> None:
+        if self._view(name) not in self._created:
+            rows.create(self._connection(), self._tables[name], self._view(name))
+            self._created.add(self._view(name))
+
+
+def _fetched(result: Any) -> list[tuple[Any, ...]]:
+    """By way of Arrow: DuckDB's own conversion of time zones needs a package more."""
+    if result is None:
+        return []
+    table = result.to_arrow_table()
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True)) if table.num_columns else []
+
+
+class Fetch:
+    """Files of a store on this machine: where they lie, or fetched into ``folder`` once."""
+
+    def __init__(self, settings: DeltaSettings, store: Store, folder: Path) -> None:
+        self._store, self._folder = store, folder
+        self._opener = opener(settings, store)
+
+    def __call__(self, wanted: Wanted) -> Path:
+        """Raises FileBroken where it is gone."""
+        store, key = (self._store, wanted.key) if wanted.address is None else self._opener(wanted.address)
+        here = store.local(key)
+        if here is not None:
+            if not Path(here).exists():
+                raise FileBroken(f"{store.url}/{key} is gone.")
+            return Path(here)
+        place = cached(self._folder, wanted)
+        if not place.exists():
+            thing = store.head(key)
+            if thing is None:
+                raise FileBroken(f"{store.url}/{key} is gone.")
+            fetch(store, key, thing.size, place)
+        return place
+
+
+def cached(folder: Path, wanted: Wanted) -> Path:
+    suffix = ".parquet" if wanted.path.endswith(".parquet") else ".bin"
+    return folder / "files" / (hashlib.sha256(wanted.path.encode()).hexdigest() + suffix)
+
+
+def fetch(store: Store, key: str, size: int, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    aside = place.with_suffix(".part")
+    try:
+        with aside.open("wb") as file:
+            buffer = memoryview(bytearray(8 << 20))
+            at = 0
+            while at < size:
+                got = store.read_into(key, at, buffer[: min(len(buffer), size - at)])
+                if not got:
+                    break
+                file.write(buffer[:got])
+                at += got
+    except Missing as error:
+        raise FileBroken(f"{store.url}/{key} is gone.") from error
+    aside.rename(place)
+
+
+@contextlib.contextmanager
+def restored_view(into: Path, helds: Sequence[Held], reached: Mapping[str, Any], folder: Path) -> Iterator[LakeView]:
+    """A restored copy, by what its own logs say."""
+    store = LocalStore(into)
+    located = Fetch(DeltaSettings(str(into)), store, folder)
+    tables = {one.name: TableAt(one.name, pinned_in(StoredLog(store, prefix(one.name)), one.name), located) for one in helds}
+    view = LakeView(tables, reached, str(into), folder)
+    try:
+        yield view
+    finally:
+        view.close()
+
+
+@contextlib.contextmanager
+def source_view(settings: DeltaSettings, versions: Mapping[str, int] | None, folder: Path) -> Iterator[LakeView]:
+    """The lake itself, at ``versions`` or as it is now. Raises LogBroken where a version is gone already."""
+    store = settings.open(settings.url)
+    wanted = versions if versions is not None else dict.fromkeys(find(store, settings.tables))
+    located = Fetch(settings, store, folder / "source")
+    tables = {name: TableAt(name, pinned_in(StoredLog(store, prefix(name)), name, version), located) for name, version in wanted.items()}
+    reached = {"versions": {name: one.pinned.snapshot.version for name, one in tables.items()}}
+    view = LakeView(tables, reached, settings.url, folder)
+    try:
+        yield view
+    finally:
+        view.close()

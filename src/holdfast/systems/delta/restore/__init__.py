@@ -1,0 +1,1 @@
+"""Back into a new place, in the damaged table's place, or by a commit on the table itself."""
