@@ -33,7 +33,7 @@ class RecoveryPlan:
             "point": {"id": one.point.id, "label": one.point.label, "committed_at": one.point.committed_at.isoformat()},
             "until": one.until,
             "place": dict(one.place),
-            "into": str(one.into),
+            "into": one.address or str(one.into),
             "mode": one.mode,
             "bytes": one.bytes,
             "log_bytes": one.log_bytes,

@@ -14,7 +14,7 @@ _PARTIAL = ".holdfast-partial-"
 
 
 class FolderObjects:
-    """Satisfies ``Objects``. Links are not followed and not listed; an empty folder is no object, and ``name/`` makes one.
+    """Satisfies ``Objects``. Links are not followed and not listed; ``name/`` is an empty folder.
 
     The ETag tells inode and ctime, so that whatever changes a file changes it.
     """
@@ -45,6 +45,11 @@ class FolderObjects:
             return
         except OSError as error:
             raise ObjectDenied(f"{folder} cannot be listed: {error.strerror}.", hint="May this account read it?") from error
+        if not entries and inner.startswith(prefix) and inner > after:
+            # An empty folder is an object without content, as stores without folders write it.
+            with contextlib.suppress(FileNotFoundError):
+                status = Path(folder).lstat()
+                yield Listed(inner, 0, status.st_mtime_ns, _etag(status))
         for name, one in entries:
             key = inner + name
             if name.endswith("/"):
@@ -69,7 +74,8 @@ class FolderObjects:
             raise self._failed(key, error) from error
         try:
             status = os.fstat(handle)
-            if (etag and etag != _etag(status)) or (not etag and status.st_size != len(buffer)):
+            size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+            if (etag and etag != _etag(status)) or (not etag and size != len(buffer)):
                 raise ObjectChanged(f"{self.url}/{key} was changed meanwhile.", hint="Run it again.", key=key)
             got = 0
             while got < len(buffer):
@@ -208,4 +214,4 @@ def _etag(status: os.stat_result) -> str:
 
 
 def _described(status: os.stat_result) -> Described:
-    return Described(status.st_size, status.st_mtime_ns, _etag(status))
+    return Described(0 if stat.S_ISDIR(status.st_mode) else status.st_size, status.st_mtime_ns, _etag(status))

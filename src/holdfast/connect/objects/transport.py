@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import urllib.request
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -69,6 +70,8 @@ class Transport:
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._closed = False
+        # Whoever forgets to close still leaves no open connections behind.
+        weakref.finalize(self, _close, self._idle)
 
     def ask(
         self, method: str, target: str, headers: Mapping[str, str], body: Buffer | None = None, into: memoryview | None = None
@@ -100,9 +103,7 @@ class Transport:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+            _close(self._idle)
 
     def _connect(self) -> "_Connection":
         made: socket.socket | None = None
@@ -252,6 +253,11 @@ class _Connection:
         if not more:
             raise Broken("the connection was closed in the middle of an answer")
         self._rest += more
+
+
+def _close(idle: list[_Connection]) -> None:
+    while idle:
+        idle.pop().close()
 
 
 def _said(error: BaseException) -> str:

@@ -69,6 +69,8 @@ class RestorePlan:
     warnings: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     detail: Any = None
+    address: str = ""
+    """Where it goes, if that is no directory: ``into`` says nothing then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.connect.objects import Listed, Objects, StoreDenied
+from holdfast.connect.objects.asking import shown
+from holdfast.connect.objects.errors import KeyImpossible
 from holdfast.model import RecoveryPoint
-from holdfast.systems.bucket.entries import unchanged
+from holdfast.systems.bucket.entries import name_of, unchanged
 from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken
 from holdfast.systems.bucket.merge import pairs
 from holdfast.systems.bucket.restore.select import Renaming, Selection
@@ -18,6 +20,10 @@ from holdfast.systems.bucket.watch import versioned
 from holdfast.systems.contract import History, Obstacle, PointReader, RestorePlan, RestoreRequest, StoredLine
 
 _KNOWN = frozenset({"paths", "delta", "in_place", "remove_extra", "purpose", "clocks", "address"})
+
+
+_LONGEST = 1024
+"""Bytes of a key in S3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def make(name: str, settings: BucketSettings, history: History, request: Restore
         store = settings.open(address)
         try:
             if mode == "new":
-                counts = _count(reader, selection, point)
+                counts = _count(reader, detail, point)
                 obstacles += _taken(store, detail)
             else:
                 counts = compare(reader, store, detail)
@@ -153,12 +159,21 @@ def maybe_same(line: StoredLine, listed: Listed) -> bool:
     return "-" in listed.etag and len(listed.etag) < 32 and line.size == listed.size and line.mtime_ns == listed.modified_ns
 
 
-def _count(reader: PointReader, selection: Selection, point: RecoveryPoint) -> Counts:
-    if not selection.paths and selection.as_of is None and point.facts.get("versions") != "all":
+def _count(reader: PointReader, detail: Detail, point: RecoveryPoint) -> Counts:
+    """Raises KeyImpossible."""
+    selection, names = detail.selection, detail.names
+    longer = detail.address.startswith("s3://") and len(names.target.encode()) > len(names.source.encode())
+    if not longer and not selection.paths and selection.as_of is None and point.facts.get("versions") != "all":
         size, objects = int(point.facts.get("bytes", 0)), int(point.facts.get("objects", 0))
         return Counts(objects, size, objects, 0, size)
     found = Counts()
     for line in selection.lines(reader):
+        key = names.key(name_of(line.path).key)
+        if longer and len(key.encode("utf-8", "surrogatepass")) > _LONGEST:
+            raise KeyImpossible(
+                f"The key {shown(key)[:80]}… would have more than {_LONGEST} bytes.",
+                hint="Restore it below a shorter prefix, or leave it out (--path).",
+            )
         found.objects += 1
         found.size += line.size
     found.new, found.write = found.objects, found.size

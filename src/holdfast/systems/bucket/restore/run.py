@@ -137,7 +137,9 @@ class BucketRestore:
         for line, listed in sides(self.reader, self.store, self._detail):
             said = ""
             if line is not None and listed is None:
-                said = f"{shown(self._key(line))} is missing"
+                # A folder that holds something stands in no listing by itself.
+                if self.store.keeps_headers or not self._key(line).endswith("/") or self.store.describe(self._key(line)) is None:
+                    said = f"{shown(self._key(line))} is missing"
             elif line is not None and listed is not None and line.size != listed.size:
                 said = f"{shown(listed.key)} has {listed.size} bytes instead of {line.size}"
             elif line is None and listed is not None and (self._detail.remove or self._detail.mode == "new"):
