@@ -1,7 +1,7 @@
 """The vault and its locations, as the plan names them."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,6 +54,8 @@ class Places(Host):
     def __init__(self, plan: Plan, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
         super().__init__(plan, clock=clock, environ=environ)
         self._vaults: dict[tuple[str, ...], Vault] = {}
+        self.told: Callable[[str], None] = lambda _: None
+        """Hears, within seconds, that a location does not answer and is waited for."""
 
     def key(self) -> "str | Hsm":
         """What opens the vault, from where the plan says it is. Raises the faults of ``connect.secrets``."""
@@ -82,7 +84,12 @@ class Places(Host):
         """One location of the plan, opened; ``one_of_several`` as in ``storage.open``."""
         from holdfast.storage.open import open_storage
 
-        return open_storage(location.url, self._options(location), create=create, clock=self.clock, one_of_several=one_of_several)
+        return open_storage(
+            location.url, self._options(location), create=create, clock=self.clock, one_of_several=one_of_several, told=self._waiting
+        )
+
+    def _waiting(self, text: str) -> None:
+        self.told(text)
 
     def probe_location(self, location: Location) -> bool:
         """Try what the vault asks of a location, with a small object that is removed again; whether these credentials may remove it.

@@ -1,7 +1,7 @@
 """A location's address becomes a storage."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,7 +12,9 @@ from holdfast.storage.contract import Storage
 PATIENCE = 60.0
 """Seconds for which passing faults of the only location are waited out."""
 LITTLE = 20.0
-"""The same where another location can be asked instead."""
+"""The same where another location can be asked instead ..."""
+BRIEF = 3.0
+"""... and this one has not answered yet."""
 
 
 class UnknownScheme(Usage):
@@ -28,6 +30,7 @@ def open_storage(
     create: bool = False,
     clock: Clock | None = None,
     one_of_several: bool = False,
+    told: Callable[[str], None] | None = None,
 ) -> Storage:
     """The storage at ``url``, with retries round anything remote.
 
@@ -38,7 +41,7 @@ def open_storage(
     that keeps any are read, though nothing is locked).
     ``ssh://user@host/folder`` and ``unix:///socket`` are folders that ``holdfast vault serve`` serves there.
     ``create`` makes a missing local folder. ``one_of_several``: there are others to turn to, so a location that hangs or does not answer is
-    given up soon and left alone for a while.
+    given up soon and left alone for a while. ``told`` hears, within a few seconds, that it does not answer and is waited for.
 
     Raises UnknownScheme, MissingExtra, StorageUnreachable.
     """
@@ -53,20 +56,21 @@ def open_storage(
 
         path = unquote(parts.path)
         if one_of_several:
-            return impatient(Lazy(f"file://{os.path.abspath(path)}", lambda: LocalStorage(path, create=create)), time, retry=False)  # noqa: PTH100
+            lazy = Lazy(f"file://{os.path.abspath(path)}", lambda: LocalStorage(path, create=create))  # noqa: PTH100
+            return impatient(lazy, time, retry=False, told=told)
         return LocalStorage(path, create=create)
     if parts.scheme in {"s3", "gs", "az"} and parts.netloc:
         from holdfast.storage.objects import open_objects
         from holdfast.storage.wrappers.retry import Retrying
 
-        objects = open_objects(parts.scheme, parts.netloc, parts.path.strip("/"), settings, time)
-        return impatient(objects, time) if one_of_several else Retrying(objects, time, patience=PATIENCE)
+        objects = open_objects(parts.scheme, parts.netloc, parts.path.strip("/"), settings, time, brief=one_of_several)
+        return impatient(objects, time, told=told) if one_of_several else Retrying(objects, time, patience=PATIENCE, told=told)
     if (parts.scheme == "unix" and parts.path.startswith("/")) or (parts.scheme == "ssh" and parts.hostname and parts.path):
         from holdfast.storage.served.client import ServedStorage, ssh, unix
         from holdfast.storage.wrappers.retry import Retrying
 
         served = ServedStorage(url, unix(unquote(parts.path)) if parts.scheme == "unix" else ssh(parts))
-        return impatient(served, time) if one_of_several else Retrying(served, time, patience=LITTLE)
+        return impatient(served, time, told=told) if one_of_several else Retrying(served, time, patience=LITTLE, told=told)
     raise UnknownScheme(
         f"{url!r} is no address of a location.",
         hint="Use file:///absolute/path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix; ssh://user@host/folder or"
@@ -75,11 +79,11 @@ def open_storage(
     )
 
 
-def impatient(storage: Storage, clock: Clock, *, retry: bool = True) -> Storage:
+def impatient(storage: Storage, clock: Clock, *, retry: bool = True, told: Callable[[str], None] | None = None) -> Storage:
     """``storage`` as one of several: calls end in time, passing faults are waited out briefly, and silence is remembered for a while."""
     from holdfast.storage.wrappers.breaker import Breaker
     from holdfast.storage.wrappers.deadline import Deadline
     from holdfast.storage.wrappers.retry import Retrying
 
-    timed = Deadline(storage)
-    return Breaker(Retrying(timed, clock, patience=LITTLE) if retry else timed, clock)
+    timed = Deadline(storage, told=told)
+    return Breaker(Retrying(timed, clock, patience=LITTLE, brief=BRIEF, told=told) if retry else timed, clock)

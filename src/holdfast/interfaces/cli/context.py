@@ -55,6 +55,7 @@ class Session:
         from holdfast.assembly import Platform
 
         platform = Platform(self.plan, clock=self.clock)
+        platform.told = self.out.warn
         if hasattr(platform, "close"):
             self._closing.callback(platform.close)
         return platform

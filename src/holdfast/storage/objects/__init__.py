@@ -7,8 +7,12 @@ from holdfast.model import Clock
 from holdfast.storage.contract import Lock, Storage
 
 
-def open_objects(scheme: str, bucket: str, prefix: str, options: Mapping[str, Any], clock: Clock | None = None) -> Storage:
+def open_objects(
+    scheme: str, bucket: str, prefix: str, options: Mapping[str, Any], clock: Clock | None = None, *, brief: bool = False
+) -> Storage:
     """The store at ``scheme://bucket/prefix``; ``options`` as in ``holdfast.storage.open``.
+
+    ``brief``: whoever calls repeats what fails, and has others to turn to, so a connection is tried once and for a few seconds.
 
     Contacts nothing yet, but with ``versions`` "auto", where the bucket is asked whether it keeps any.
     """
@@ -17,7 +21,7 @@ def open_objects(scheme: str, bucket: str, prefix: str, options: Mapping[str, An
 
     make = {"s3": clients.s3, "gs": clients.gcs, "az": clients.azure}[scheme]
     url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-    client = make(bucket, options)
+    client = make(bucket, {**options, "brief": brief})
     lock = Lock(**options["lock"]) if options.get("lock") else None
     if scheme == "s3" and (lock is not None or options.get("versions")):
         from holdfast.model import SystemClock

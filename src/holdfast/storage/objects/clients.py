@@ -14,6 +14,8 @@ from holdfast.storage.contract import StorageDenied
 
 Store = S3Store | GCSStore | AzureStore
 
+CONNECT = 10.0
+CONNECT_BRIEF = 4.0
 READ_TIMEOUT = dt.timedelta(seconds=60)
 """Between two pieces of an answer; a whole 64 MiB pack may take longer on a thin line."""
 
@@ -22,13 +24,14 @@ READ_TIMEOUT = dt.timedelta(seconds=60)
 class Client:
     """``put`` never repeats by itself (a repeated conditional put cannot tell its own object from another's); ``read`` does.
 
-    ``address`` answers any HTTP request with the store's time in its Date header. ``ca`` is a PEM file or None.
+    ``address`` answers any HTTP request with the store's time in its Date header, within ``seconds``. ``ca`` is a PEM file or None.
     """
 
     put: Store
     read: Store
     address: str
     ca: str | None
+    seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def s3(bucket: str, options: Mapping[str, Any]) -> Client:
     def make(retries: int) -> Store:
         return S3Store(bucket, config=config, client_options=client, retry_config=_retry(retries), **extra)
 
-    return Client(make(0), make(3), endpoint or f"https://s3.{region}.amazonaws.com", ca)
+    return _client(make, endpoint or f"https://s3.{region}.amazonaws.com", ca, options)
 
 
 def gcs(bucket: str, options: Mapping[str, Any]) -> Client:
@@ -79,7 +82,7 @@ def gcs(bucket: str, options: Mapping[str, Any]) -> Client:
     def make(retries: int) -> Store:
         return GCSStore(bucket, config=given or None, client_options=client, retry_config=_retry(retries))
 
-    return Client(make(0), make(3), "https://storage.googleapis.com", ca)
+    return _client(make, "https://storage.googleapis.com", ca, options)
 
 
 def azure(container: str, options: Mapping[str, Any]) -> Client:
@@ -94,7 +97,13 @@ def azure(container: str, options: Mapping[str, Any]) -> Client:
     def make(retries: int) -> Store:
         return AzureStore(container, config=config or None, client_options=client, retry_config=_retry(retries))
 
-    return Client(make(0), make(3), endpoint or f"https://{account}.blob.core.windows.net", ca)
+    return _client(make, endpoint or f"https://{account}.blob.core.windows.net", ca, options)
+
+
+def _client(make: Callable[[int], Store], address: str, ca: str | None, options: Mapping[str, Any]) -> Client:
+    if options.get("brief"):
+        return Client(make(0), make(0), address, ca, CONNECT_BRIEF)
+    return Client(make(0), make(3), address, ca)
 
 
 def _retry(retries: int) -> Any:
@@ -103,7 +112,7 @@ def _retry(retries: int) -> Any:
 
 def _client_options(endpoint: str, options: Mapping[str, Any]) -> tuple[Any, str | None]:
     client: dict[str, Any] = {
-        "connect_timeout": dt.timedelta(seconds=10),
+        "connect_timeout": dt.timedelta(seconds=CONNECT_BRIEF if options.get("brief") else CONNECT),
         "timeout": dt.timedelta(minutes=10),
         "read_timeout": READ_TIMEOUT,
     }

@@ -127,7 +127,7 @@ class ObjectStorage:
         request = urllib.request.Request(self._client.address, method="HEAD")  # noqa: S310 - the plan's own endpoint
         context = ssl.create_default_context(cafile=self._client.ca) if self._client.address.startswith("https") else None
         try:
-            with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self._client.seconds, context=context) as answer:  # noqa: S310
                 date = answer.headers["Date"]
         except urllib.error.HTTPError as error:
             date = error.headers["Date"]
@@ -150,11 +150,14 @@ class ObjectStorage:
                 hint="Set this host's clock by NTP. 'holdfast check' tells how far it is off.",
                 **details,
             ) from error
+        short = text.partition(" Debug source:")[0]  # the library tells all of it twice
         denied = isinstance(error, said.PermissionDeniedError | said.UnauthenticatedError | PermissionError)
         if denied or any(word in text for word in _REFUSED):
             raise StorageDenied(
-                f"{self.url} refused {what}: {text}",
+                f"{self.url} refused {what}: {short}",
                 hint="Look at the bucket's name, the credentials and what they allow (list, read, write, delete).",
                 **details,
             ) from error
-        raise StorageUnreachable(f"{self.url} failed at {what}: {text}", hint="Look at the endpoint and the network.", **details) from error
+        raise StorageUnreachable(
+            f"{self.url} failed at {what}: {short}", hint="Look at the endpoint and the network.", **details
+        ) from error

@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 class Breaker(Wrapper):
     """After StorageUnreachable every call fails at once with what it said, for ``first`` seconds, then twice as long at each failure, at
-    most ``longest``. When that is over one call tries again while the others go on failing; its success ends it.
+    most ``longest``, but never shorter than it took to hear of it: at most half the time goes into waiting.
+
+    When that is over one call tries again while the others go on failing; its success ends it.
     """
 
     def __init__(self, inner: Storage, clock: Clock, *, first: float = 2.0, longest: float = 30.0) -> None:
@@ -61,12 +63,14 @@ class Breaker(Wrapper):
                         url=self.url,
                     )
                 self._until = now + self._pause
+        began = self._clock.monotonic()
         try:
             result = action()
         except StorageUnreachable as error:
             with self._lock:
-                self._pause = min(max(self._first, self._pause * 2), self._longest)
-                self._until = self._clock.monotonic() + self._pause
+                now = self._clock.monotonic()
+                self._pause = max(min(max(self._first, self._pause * 2), self._longest), now - began)
+                self._until = now + self._pause
                 self._said, self._hint = error.message, error.hint
             raise
         if self._pause:

@@ -17,6 +17,9 @@ from holdfast.storage.wrappers.base import Wrapper
 
 T = TypeVar("T")
 SECONDS = 30.0
+BRIEF = 10.0
+"""Where nobody knows yet whether it answers at all."""
+NOTICE = 2.0
 TAKES = float(128 << 10)
 GIVES = float(512 << 10)
 """Bytes a second that a location takes and gives at least in one call: what moves more slowly counts as silent."""
@@ -25,11 +28,28 @@ _WHOLE = 64 << 20
 
 
 class Deadline(Wrapper):
-    """Each call of ``inner`` answers within ``seconds``, and a second more for each TAKES or GIVES bytes that it moves."""
+    """Each call of ``inner`` answers within ``seconds``, and a second more for each TAKES or GIVES bytes that it moves.
 
-    def __init__(self, inner: Storage, *, seconds: float = SECONDS) -> None:
+    A location that has not answered yet, or not since it was given up, has ``brief`` seconds, and no more for what it might give. ``told``
+    hears after ``notice`` seconds that it is waited for, once in each silence.
+    """
+
+    def __init__(
+        self,
+        inner: Storage,
+        *,
+        seconds: float = SECONDS,
+        brief: float = BRIEF,
+        notice: float = NOTICE,
+        told: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__(inner)
         self._seconds = seconds
+        self._brief = min(brief, seconds)
+        self._notice = notice
+        self._told = told
+        self._answers = False
+        self._said = False
         self._idle: list[_Hand] = []
         self._lock = threading.Lock()
 
@@ -39,7 +59,9 @@ class Deadline(Wrapper):
         self._within(f"put {name}", lambda: self.inner.put_if_absent(name, [body]), len(body) / TAKES)
 
     def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        return self._within(f"get {name}", lambda: self.inner.get(name, start, length), (_WHOLE if length is None else length) / GIVES)
+        return self._within(
+            f"get {name}", lambda: self.inner.get(name, start, length), (length or 0) / GIVES, _WHOLE / GIVES if length is None else 0.0
+        )
 
     def head(self, name: str) -> ObjectInfo | None:
         return self._within(f"head {name}", lambda: self.inner.head(name))
@@ -59,23 +81,37 @@ class Deadline(Wrapper):
     def now(self) -> dt.datetime:
         return self._within("tell its time", self.inner.now)
 
-    def _within(self, what: str, action: Callable[[], T], more: float = 0.0) -> T:
+    def _within(self, what: str, action: Callable[[], T], more: float = 0.0, perhaps: float = 0.0) -> T:
+        """``more`` seconds for bytes that move, ``perhaps`` for those that may."""
         with self._lock:
             hand = self._idle.pop() if self._idle else _Hand(self._free)
         job: _Job[T] = _Job(action)
         hand.jobs.put(job)
-        seconds = self._seconds + more
+        seconds = (self._seconds + perhaps if self._answers else self._brief) + more
         try:
-            result, error = job.done.get(timeout=seconds)
+            result, error = self._wait(job, seconds, patient=bool(more or (perhaps and self._answers)))
         except queue.Empty:
+            self._answers = False
             raise StorageUnreachable(
                 f"{self.url} did not {what} within {seconds:.0f} s.",
                 hint="It hangs, or is too slow: look at the mount, the network and the server behind it.",
                 url=self.url,
             ) from None
+        self._answers, self._said = True, False
         if error is not None:
             raise error
         return cast("T", result)
+
+    def _wait(self, job: "_Job[Any]", seconds: float, *, patient: bool) -> tuple[Any, BaseException | None]:
+        """Raises queue.Empty. ``patient``: it moves bytes, and nobody need be told that this takes a while."""
+        if patient or self._told is None or self._said or seconds <= self._notice:
+            return job.done.get(timeout=seconds)
+        try:
+            return job.done.get(timeout=self._notice)
+        except queue.Empty:
+            self._said = True
+            self._told(f"{self.url} does not answer; it is waited for, up to {seconds - self._notice:.0f} s more.")
+            return job.done.get(timeout=seconds - self._notice)
 
     def _free(self, hand: "_Hand") -> None:
         with self._lock:

@@ -10,16 +10,35 @@ from holdfast.storage.contract import Buffer, ObjectExists, ObjectInfo, Storage,
 from holdfast.storage.wrappers.base import Wrapper
 
 T = TypeVar("T")
+Told = Callable[[str], None]
+"""Hears a sentence for people while something is waited for."""
+NOTICE = 2.0
 
 
 class Retrying(Wrapper):
     """Repeats what failed with StorageUnreachable: exponential waits with full jitter, at most ``patience`` seconds in all.
 
-    Nothing else is repeated: no room, no rights and damage do not pass by waiting.
+    Nothing else is repeated: no room, no rights and damage do not pass by waiting. ``brief``: the patience with a location that has not
+    answered yet; one that was given up is tried once each time until it answers again. ``told`` hears when something is waited for longer
+    than NOTICE seconds, once in each silence.
     """
 
-    def __init__(self, inner: Storage, clock: Clock, *, patience: float = 60.0, first: float = 0.1, longest: float = 10.0) -> None:
+    def __init__(
+        self,
+        inner: Storage,
+        clock: Clock,
+        *,
+        patience: float = 60.0,
+        first: float = 0.1,
+        longest: float = 10.0,
+        brief: float | None = None,
+        told: Told | None = None,
+    ) -> None:
         super().__init__(inner)
+        self._brief = brief
+        self._left = patience if brief is None else brief
+        self._told = told
+        self._said = False
         self._clock = clock
         self._patience = patience
         self._first = first
@@ -31,13 +50,29 @@ class Retrying(Wrapper):
         wait = self._first
         while True:
             try:
-                return action()
-            except StorageUnreachable:
+                result = action()
+            except StorageUnreachable as error:
                 pause = self._random.uniform(wait / 2, wait)
-                if self._clock.monotonic() - began + pause > self._patience:
+                waited, left = self._clock.monotonic() - began, self._left
+                if waited + pause > left:
+                    if self._brief is not None:
+                        self._left = 0.0
                     raise
+                if waited > NOTICE and self._told is not None and not self._said:
+                    self._said = True
+                    self._told(f"{error.message} It is tried again, for {left - waited:.0f} s more.")
                 self._clock.sleep(pause)
                 wait = min(wait * 2, self._longest)
+            except BaseException:
+                self._answered()
+                raise
+            else:
+                self._answered()
+                return result
+
+    def _answered(self) -> None:
+        self._left = self._patience
+        self._said = False
 
     def put_if_absent(self, name: str, parts: Sequence[Buffer]) -> None:
         doubtful = False
