@@ -4,13 +4,14 @@ import datetime as dt
 
 import pytest
 
-from holdfast.storage import Lock, ObjectLocked, versions_of
+from holdfast.storage import Lock, ObjectLocked, StorageDenied, versions_of
 from holdfast.storage.local import LocalStorage
 from holdfast.vault import names, prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
-from holdfast.vault.lock import LOG_TERM, keep_logs, slack, term
+from holdfast.vault.lock import LOG_TERM, again, keep_logs, slack, term
 from holdfast.vault.logs.compact import TARGET, compact
+from holdfast.vault.records import RecordCopies
 from holdfast.vault.retention import Keep
 from tests.vault.lock.conftest import MODES
 from tests.vault_care.conftest import files
@@ -291,3 +292,48 @@ def test_the_lock_of_a_removed_key_is_left_to_end(lock_bucket):
     depot.take(files(1))
     after = {name: layer.locked_until(name) for name in before}
     assert [name for name in before if after[name] == before[name]] == [place_of]
+
+
+def test_a_check_locks_the_newest_copies_of_journal_and_plan_again(lock_bucket, monkeypatch):
+    monkeypatch.setattr(again, "ENTRIES", 2)
+    monkeypatch.setattr(again, "PLANS", 1)
+    place = lock_bucket("compliance", days=4)
+    depot = place.depot
+    vault = depot.open()
+    copies = RecordCopies(vault.locations.storages[0], vault.notary, depot.clock.now)
+    entries = [f"journal/{'ab' * 8}/{number:016x}" for number in range(4)]
+    for name in entries:
+        copies.put(name, b"{}")
+    for text in ("one", "two"):
+        copies.put_plan(text, text)
+        copies.put_runbooks({"a.md": text})
+        depot.clock.added += dt.timedelta(seconds=1)
+    plans = depot.names("plan/")
+    records = [*entries, *plans]
+    before = {name: place.retention(name)["RetainUntilDate"] for name in records}
+    at(depot, 2 * DAY)
+    assert Check(depot.open()).run().ok
+    after = {name: place.retention(name)["RetainUntilDate"] for name in records}
+    longer = [name for name in records if after[name] > before[name]]
+    assert sorted(longer) == sorted(
+        [*entries[2:], max(name for name in plans if "." not in name), max(name for name in plans if "." in name)]
+    )
+    assert all(after[name] >= before[name] + 2 * DAY - dt.timedelta(minutes=1) for name in longer)
+    assert Check(depot.open()).run().ok
+    assert {name: place.retention(name)["RetainUntilDate"] for name in records} == after
+
+
+def test_who_may_not_lock_checks_all_the_same(lock_bucket):
+    place = lock_bucket("compliance", days=4)
+    depot = place.depot
+    vault = depot.open()
+    RecordCopies(vault.locations.storages[0], vault.notary, depot.clock.now).put(f"journal/{'ab' * 8}/{1:016x}", b"{}")
+    layer = versions_of(depot.storages[0])
+
+    def refuse(*_):
+        raise StorageDenied("You may read here, no more.")
+
+    layer.extend = refuse
+    report = Check(depot.open()).run()
+    assert report.ok
+    assert [one.code for one in report.found] == ["lock-not-extended"]

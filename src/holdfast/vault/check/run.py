@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-from holdfast.errors import Damaged, Unreachable
+from holdfast.errors import Damaged, Refused, Unreachable
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
-from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import damage, names, selfdescription
+from holdfast.storage.contract import ObjectInfo, Storage, StorageDenied
+from holdfast.vault import damage, lock, names, selfdescription
 from holdfast.vault.check.gaps import judge
 from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
@@ -80,6 +80,7 @@ class Check:
         for storage in self._answering():
             with self._listening(storage):
                 self._location(storage, held[storage.url])
+                self._lock_again(storage, held[storage.url])
         self._gaps({name: info for infos in held.values() for name, info in infos.items() if name.startswith(names.LOGS)})
         if self._heal:
             self._complete()
@@ -93,6 +94,14 @@ class Check:
             deep=self._verifier.opens and self._share > 0,
             silent={storage.url: self._silent[storage.url].message for storage in self._storages if storage.url in self._silent},
         )
+
+    def _lock_again(self, storage: Storage, held: Mapping[str, ObjectInfo]) -> None:
+        """Who may only read checks too: then the locks are as long as they were, and that is told."""
+        try:
+            lock.keep_records(storage, self._vault.cache, held)
+        except (StorageDenied, Refused) as error:
+            detail = f"The locks of the newest copies of journal and plan were not made longer: {error.message}"
+            self._notice("lock-not-extended", storage, names.JOURNAL, detail)
 
     def _answering(self) -> list[Storage]:
         return [storage for storage in self._storages if storage.url not in self._silent]

@@ -3,6 +3,7 @@
 Storages that keep no versions are passed over everywhere, so nobody needs to ask first.
 """
 
+from holdfast.vault.lock.again import keep_records
 from holdfast.vault.lock.attach import attach
 from holdfast.vault.lock.daily import daily_bytes
 from holdfast.vault.lock.extend import LockBook, before_commit, before_copied, hold_full, keep_logs
@@ -18,6 +19,7 @@ __all__ = [
     "daily_bytes",
     "hold_full",
     "keep_logs",
+    "keep_records",
     "locked",
     "removable",
     "slack",

@@ -15,7 +15,7 @@ from holdfast.vault import names
 from holdfast.vault.lock.policy import LOG_TERM, slack
 
 _THREADS = 16
-_MARGIN = dt.timedelta(minutes=15)
+MARGIN = dt.timedelta(minutes=15)
 """From the look at the locks to the moment when the point is put, and what the store's clock may jump meanwhile."""
 _ROUNDING = dt.timedelta(minutes=1)
 Wanted = tuple[str, dt.datetime, dt.datetime]
@@ -106,7 +106,7 @@ def before_commit(
         layer = versions_of(storage)
         if layer is None or layer.lock is None:
             continue
-        needed = [*packs, *(fresh() if age > slack(layer.lock) - 2 * _MARGIN else ())]
+        needed = [*packs, *(fresh() if age > slack(layer.lock) - 2 * MARGIN else ())]
         book = LockBook(cache, layer)
         try:
             count += _reach(layer, book, needed, _foundation(storage, gone))
@@ -124,7 +124,7 @@ def before_copied(target: Storage, packs: Iterable[str], known: dict[str, dt.dat
     layer = versions_of(target)
     if layer is None or layer.lock is None:
         return
-    least = layer.time() + layer.lock.term + _MARGIN
+    least = layer.time() + layer.lock.term + MARGIN
     early = dt.datetime.min.replace(tzinfo=dt.UTC)
     for name in packs:
         if known.get(name, early) < least:
@@ -174,7 +174,7 @@ def _foundation(storage: Storage, gone: Callable[[str], bool]) -> list[str]:
 
 def _reach(layer: KeepsVersions, book: LockBook, packs: Sequence[str], others: Sequence[str]) -> int:
     assert layer.lock is not None
-    least = layer.time() + layer.lock.term + _MARGIN
+    least = layer.time() + layer.lock.term + MARGIN
     _require_true(layer, book, packs)
     known = book.known((*packs, *others))
     early = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -182,7 +182,7 @@ def _reach(layer: KeepsVersions, book: LockBook, packs: Sequence[str], others: S
     def wanted(asked: Sequence[str]) -> list[Wanted]:
         return [(name, least + slack(layer.lock), least) for name in asked if layer.lock and known.get(name, early) < least]
 
-    return _extend(layer, book, wanted(packs), required=True) + _extend(layer, book, wanted(others), required=False)
+    return extend(layer, book, wanted(packs), required=True) + extend(layer, book, wanted(others), required=False)
 
 
 def _require_true(layer: KeepsVersions, book: LockBook, packs: Sequence[str]) -> None:
@@ -208,7 +208,7 @@ def _logs(storage: Storage, layer: KeepsVersions, book: LockBook, system: str, s
     for one in found:
         by_branch.setdefault(one.name.rsplit("/", 1)[0], []).append(one)
         if since is not None and one.stored_at >= since:
-            wanted[one.name] = now + term + _MARGIN
+            wanted[one.name] = now + term + MARGIN
     for branch in by_branch.values():
         for one in furthest(sorted(branch, key=lambda one: (one.start, one.end)), 0):
             if now - one.stored_at > LOG_TERM / 2 and one.stored_at + term > now:
@@ -216,10 +216,10 @@ def _logs(storage: Storage, layer: KeepsVersions, book: LockBook, system: str, s
     known = book.known(wanted)
     # Whole seconds of the store's clock: what was locked as it was put may seem a moment short.
     short = [(name, until, until - _ROUNDING) for name, until in wanted.items() if known.get(name, now) < until - _ROUNDING]
-    return _extend(layer, book, short, required=False)
+    return extend(layer, book, short, required=False)
 
 
-def _extend(layer: KeepsVersions, book: LockBook, wanted: Sequence[Wanted], *, required: bool) -> int:
+def extend(layer: KeepsVersions, book: LockBook, wanted: Sequence[Wanted], *, required: bool) -> int:
     """Returns how many locks were made longer."""
 
     def one(ask: Wanted) -> tuple[str, dt.datetime, bool] | None:
