@@ -77,7 +77,7 @@ def test_an_unchanged_bucket_is_listed_only(scene):
 
 
 def test_prefixes_and_a_folder_in_the_address(scene, minio):
-    fill(scene.store, ["in/a/1", "in/a/2", "in/b", "in/c/1", "out", "in", "inside"])
+    fill(scene.store, ["in/a/1", "in/a/2", "in/b", "in/c/1", "out", "inside"])
     scene.url += "/in"
     scene.more["prefixes"] = ("a/", "c", "a/1")
     point = scene.backup()

@@ -49,7 +49,7 @@ class S3Objects:
             token = {"continuation-token": before["NextContinuationToken"]} if before else {"start-after": after} if after else {}
             return {"list-type": "2", "encoding-type": "url", "prefix": prefix, **token}
 
-        return self._found(prefix, self._pages(query, "NextContinuationToken"), lambda above: self.list(above, max(after, above)))
+        return self._pages(query, "NextContinuationToken")
 
     def versions(self, prefix: str = "") -> Iterator[Listed]:
         def query(before: Mapping[str, str]) -> dict[str, str]:
@@ -58,27 +58,7 @@ class S3Objects:
                 more["version-id-marker"] = before["NextVersionIdMarker"]
             return {"versions": "", "encoding-type": "url", "prefix": prefix, **more}
 
-        return self._found(prefix, self._pages(query, "NextKeyMarker"), self.versions)
-
-    def _found(self, prefix: str, lines: Iterator[Listed], wider: Callable[[str], Iterator[Listed]]) -> Iterator[Listed]:
-        """MinIO lists nothing below ``in/`` where an object is named ``in``: then what begins with ``in`` is listed, and sorted out here."""
-        first = next(lines, None)
-        if first is not None:
-            yield first
-            yield from lines
-            return
-        above = prefix.rpartition("/")[0]
-        if above and self._is_object(above):
-            for one in wider(above):
-                if one.key.startswith(prefix):
-                    yield one
-
-    def _is_object(self, key: str) -> bool:
-        """Of one that may not be asked for nothing is known, and the wider listing tells."""
-        try:
-            return self.describe(key) is not None
-        except ObjectDenied:
-            return True
+        return self._pages(query, "NextKeyMarker")
 
     def _pages(self, query: Callable[[Mapping[str, str]], dict[str, str]], onward: str) -> Iterator[Listed]:
         """One page is read while the one before is looked at."""

@@ -33,17 +33,25 @@ def command(
     into: Annotated[
         str | None,
         Option(
-            "a new directory, of a bucket also its address (s3://bucket/prefix); with --database or --table a server's connection string; for container images a registry's https:// address",
+            "a new directory; of a bucket also an address: s3://bucket/prefix; with --database or --table a server's connection string;"
+            " for container images a registry's https:// address",
             metavar="TARGET",
         ),
     ] = None,
-    to: Annotated[str | None, Option("TIME, latest, immediate, lsn:…, xid:…, name:…, version:N, a point's id or label", metavar="WHEN")] = None,
+    to: Annotated[
+        str | None, Option("TIME, latest, immediate, lsn:…, xid:…, name:…, version:N, a point's id or label", metavar="WHEN")
+    ] = None,
     start: Annotated[bool, Option("start the server and wait until it has recovered")] = False,
     timeline: Annotated[str | None, Option("which history, where more than one reaches the target", metavar="N")] = None,
     database: Annotated[str | None, Option("this database only, by way of an isolated copy", metavar="NAME")] = None,
     table: Annotated[str | None, Option("this table only, by way of an isolated copy", metavar="NAME")] = None,
     path: Annotated[
-        tuple[str, ...], Option("of a files system: only this folder, file or glob, by its path there; of a bucket: this key, or keys below it; may be repeated", metavar="PATH")
+        tuple[str, ...],
+        Option(
+            "of a files system: only this folder, file or glob, by its path there; of a bucket: this key, or those below it;"
+            " may be repeated",
+            metavar="PATH",
+        ),
     ] = (),
     tablespace_map: Annotated[
         tuple[str, ...], Option("put a tablespace elsewhere: its path, name or oid = a new folder", metavar="OLD=NEW")
@@ -51,7 +59,9 @@ def command(
     delta: Annotated[bool, Option("repair a stopped directory of the same system, or a bucket: only what differs is written")] = False,
     remove_extra: Annotated[bool, Option("of files and buckets, with --delta: remove what the point does not hold")] = False,
     owner_names: Annotated[bool, Option("of a files system: owners by name, not by number")] = False,
-    in_place: Annotated[bool, Option("move what is in the directory aside first; of a bucket: what is overwritten or removed stays as a version")] = False,
+    in_place: Annotated[
+        bool, Option("move what is in the directory aside first; of a bucket: what is overwritten or removed stays as a version")
+    ] = False,
     rewind: Annotated[
         bool, Option("of a delta system: by a commit on the table itself, with TARGET the lake's own address; nothing is copied")
     ] = False,
@@ -121,6 +131,8 @@ def command(
         return 4 if made.refused else 0
     if (in_place or rewind) and not made.refused:
         what = f"commit to {name} what it was at {made.restore.until}" if rewind else f"move {into} aside and restore {name} in its place"
+        if made.restore.kind == "bucket":
+            what = f"overwrite and remove what differs in {into}"
         session.confirm(Path(into).name, what)
     if made.restore.kind != "delta":
         session.kept = f"What was written to {into} is not whole. Go on with: holdfast restore {name} --into {into} --delta"

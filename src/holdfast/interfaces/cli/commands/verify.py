@@ -7,13 +7,23 @@ JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inc
 status 0 only when every system passed.
 """
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, Usage
 from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.validation import Check
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class VerifyUsage(Usage):
+    """Options of a verification that do not go together."""
+
+    code = "verify-usage"
 
 
 def command(
@@ -22,12 +32,18 @@ def command(
     *,
     to: Annotated[str | None, Option("verify this moment or point, not the newest", metavar="WHEN")] = None,
     content: Annotated[bool, Option("compare every table's content with the source")] = True,
+    against: Annotated[
+        str | None, Option("of a bucket: compare what lies there with the point: s3://bucket/prefix, file:///folder", metavar="URL")
+    ] = None,
+    quick: Annotated[bool, Option("with --against: by listing alone, without reading content")] = False,
 ) -> int:
     """Restore into isolation, run the checks, compare with the source, tear down.
 
     Where the source stands still while it is asked, the copy is opened at exactly that moment and compared by content.
     """
-    documents = [_verify(session, name, to, content=content) for name in session.select(systems)]
+    names = session.select(systems)
+    options = _options(session, names, against, quick=quick)
+    documents = [_verify(session, name, to, options, content=content) for name in names]
     bad = [one for one in documents if one["verdict"] != "passed"]
     document = {"verdict": "failed" if bad else "passed", "systems": documents}
 
@@ -49,14 +65,24 @@ def checks_of(session: Session, name: str) -> list[Check]:
     return found
 
 
-def _verify(session: Session, name: str, to: str | None, *, content: bool) -> dict[str, Any]:
+def _options(session: Session, names: Sequence[str], against: str | None, *, quick: bool) -> dict[str, Any]:
+    if against is None:
+        if quick:
+            raise VerifyUsage("--quick goes with --against.", hint="holdfast verify SYSTEM --against URL --quick")
+        return {}
+    if len(names) != 1 or session.plan.effective(names[0]).kind != "bucket":
+        raise VerifyUsage("--against needs one system, a bucket.", hint="holdfast verify SYSTEM --against s3://bucket/prefix")
+    return {"against": against, "quick": quick}
+
+
+def _verify(session: Session, name: str, to: str | None, options: Mapping[str, Any] = NOTHING, *, content: bool) -> dict[str, Any]:
     from holdfast.protection.recorded import recorded
     from holdfast.recovery import verify
 
     platform = session.platform
     try:
         recovery = platform.recovery(name)
-        until = recovery.target(to, session.clock.now(), session.plan.zone) if to else None
+        until = recovery.target(to, session.clock.now(), session.plan.zone) if to or options else None
         with session.progress() as progress, recorded(platform.state, platform.journal, session.clock, "verify", name) as work:
             found = verify(
                 recovery,
@@ -65,7 +91,8 @@ def _verify(session: Session, name: str, to: str | None, *, content: bool) -> di
                 progress=work.watch(progress),
                 clock=session.clock,
                 until=until,
-                content=content,
+                content=content and not options,
+                options=options,
             )
             work.add(verdict=found.report.verdict, counts=found.report.counts, reached=dict(found.reached), clocks=dict(found.clocks))
     except HoldfastError as error:
