@@ -40,7 +40,7 @@ def test_every_version_reads_as_spark_read_it_and_the_newest_comes_back(lake, tm
     done = lake.restore(tmp_path / "out")
     newest = max(map(int, known))
     assert done.reached["versions"] == {name: newest}
-    import holdfast.systems.delta.settings as settings
+    from holdfast.systems.delta import settings
 
     with source_view(settings.DeltaSettings(str(tmp_path / "out")), {name: newest}, tmp_path / "box2") as view:
         assert rows(view, name) == told(known[str(newest)])

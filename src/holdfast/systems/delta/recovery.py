@@ -46,6 +46,15 @@ class DeltaRecovery:
         notes: list[str] = []
         for above, old, new in detail.asides:
             self._aside(above, old, new, notes)
+        try:
+            return self._write(plan, progress, notes, began)
+        except HoldfastError as error:
+            if notes:
+                error.hint = " ".join([error.hint, *notes]).strip()
+            raise
+
+    def _write(self, plan: RestorePlan, progress: Progress, notes: list[str], began: float) -> Restored:
+        detail: Detail = plan.detail
         store = self.settings.open(detail.url)
         done = Extracted()
         reached: dict[str, Any] = {**plan.place, "versions": {}}

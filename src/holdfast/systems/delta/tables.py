@@ -1,6 +1,7 @@
 """Which tables lie below a lake's address."""
 
 import fnmatch
+import re
 from collections.abc import Iterator, Sequence
 
 from holdfast.systems.delta.errors import TableMissing, TablesNested
@@ -8,6 +9,8 @@ from holdfast.systems.delta.store import Store
 
 _DEEP = 8
 _PATTERN = "*?["
+_ASIDE = re.compile(r".*\.(?:damaged|before)-\d{8}T\d{6}Z")
+"""What restores moved aside is found by no pattern."""
 
 
 def find(store: Store, wanted: Sequence[str]) -> list[str]:
@@ -58,5 +61,5 @@ def _walk(store: Store, folder: str, depth: int) -> Iterator[str]:
         return
     if depth < _DEEP:
         for name in inner:
-            if not name.startswith((".", "_")):
+            if not name.startswith((".", "_")) and not _ASIDE.fullmatch(name):
                 yield from _walk(store, f"{folder}{name}/", depth + 1)

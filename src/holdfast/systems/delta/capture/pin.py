@@ -74,7 +74,10 @@ class Pinned:
                 yield self._file(path, None, 0, None) if kind == "p" else self._below(path, None, 0)
 
     def changes(self, log: StoredLog) -> Iterator[Wanted]:
-        """Change data files of the commits kept; a vacuum may have taken them."""
+        """Change data files of the commits kept; a vacuum may have taken them. Commits are read only where the table can have had any."""
+        writer = int(self.snapshot.protocol.get("minWriterVersion", 2))
+        if not (self.snapshot.features & {"changeDataFeed"} or 4 <= writer < 7):
+            return
         for version in sorted(self.listing.commits):
             if version > self.snapshot.version:
                 continue

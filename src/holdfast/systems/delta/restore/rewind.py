@@ -5,6 +5,7 @@ its value at the version: a stream that is restarted from an older checkpoint wo
 -1 is what Spark takes for "never seen".
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,11 +129,12 @@ def _held(store: Store, lake: Lake, name: str, version: int) -> Held:
     if not holding:
         raise NoVersion(f"No point of {lake.system} holds a table {name!r}.", hint=f"See: holdfast points {lake.system}")
     point = holding[-1]
-    try:
+    with contextlib.suppress(LogBroken):
         pinned = pinned_in(StoredLog(store, prefix(name)), name, version)
-        return Held(name, point, lake.reader(point), lake.log(point, name), pinned)
-    except LogBroken:
-        return lake.at_version(name, version)
+        # A table made again under the name has versions of the same numbers.
+        if pinned.snapshot.id == tables_of(point)[name]["id"]:
+            return Held(name, point, lake.reader(point), lake.log(point, name), pinned)
+    return lake.at_version(name, version)
 
 
 def _millis(live: Pinned) -> int:

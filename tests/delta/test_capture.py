@@ -1,0 +1,257 @@
+"""What a capture takes, what it leaves alone, and what it does while others write and vacuum."""
+
+import json
+import shutil
+
+import pytest
+
+from holdfast.systems.delta.errors import FeatureUnknown, LogBroken, NothingFound, RaceLost, TableMissing, TablesNested
+from holdfast.systems.delta.log.listing import StoredLog
+from holdfast.systems.delta.log.snapshot import replay
+from holdfast.systems.delta.store import LocalStore
+from tests.delta.kit import delta_rows, write
+
+
+def orders(lake):
+    return lake.root / "orders"
+
+
+def test_the_next_version_fetches_only_what_is_new(lake):
+    for number in range(4):
+        write(orders(lake), a=[number], b=[f"row {number}"])
+    first = lake.backup()
+    assert first.method == "full"
+    before = set(lake.reads)
+    lake.reads.clear()
+    write(orders(lake), a=[9], b=["new"])
+    known = {thing.key for thing in LocalStore(lake.root).things("")}
+    second = lake.backup()
+    assert second.method == "incremental"
+    fetched = [key for key in lake.reads if not key.endswith(".json")]
+    [new] = [key for key in known - before if key.endswith(".parquet")]
+    assert fetched == [new]
+    assert second.facts["fetched"] == 2  # the file and its commit
+    assert lake.reads.count("orders/_delta_log/00000000000000000004.json") == 2  # replayed, then copied
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == delta_rows(orders(lake))
+
+
+def test_an_unchanged_lake_fetches_nothing(lake):
+    write(orders(lake), a=[1])
+    lake.backup()
+    assert lake.backup().facts["fetched"] == 0
+
+
+def test_a_writer_commits_all_through_the_capture(lake):
+    from deltalake import DeltaTable
+
+    write(orders(lake), a=[1, 2, 3])
+    write(orders(lake), a=[4])
+    expected = delta_rows(orders(lake))
+    written = []
+
+    def commit(key: str) -> None:
+        if len(written) < 3:
+            written.append(key)
+            write(orders(lake), a=[100 + len(written)])
+            DeltaTable(str(orders(lake))).delete(f"a = {len(written)}")
+            DeltaTable(str(orders(lake))).create_checkpoint()
+
+    lake.before[".parquet"] = commit
+    point = lake.backup()
+    assert written
+    assert point.facts["tables"]["orders"]["version"] == 1
+    lake.before.clear()
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == expected
+    # The hint of a checkpoint that the copy lacks is not copied.
+    assert (orders(lake) / "_delta_log" / "_last_checkpoint").exists()
+    assert not (lake.folder / "out" / "orders" / "_delta_log" / "_last_checkpoint").exists()
+
+
+def test_a_vacuum_that_wins_is_told_and_the_capture_starts_again(lake):
+    from deltalake import DeltaTable
+
+    for number in range(3):
+        write(orders(lake), a=[number])
+    done = []
+
+    def vacuum(key: str) -> None:
+        if not done:
+            done.append(key)
+            table = DeltaTable(str(orders(lake)))
+            table.optimize.compact()
+            table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
+    lake.before[".parquet"] = vacuum
+    point = lake.backup()
+    assert done
+    assert point.facts["tries"] == 2
+    assert any("Starting again at a newer version" in note for note in lake.said.notes)
+    assert not point.findings
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == [[0], [1], [2]]
+
+
+def test_a_race_that_is_lost_again_and_again_ends(lake):
+    from deltalake import DeltaTable
+
+    write(orders(lake), a=[1])
+
+    def vacuum(key: str) -> None:
+        write(orders(lake), a=[1], mode="overwrite")
+        DeltaTable(str(orders(lake))).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
+    lake.before[".parquet"] = vacuum
+    with pytest.raises(RaceLost, match="each of 5 tries"):
+        lake.backup()
+    assert not lake.history.points()
+
+
+def test_a_file_that_is_gone_for_good_is_named_with_its_rows(lake):
+    write(orders(lake), a=[1, 2, 3])
+    write(orders(lake), a=[4])
+    victim = next(path for path in orders(lake).glob("*.parquet") if len(_rows(path)) == 3)
+    victim.unlink()
+    point = lake.backup()
+    [finding] = point.findings
+    assert finding.code == "delta-file-lost"
+    assert victim.name in finding.message
+    assert "3 rows are lost" in finding.message
+    assert lake.plan(lake.folder / "out").warnings
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroed"])
+def test_a_damaged_data_file_is_named_with_what_it_costs_and_read_again_when_repaired(lake, damage):
+    write(orders(lake), a=[1, 2, 3])
+    [victim] = orders(lake).glob("*.parquet")
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-20] if damage == "cut" else whole[:-20] + bytes(20))
+    point = lake.backup()
+    [finding] = point.findings
+    assert finding.code == "delta-file-broken"
+    assert victim.name in finding.message
+    assert "3 rows" in finding.message
+    victim.write_bytes(whole)
+    assert not lake.backup().findings
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == [[1], [2], [3]]
+
+
+def test_a_log_that_lacks_a_commit_is_told_with_what_can_still_be_read(lake):
+    for number in range(4):
+        write(orders(lake), a=[number])
+    (orders(lake) / "_delta_log" / "00000000000000000002.json").unlink()
+    with pytest.raises(LogBroken, match="lacks the commit 2") as caught:
+        lake.backup()
+    assert "version 1 or older" in caught.value.hint
+    [probe] = [one for one in lake.system().probe() if one.state == "fail"]
+    assert "lacks the commit 2" in probe.detail
+
+
+def test_a_cut_off_commit_is_told(lake):
+    write(orders(lake), a=[1])
+    commit = orders(lake) / "_delta_log" / "00000000000000000000.json"
+    commit.write_bytes(commit.read_bytes()[:-30])
+    with pytest.raises(LogBroken, match="cut off or damaged"):
+        lake.backup()
+
+
+def test_a_damaged_checkpoint_is_gone_round_and_told(lake):
+    from deltalake import DeltaTable
+
+    for number in range(3):
+        write(orders(lake), a=[number])
+    DeltaTable(str(orders(lake))).create_checkpoint()
+    write(orders(lake), a=[3])
+    [checkpoint] = (orders(lake) / "_delta_log").glob("*.checkpoint.parquet")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
+    point = lake.backup()
+    [finding] = point.findings
+    assert finding.code == "delta-checkpoint-damaged"
+    assert checkpoint.name in finding.message
+    assert point.facts["tables"]["orders"]["rows"] == 4
+    (orders(lake) / "_delta_log" / "00000000000000000001.json").unlink()
+    with pytest.raises(LogBroken, match=r"checkpoint.*is damaged.*commits 1 .*gone"):
+        lake.backup()
+
+
+def test_a_log_that_was_cleaned_up_is_captured_from_its_checkpoint(lake):
+    from deltalake import DeltaTable
+
+    for number in range(4):
+        write(orders(lake), a=[number])
+    DeltaTable(str(orders(lake))).create_checkpoint()
+    write(orders(lake), a=[4])
+    for version in range(3):
+        (orders(lake) / "_delta_log" / f"{version:020}.json").unlink()
+    point = lake.backup()
+    assert point.facts["tables"]["orders"]["first"] == 3
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == [[0], [1], [2], [3], [4]]
+
+
+def test_an_unknown_feature_is_refused_before_anything_is_copied(lake):
+    write(orders(lake), a=[1])
+    log = orders(lake) / "_delta_log" / "00000000000000000001.json"
+    action = {
+        "protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["fromTheFuture"], "writerFeatures": ["fromTheFuture"]}
+    }
+    log.write_text(json.dumps(action) + "\n")
+    with pytest.raises(FeatureUnknown, match="fromTheFuture"):
+        lake.backup()
+    assert not [key for key in lake.reads if key.endswith(".parquet")]
+
+
+def test_a_table_made_again_under_its_name_is_read_whole_and_told(lake):
+    write(orders(lake), a=[1])
+    lake.backup()
+    old = replay(StoredLog(LocalStore(lake.root), "orders/")).id
+    shutil.rmtree(orders(lake))
+    write(orders(lake), a=[7])
+    write(orders(lake), a=[8])
+    point = lake.backup()
+    assert point.facts["tables"]["orders"]["id"] != old
+    assert any("dropped and made again" in note for note in lake.said.notes)
+    assert point.facts["kept"] == 0
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == [[7], [8]]
+
+
+def test_names_patterns_and_what_is_not_there(lake):
+    for name in ("a/one", "a/two", "b/one"):
+        write(lake.root / name, x=[1])
+    object.__setattr__(lake.settings, "tables", ("a/*",))
+    assert sorted(lake.backup().facts["tables"]) == ["a/one", "a/two"]
+    object.__setattr__(lake.settings, "tables", ("b/one", "b/three"))
+    with pytest.raises(TableMissing, match="b/three"):
+        lake.backup()
+    object.__setattr__(lake.settings, "tables", ("c/*",))
+    with pytest.raises(NothingFound):
+        lake.backup()
+    write(lake.root / "a" / "one" / "inner", x=[1])
+    object.__setattr__(lake.settings, "tables", ("a/one", "a/one/inner"))
+    with pytest.raises(TablesNested, match="a/one/inner lies inside"):
+        lake.backup()
+
+
+def test_all_tables_are_pinned_before_any_is_copied(lake):
+    write(lake.root / "debits", a=[1])
+    write(lake.root / "credits", a=[1])
+
+    def pay(key: str) -> None:
+        # One payment writes both tables; a copy that took them one after the other would see half of it.
+        del key
+        lake.before.clear()
+        write(lake.root / "credits", a=[2])
+        write(lake.root / "debits", a=[2])
+
+    lake.before["credits/part-"] = pay
+    point = lake.backup()
+    assert {name: one["version"] for name, one in point.facts["tables"].items()} == {"debits": 0, "credits": 0}
+
+
+def _rows(path):
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path).to_pylist()
