@@ -85,3 +85,9 @@ class EntryUnknown(Damaged):
     """The list of a point is damaged where it would say whether it holds what was asked for."""
 
     code = "files-entry-unknown"
+
+
+class MountInTheWay(Refused):
+    """Something is mounted below what --remove-extra would remove from: nothing of another mount is ever removed."""
+
+    code = "files-mount-in-the-way"

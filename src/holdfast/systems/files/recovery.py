@@ -11,7 +11,7 @@ from holdfast.errors import Damaged
 from holdfast.model import Clock, Extracted, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, restored_partly, write_list
 from holdfast.systems.files import isolate as isolation
-from holdfast.systems.files.errors import TargetTaken, TargetTooSmall
+from holdfast.systems.files.errors import MountInTheWay, TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.restore import plan as planning
 from holdfast.systems.files.restore import target as targets
@@ -51,8 +51,8 @@ class FilesRecovery:
 
     def _restore(self, history: History, plan: RestorePlan, progress: Progress) -> tuple[Restored, Sequence[Lack]]:
         for obstacle in plan.obstacles:
-            kind = TargetTooSmall if obstacle.code == TargetTooSmall.code else TargetTaken
-            raise kind(obstacle.message, hint=obstacle.hint)
+            kinds = {one.code: one for one in (TargetTooSmall, MountInTheWay)}
+            raise kinds.get(obstacle.code, TargetTaken)(obstacle.message, hint=obstacle.hint)
         began = self.clock.monotonic()
         reader = history.open(plan.point.id)
         facts = plan.point.facts

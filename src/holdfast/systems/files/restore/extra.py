@@ -1,40 +1,66 @@
 """What a delta restore was asked to remove: entries of the target that the point does not hold."""
 
 import os
-import shutil
 import stat
 from pathlib import Path
 
+from holdfast.model import counted
 from holdfast.systems.contract import PointReader
 from holdfast.systems.files.capture.ledger import Ledger
 from holdfast.systems.files.compare import of_point, on_machine, pairs
 from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.restore.plan import Detail
+from holdfast.systems.files.restore.removing import mount_in_the_way, mount_of, remove_tree
 from holdfast.systems.files.restore.writing import failed
 from holdfast.systems.files.settings import outside
 
 
 def remove_extra(reader: PointReader, detail: Detail, into: Path, folders: Folders) -> list[str]:
-    """Remove them, folders with all that is in them. Returns notes. With a selection by globs nothing counts as extra."""
+    """Remove them, folders with all that is in them. Returns notes. With a selection by globs nothing counts as extra.
+
+    Raises MountInTheWay for what lies on another mount than the top that was restored; the plan refused mounts that were there then.
+    """
     roots = tuple(outside(unit) for unit in detail.units)
     if not roots:
         return []
-    gone: list[str] = []
+    gone: dict[str, None] = {}
     here = len(str(into).rstrip("/"))
+    below: set[str] = set()
     for line, found in pairs(of_point(reader, detail.selection), on_machine(into, roots, Ledger())):
         if line is None and found is not None:
             place = outside(found.path)[here:].strip("/")
-            if not gone or not place.startswith(gone[-1] + "/"):
-                gone.append(place)
+            if place.rpartition("/")[0] not in below:
+                gone[place] = None
+            if stat.S_ISDIR(found.status.st_mode):
+                below.add(place)
+    mounts = {outside(unit): mount_of(folders.at(outside(unit).strip("/")).fd) for unit in detail.units if _is_folder(folders, unit)}
+    for place in gone:  # all of them are looked at before the first goes
+        top = max((root for root in mounts if f"/{place}".startswith(root.rstrip("/") + "/")), key=len, default=None)
+        folder, _ = folders.parent(place)
+        if top is not None and mount_of(folder.fd) != mounts[top]:
+            raise mount_in_the_way([folders.show(place.rpartition("/")[0])], "where something is to be removed")
     for place in gone:
         folder, name = folders.parent(place)
         try:
             status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
-                shutil.rmtree(name, dir_fd=folder.fd)
+                remove_tree(folder, name, folders.show(place))
                 folders.forget(place)
             else:
                 os.unlink(name, dir_fd=folder.fd)
         except OSError as error:
             failed(folders.show(place), error)
-    return [f"{len(gone)} entries that the point does not hold were removed."] if gone else []
+    said = counted(len(gone), "entry that the point does not hold was removed.", "entries that the point does not hold were removed.")
+    return [said] if gone else []
+
+
+def _is_folder(folders: Folders, unit: str) -> bool:
+    """A path of the plan may be a file, which has nothing extra below it."""
+    place = outside(unit).strip("/")
+    if not place:
+        return True
+    folder, name = folders.parent(place)
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False

@@ -10,6 +10,7 @@ from typing import Any
 from holdfast.model import RecoveryPoint
 from holdfast.systems.contract import History, Obstacle, PointReader, RestorePlan, RestoreRequest
 from holdfast.systems.files.errors import EntryUnknown, TargetMissing, TargetTaken, TargetTooSmall
+from holdfast.systems.files.restore.removing import mount_in_the_way, mounts_below
 from holdfast.systems.files.restore.select import Selection
 from holdfast.systems.files.restore.target import choose
 from holdfast.systems.files.settings import ROOT, inside, outside
@@ -65,6 +66,8 @@ def make(name: str, kind: str, history: History, request: RestoreRequest, parts:
     free = _free(request.into)
     detail = Detail(selection, units, chosen, files)
     obstacles = [] if delta else [*_taken(request.into, detail, in_place=in_place), *_too_small(request.into, disk, free, files)]
+    if options.get("remove_extra"):
+        obstacles += _mounted(request.into, detail)
     mode = "delta" if delta else "in-place" if in_place else "new"
     return RestorePlan(
         system=name,
@@ -134,6 +137,15 @@ def _taken(into: Path, detail: Detail, *, in_place: bool) -> list[Obstacle]:
             hint = "Name a new folder, or say --delta to repair what is there or --in-place to move it aside first."
             found.append(Obstacle(TargetTaken.code, message, hint))
     return found
+
+
+def _mounted(into: Path, detail: Detail) -> list[Obstacle]:
+    """What is mounted below a restored top is never taken for extra: it may hold anything, and the point knows nothing of it."""
+    mounts = sorted({mount for unit in detail.units for mount in mounts_below(place_of(into, unit))})
+    if not mounts:
+        return []
+    error = mount_in_the_way(mounts, "where what the point does not hold is to be removed")
+    return [Obstacle(error.code, error.message, error.hint)]
 
 
 def _stands(place: Path) -> str:

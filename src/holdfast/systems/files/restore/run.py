@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.restore.lacking import Lacking
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.plan import Detail, place_of
+from holdfast.systems.files.restore.removing import mount_in_the_way, remove_tree
 from holdfast.systems.files.restore.writing import FileTarget, SmallWriter, dress, failed, set_attributes
 from holdfast.systems.files.settings import ROOT, outside
 
@@ -291,11 +291,13 @@ class FolderRestore:
             try:
                 os.rmdir(name, dir_fd=folder.fd)
             except OSError as error:
+                if error.errno == errno.EBUSY:
+                    raise mount_in_the_way([self._folders.show(place)], "where the point holds something else") from error
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 if not self._may_remove_extra():
                     raise self._in_the_way(place) from error
-                shutil.rmtree(name, dir_fd=folder.fd)
+                remove_tree(folder, name, self._folders.show(place))
                 self._made_way += 1
         except OSError as error:
             failed(self._folders.show(place), error)
