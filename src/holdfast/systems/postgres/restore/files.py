@@ -1,6 +1,7 @@
 """Writing restored files: the vault's reader calls these from several threads."""
 
 import ctypes
+import errno
 import functools
 import os
 import shutil
@@ -14,6 +15,8 @@ MARKER = "holdfast.restoring"
 """Lies in a directory while a restore is under way; a directory that holds it is not started and not taken for a cluster."""
 
 
+_RESERVED = 1 << 20
+"""bytes of a new file from which on its room is reserved before it is written"""
 _FLUSHED = 32 << 20
 """bytes written to a file after which the system is asked to begin writing them to disk"""
 
@@ -31,6 +34,8 @@ class FileTarget:
         try:
             if who.switch:
                 os.fchown(self._descriptor, who.uid, who.gid)
+            if not delta and entry.size >= _RESERVED:
+                reserve(self._descriptor, entry.size)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -66,6 +71,24 @@ class FileTarget:
                 begin_writing(self._descriptor)
         finally:
             self.abandon()
+
+
+@functools.cache
+def _fallocate() -> Callable[[int, int, int, int], int] | None:
+    call = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
+    if call is not None:
+        call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    return call
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Take the file's room at once (Linux: fallocate(2)), which saves the file system a third of its work for each block written, and
+    hears of a full disk early. Raises OSError for no room; a file system that reserves nothing is written to without.
+    """
+    # posix_fallocate(3) would write every block there by itself.
+    call = _fallocate()
+    if call is not None and call(descriptor, 0, 0, size) != 0 and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 _WRITE = 2
