@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from holdfast.errors import Damaged
 from holdfast.model import Entry, Silent
 from holdfast.storage.local import LocalStorage
 from holdfast.storage.open import open_storage
@@ -276,3 +277,15 @@ def test_an_append_only_location_takes_the_record_and_its_owner_takes_it_back(tm
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize("kind", ["data", "tree"])
+def test_who_meets_the_damage_is_told_of_the_check_that_finds_it(one, kind):
+    """A check of structure reads no pack: it would call the vault whole."""
+    point = one.take(files(1))
+    (name,) = packs(one, kind)
+    spoil(one, name)
+    reader = one.open().point(point.id)
+    with pytest.raises(Damaged) as met:
+        [reader.read(stored) for stored in reader.entries()]
+    assert "vault check --read all" in met.value.hint

@@ -39,7 +39,23 @@ class VaultHistory:
         self._system = system
 
     def points(self) -> Sequence[RecoveryPoint]:
-        return self._vault.points(self._system)
+        """Raises ScopeErased for a system whose history was destroyed with its key: that is not the same as having none."""
+        from holdfast.vault.errors import ScopeClosed, ScopeErased, ScopeUnknown
+
+        found = self._vault.points(self._system)
+        if not found:
+            try:
+                self._vault.scope_of(self._system)
+            except (ScopeClosed, ScopeUnknown):
+                return found
+            except ScopeErased as error:
+                raise ScopeErased(
+                    f"{self._system} has no recovery points that can be read. {error.message}",
+                    hint="Its history is gone for good. To protect it from now on, give it another scope in the plan, then: holdfast backup"
+                    f" {self._system}",
+                    **error.details,
+                ) from None
+        return found
 
     def open(self, point: str) -> "PointReader":
         return self._vault.point(point)

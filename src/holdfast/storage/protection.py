@@ -233,7 +233,10 @@ def _locked(api: "Api", folder: str, lock: Lock, known: "Facts", storage: Storag
         yield Finding(code, "fail", f"NOT PROTECTED: {sentence}", hint)
     if not failures:
         yield Finding(
-            "locked", "ok", f"Locked in {lock.mode} mode for {lock.days} days: a locked probe could be neither deleted nor shortened."
+            "locked",
+            "ok",
+            f"Locked in {lock.mode} mode for {lock.days} days (what later points may need too for a quarter more, 7 days at most): a locked"
+            " probe could be neither deleted nor shortened.",
         )
     yield _default(lock, known)
 

@@ -74,6 +74,8 @@ def decode(name: str, data: bytes) -> list[PackChunks]:
             raise ValueError("bytes are left over")
     except (struct.error, ValueError, IndexError) as error:
         raise ObjectDamaged(
-            f"{name} is damaged: {error}", hint="The index can be rebuilt: 'holdfast vault check --repair'.", object=name
+            f"{name} is damaged: {error}",
+            hint="Heal it: 'holdfast vault check --heal'. Without it what it tells of is stored again when it is met.",
+            object=name,
         ) from None
     return packs

@@ -63,7 +63,7 @@ def check(notary: Notary, name: str, stored: bytes) -> Envelope:
     system_tag, branch_tag, start, end = _parts(name)
     clear = envelope.clear
     if (clear.get("system"), clear.get("branch"), clear.get("start"), clear.get("end")) != (system_tag, branch_tag, start, end):
-        raise ObjectDamaged(f"{name} does not hold what its name says.", hint="Run 'holdfast vault check'.", object=name)
+        raise ObjectDamaged(f"{name} does not hold what its name says.", hint="Run 'holdfast vault check --read all'.", object=name)
     return envelope
 
 
@@ -123,7 +123,7 @@ def _head(notary: Notary, name: str, plain: bytes) -> Head:
 
 
 def _unsound(name: str) -> ObjectDamaged:
-    return ObjectDamaged(f"{name} does not hold what its name says.", hint="Run 'holdfast vault check'.", object=name)
+    return ObjectDamaged(f"{name} does not hold what its name says.", hint="Run 'holdfast vault check --read all'.", object=name)
 
 
 def _parts(name: str) -> tuple[str, str, int, int]:

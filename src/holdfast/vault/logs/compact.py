@@ -83,7 +83,9 @@ def compact(
             with contextlib.suppress(ObjectExists):
                 storage.put_if_absent(name, [sealed])
             if bytes(body.open_(notary, name, storage.get(name)).data) != data:
-                raise ObjectDamaged(f"{name} did not come back from {storage.url} as it was put.", hint="Run 'holdfast vault check'.")
+                raise ObjectDamaged(
+                    f"{name} did not come back from {storage.url} as it was put.", hint="Run 'holdfast vault check --read all'."
+                )
         # It stands for increments that are locked shortly: before one of those goes, it is locked for all days.
         hold_full(storages, [name])
         made, joined, size = made + 1, joined + len(run), size + len(data)

@@ -13,6 +13,7 @@ from holdfast.vault.errors import NotBelieved, RoleLacking
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.lock.keeper import LogKeeper
 from holdfast.vault.logs import body, names
+from holdfast.vault.logs.ahead import Ahead
 from holdfast.vault.logs.errors import LogConflict
 from holdfast.vault.logs.late import CatchUp
 from holdfast.vault.logs.lease import SECONDS, Lease
@@ -59,6 +60,7 @@ class BranchWriter:
         self._every = self._storages
         self._needed = 1 if by == "backup" else min(copies or len(self._storages), len(self._storages))
         self._marker = marker
+        self._ahead = Ahead(self._seal)
         self._end: int | None = None
         self._seen: int | None = marker.level(self._urls) if marker is not None else None
         self._lock = threading.RLock()
@@ -88,6 +90,12 @@ class BranchWriter:
         """Whether a follower waits for this branch, which a backup holds; asks the location."""
         return self._lease.asked()
 
+    def ahead(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
+        """``append`` will be called with exactly these, behind what it is called with first: a thread seals them meanwhile."""
+        view = memoryview(data).cast("B")
+        if len(view) <= names.LONGEST:
+            self._ahead.begin(start, view, meta)
+
     def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
         """Store ``data`` at ``start``. What the branch holds already must be equal and is not stored again; a start behind ``end`` leaves
         a gap, which readers will be told of.
@@ -116,6 +124,7 @@ class BranchWriter:
         self._late.close()
         self._mark()
         self._keeper.close()
+        self._ahead.close()
         if self._pool is not None:
             self._pool.shutdown()
         self._lease.release()
@@ -171,11 +180,15 @@ class BranchWriter:
                 self._lease = taken
         self._mark()
 
-    def _store(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> None:
+    def _seal(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> bytes:
         name = names.increment(*self._tags, start, start + len(piece))
-        sealed = body.seal(
+        return body.seal(
             self._notary, name, system=self.system, branch=self.branch, data=piece, meta=meta, at=self._clock.now(), scope=self._scope
         )
+
+    def _store(self, start: int, piece: memoryview, meta: Mapping[str, Any]) -> None:
+        name = names.increment(*self._tags, start, start + len(piece))
+        sealed = self._ahead.take(start, piece, meta)
 
         def put(storage: Storage) -> None:
             try:

@@ -108,7 +108,7 @@ class PackReader:
         if largest > _LARGEST:
             raise PackDamaged(
                 f"A list of chunks names a frame of {largest} bytes in {name}; no writer makes one over {_LARGEST}.",
-                hint="Run 'holdfast vault check'; restore another recovery point.",
+                hint="Run 'holdfast vault check --read all'; restore another recovery point.",
                 object=name,
             )
         start = 0
@@ -186,7 +186,9 @@ class PackReader:
         if not wrong:
             raise _missing(name)
         raise PackDamaged(
-            f"{name} is damaged: {wrong[-1]}.", hint="Run 'holdfast vault check'; a sound copy in another location heals it.", object=name
+            f"{name} is damaged: {wrong[-1]}.",
+            hint="Run 'holdfast vault check --read all --heal'; what no location has sound the next backup stores again.",
+            object=name,
         )
 
 

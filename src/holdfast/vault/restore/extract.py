@@ -346,5 +346,5 @@ def _pieces(stored: Stored, tree: Tree) -> Iterator[tuple[Part, int, int, int, i
     if stored.entry.kind == "file" and offset != stored.entry.size:
         raise ObjectDamaged(
             f"The content lists of {stored.entry.path!r} cover {offset} of its {stored.entry.size} bytes.",
-            hint="Run 'holdfast vault check'.",
+            hint="Run 'holdfast vault check --read all'.",
         )

@@ -70,7 +70,8 @@ class SmallFile:
                 offset += size
         if offset != self.size:
             raise ObjectDamaged(
-                f"The content lists of {self.path!r} cover {offset} of its {self.size} bytes.", hint="Run 'holdfast vault check'."
+                f"The content lists of {self.path!r} cover {offset} of its {self.size} bytes.",
+                hint="Run 'holdfast vault check --read all'.",
             )
 
     def write(self, offset: int, data: memoryview) -> None:

@@ -66,7 +66,7 @@ class Stored:
             try:
                 self._entry = _entry(self.document)
             except (KeyError, TypeError, AttributeError) as error:
-                raise ObjectDamaged(f"A line of a tree is no entry: {error!r}", hint="Run 'holdfast vault check'.") from None
+                raise ObjectDamaged(f"A line of a tree is no entry: {error!r}", hint="Run 'holdfast vault check --read all'.") from None
         return self._entry
 
     @property
@@ -254,7 +254,7 @@ class Tree:
             first = None if inline is None else from_b64(inline)
         except (TypeError, ValueError) as error:
             raise ObjectDamaged(
-                f"The content of {str(document['p'])[:200]!r} is no list of chunks: {error}", hint="Run 'holdfast vault check'."
+                f"The content of {str(document['p'])[:200]!r} is no list of chunks: {error}", hint="Run 'holdfast vault check --read all'."
             ) from None
         if first is not None:
             yield content.decode(first)
@@ -275,7 +275,7 @@ class Tree:
             raise ObjectDamaged(f"A tree segment holds {len(documents)} entries, not {count}.")
         # Whoever has a writer's key signs any tree: what is read without making an entry of it is looked at here.
         if not all(type(one) is dict and type(one.get("p")) is str and type(one.get("s")) is int for one in documents):
-            raise ObjectDamaged("A tree segment holds something that is no entry.", hint="Run 'holdfast vault check'.")
+            raise ObjectDamaged("A tree segment holds something that is no entry.", hint="Run 'holdfast vault check --read all'.")
         return documents
 
 

@@ -142,7 +142,9 @@ class _Work:
                     raise one
         refused = [sentence for one in copied for sentence in one.refused]
         if refused:
-            raise CopyRefused(f"{refused[0]} ({len(refused)} in all.)", hint="holdfast vault check --heal, then: holdfast vault copy")
+            raise CopyRefused(
+                f"{refused[0]} ({len(refused)} in all.)", hint="holdfast vault check --read all --heal, then: holdfast vault copy"
+            )
         return facts
 
     def prune(self, item: "Due") -> dict[str, Any]:

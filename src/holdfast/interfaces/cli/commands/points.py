@@ -1,5 +1,6 @@
 """``holdfast points``: JSON ``{"systems": [{"system", "points": [RecoveryPoint…], "lacking": {point: [location…]}, "ranges": [{"branch",
-"from", "to", "until"…}]}]}``. ``lacking`` names the locations of its tier in which a point is not complete (or that do not answer).
+"from", "to", "until"…}], "erased": sentence or null}]}``. ``lacking`` names the locations of its tier in which a point is not complete (or
+that do not answer); ``erased``: the history was destroyed with its key.
 """
 
 from typing import Annotated, Any
@@ -23,20 +24,28 @@ def command(
     Without a name, for every system of the plan.
     """
     from holdfast.vault import points as points_of
+    from holdfast.vault.errors import ScopeErased
 
     moment = session.time(at) if at else None
     found: list[dict[str, Any]] = []
     for name in session.select(systems):
-        points = list(session.platform.history(name).points())
+        try:
+            points = list(session.platform.history(name).points())
+        except ScopeErased as error:
+            found.append({"system": name, "points": [], "lacking": {}, "ranges": [], "erased": error.message})
+            session.out.warn(f"{error.message} {error.hint}")
+            continue
         if moment is not None:
             points = [point for point in points if point.committed_at <= moment][-1:]
         lacking = points_of.lacking(session.platform.vault(name).locations, [point.id for point in points])
-        found.append({"system": name, "points": points, "lacking": lacking, "ranges": session.platform.ranges(name)})
+        found.append({"system": name, "points": points, "lacking": lacking, "ranges": session.platform.ranges(name), "erased": None})
         for point, where in lacking.items():
             session.out.warn(f"{point[:14]} of {name} is not in {', '.join(where)}. Complete it with: holdfast vault copy")
 
     def human() -> None:
         for each in found:
+            if each["erased"]:
+                continue
             if moment is not None and not each["points"]:
                 session.out.say(f"{each['system']}: no recovery point before {local(moment, session.plan.zone)}")
             else:
