@@ -5,6 +5,7 @@ of a core for each object. Reference: docs.aws.amazon.com/AmazonS3/latest/API.
 """
 
 import email.utils
+import hashlib
 import xml.etree.ElementTree as ET
 import xml.sax.saxutils as sax
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from holdfast.connect.objects.asking import Asker, shown
 from holdfast.connect.objects.contract import Buffer, Described, Listed
 from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreUnreachable
 from holdfast.connect.objects.open import Options
+from holdfast.connect.objects.sign import encoded_path
 from holdfast.connect.objects.transport import Answer
 from holdfast.connect.objects.xml import NoXml, decoded, listed, parse
 from holdfast.model import Clock
@@ -147,6 +149,32 @@ class S3Objects:
             answer = self._asker.ask("PUT", key, None, headers, data, md5=True)
         return answer.headers.get("etag", "").strip('"')
 
+    def put_new(self, key: str, data: Buffer) -> bool:
+        """Store it whole and durably unless the key exists; False then. After a lost answer what is there is compared with ``data``."""
+        try:
+            self._asker.ask("PUT", key, None, {"if-none-match": "*"}, data, md5=True)
+        except ObjectChanged:
+            found = bytearray(len(data))
+            try:
+                self.read_into(key, memoryview(found))
+            except (ObjectChanged, ObjectGone):
+                return False
+            return found == bytes(data)
+        return True
+
+    def copy(self, source: str, target: str) -> None:
+        """Inside the bucket, by the store itself; at most 5 GiB. Raises ObjectGone."""
+        where = encoded_path(f"/{self.bucket}/{source}")
+        patience = self._asker.patience()
+        while True:
+            root = self._xml(self._asker.ask("PUT", target, None, {"x-amz-copy-source": where}, patience=patience), "a copy")
+            if root.tag != "Error":
+                return
+            # As with the end of an upload: 200 may still be an error.
+            if not patience.wait():
+                said = f"{root.findtext('Code')} {root.findtext('Message')}"
+                raise StoreUnreachable(f"{self.url}/{shown(source)} was not copied: {said}", hint="Run it again.", url=self.url, key=source)
+
     def begin(self, key: str, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
         root = self._xml(self._asker.ask("POST", key, {"uploads": ""}, _headers(described, tags)), "an upload in parts")
         return root.findtext("UploadId") or ""
@@ -161,7 +189,15 @@ class S3Objects:
         body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
         patience = self._asker.patience()
         while True:
-            root = self._xml(self._asker.ask("POST", key, {"uploadId": upload}, None, body, patience=patience), "the end of an upload")
+            try:
+                answer = self._asker.ask("POST", key, {"uploadId": upload}, None, body, patience=patience)
+            except ObjectGone:
+                # An earlier try was heard, and its answer lost: what lies there is told by its ETag.
+                there = self.describe(key)
+                if there is None or there.etag != _joined(etags):
+                    raise
+                return there.etag
+            root = self._xml(answer, "the end of an upload")
             if root.tag != "Error":
                 return (root.findtext("ETag") or "").strip('"')
             # An answer of 200 may still be an error: that is how S3 tells one that came late.
@@ -203,6 +239,14 @@ class S3Objects:
 
     def close(self) -> None:
         self._asker.close()
+
+
+def _joined(etags: Sequence[str]) -> str:
+    """The ETag of an object in parts: the MD5 of the parts' MD5s, and their number."""
+    try:
+        return f"{hashlib.md5(bytes.fromhex(''.join(etags)), usedforsecurity=False).hexdigest()}-{len(etags)}"
+    except ValueError:
+        return ""
 
 
 def described(answer: Answer) -> Described:
