@@ -142,6 +142,53 @@ def test_a_renewal_whose_answer_was_lost_is_not_a_loss(place, monkeypatch):
     writer.close()
 
 
+def test_who_is_about_to_hold_it_is_not_taken_for_dead(place):
+    """Found by another thread of the same process before the constructor has ended."""
+    refused = []
+
+    class Looked(Wrapper):
+        def put_if_absent(self, name, parts):
+            super().put_if_absent(name, parts)
+            if name.startswith("sessions/") and not refused:
+                with pytest.raises(LogFollowed) as caught:
+                    place.logs().writer("main")
+                refused.append(caught.value)
+
+    with place.logs(wrap=Looked).writer("main") as writer:
+        assert refused
+        writer.append(0, b"x", {})
+
+
+def test_a_lease_that_is_released_while_it_is_looked_at_is_free(place):
+    held = [place.logs().writer("main", "backup")]
+
+    class Released(Wrapper):
+        def list(self, prefix="", after=""):
+            yield from list(super().list(prefix, after))
+            if prefix.startswith("sessions/follow-") and held:
+                held.pop().close()
+
+    with place.logs(wrap=Released).writer("main") as writer:
+        assert not held
+        writer.append(0, b"x", {})
+
+
+def test_a_backup_that_takes_it_at_the_same_moment_is_known_and_asked(place):
+    held = []
+
+    class Taken(Wrapper):
+        def put_if_absent(self, name, parts):
+            if name.startswith("sessions/follow-") and not held:
+                held.append(place.logs().writer("main", "backup"))
+            super().put_if_absent(name, parts)
+
+    with pytest.raises(LogFollowed) as refused:
+        place.logs(wrap=Taken).writer("main")
+    assert refused.value.details["by"] == "backup"
+    assert held[0].wanted
+    held[0].close()
+
+
 def asks(place):
     return [one.name for one in place.open().locations.first.list("sessions/ask-")]
 

@@ -28,6 +28,7 @@ from holdfast.vault.logs.errors import LeaseLost, LogFollowed
 from holdfast.vault.notary import Notary
 
 SECONDS = 60
+_TRIES = 10
 _HOLDER = re.compile(r"[0-9a-f]{32}")
 _held_here: set[str] = set()
 _held_lock = threading.Lock()
@@ -62,9 +63,15 @@ class Lease:
         self._lost: LeaseLost | None = None
         self._lock = threading.Lock()
         self._done = threading.Event()
-        self._take()
+        # Before it is taken: who finds it in this process must not take its holder for dead.
         with _held_lock:
             _held_here.add(self._holder)
+        try:
+            self._take()
+        except BaseException:
+            with _held_lock:
+                _held_here.discard(self._holder)
+            raise
         self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
         self._thread.start()
 
@@ -104,28 +111,39 @@ class Lease:
             _held_here.discard(self._holder)
 
     def _take(self) -> None:
+        for _ in range(_TRIES):
+            if self._taken_at_once():
+                return
+        raise self._followed("took it at this moment")
+
+    def _taken_at_once(self) -> bool:
+        """False where somebody took, renewed or released it meanwhile: who holds it now is looked at again. Raises LogFollowed."""
         newest = self._newest()
         before: Mapping[str, Any] = {}
+        self._number = 0
         if newest is not None:
             number, modified = newest
             before = self._read(number)
+            if not before and self._newest() != newest:
+                return False
             self._refuse_if_alive(before, modified)
             self._number = number
         try:
             self._put(self._number + 1)
         except ObjectExists:
-            raise self._followed("took it at this moment") from None
+            return False
         previous, self._number = self._number, self._number + 1
         self._taken = self._clock.monotonic()
         now = self._newest()
         if now is None or now[0] != self._number:
             # We slept between looking and taking, and our number had been used and cleaned away meanwhile.
             self._storage.delete(self._name(self._number))
-            raise self._followed("took it at this moment")
+            return False
         for info in list(self._storage.list(self._prefix)):
             if int(info.name[len(self._prefix) :], 16) <= previous:
                 self._storage.delete(info.name)
         self._forget(before.get("by"), before.get("holder"))
+        return True
 
     def _refuse_if_alive(self, clear: Mapping[str, Any], modified: dt.datetime) -> None:
         if clear.get("released") is True:
