@@ -239,7 +239,9 @@ def test_a_damaged_object_is_put_aside_and_replaced_only_by_sound_bytes(depot):
     report = Check(depot.open(), share=1, heal=True).run()
     assert not report.ok
     assert {one.unhealed for one in report.found if one.object == name} == {"No other location holds a sound copy."}
-    assert depot.storages[0].objects == before
+    now = depot.storages[0].objects
+    assert {one: data for one, data in now.items() if not one.startswith("damaged/")} == before
+    assert len(depot.names("damaged/")) == 1
     depot.damage(name, 1, at=len(sound) // 3)
     assert Check(depot.open(), share=1, heal=True).run().ok
     assert depot.storages[0].get(name) == sound
