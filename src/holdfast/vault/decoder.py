@@ -41,7 +41,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-PLAIN_LIMIT = 1 << 31
+PLAIN_LIMIT = 1 << 28
 
 
 class Wrong(Exception):

@@ -21,7 +21,13 @@ PACK_ENTRY = 48
 """Bytes of one pack in a point's list: id 16 ‖ BLAKE3 32."""
 _SIGNATURE = 64
 _SHARED_INFO = b"holdfast shared "
-_MAX_PLAIN = 1 << 31
+_MAX_PLAIN = {"index": 256 << 20, "point": 256 << 20, "log": 96 << 20, "plan": 64 << 20}
+_MAX_OTHER = 16 << 20
+
+
+def largest(kind: str) -> int:
+    """Bytes of a sealed body before compression, at the most: who writes keeps to it, and who reads expands no more."""
+    return _MAX_PLAIN.get(kind, _MAX_OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,7 @@ def unseal(envelope: Envelope, *, vault: bytes, identity: bytes, privates: Mappi
         if most is not None:
             with zstandard.ZstdDecompressor().stream_reader(compressed) as reader:
                 return reader.read(most)
-        return expand(compressed, _MAX_PLAIN)
+        return expand(compressed, largest(envelope.kind))
     except zstandard.ZstdError:
         raise crypto.CannotOpen from None
 

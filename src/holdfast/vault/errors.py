@@ -207,6 +207,12 @@ class Condemned(Refused):
     code = "packs-condemned"
 
 
+class ObjectTooLarge(Usage):
+    """A small object (a plan with its runbooks, say) is larger than the format allows."""
+
+    code = "vault-object-too-large"
+
+
 class TooLarge(Usage):
     """The whole content of a large file was asked for at once."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
+from holdfast.model import counted
 from holdfast.storage.contract import Buffer, ObjectExists, ObjectInfo, ObjectMissing, Storage
 from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged
@@ -33,8 +34,8 @@ class Trouble:
     def sentence(self) -> str:
         """For people."""
         if self.what == "unreachable":
-            return f"{self.url} did not serve {self.count} reads, another location did: {self.message}"
-        objects = f"{self.count} reads found an object {self.what} ({self.first} first)"
+            return f"{self.url} did not serve {counted(self.count, 'read')}, another location did: {self.message}"
+        objects = f"{counted(self.count, 'read')} found an object {self.what} ({self.first} first)"
         return f"{self.url}: {objects}; another location had it. Heal it with: holdfast vault check --read all --heal"
 
 

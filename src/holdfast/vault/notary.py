@@ -11,7 +11,7 @@ from holdfast.errors import HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import crypto, envelope, names
 from holdfast.vault.envelope import PACK_ENTRY, Envelope
-from holdfast.vault.errors import NotBelieved, ObjectDamaged, RoleLacking, SignedAfterRevocation, WriterRevoked
+from holdfast.vault.errors import NotBelieved, ObjectDamaged, ObjectTooLarge, RoleLacking, SignedAfterRevocation, WriterRevoked
 from holdfast.vault.keys import SCOPE, Bundle, writer_id
 from holdfast.vault.text import from_b64, to_time
 
@@ -258,6 +258,12 @@ class Notary:
                 self.renew()
 
     def _seal(self, name: str, kind: str, plain: bytes, scope: str, boxed_to: Sequence[bytes] | None) -> bytes:
+        if len(plain) > envelope.largest(kind):
+            raise ObjectTooLarge(
+                f"{name} would hold {len(plain)} bytes; the format allows {envelope.largest(kind)} in a {kind!r}.",
+                hint="Runbooks, labels or facts are too large." if kind != "index" else "This is a bug.",
+                object=name,
+            )
         if boxed_to is not None:
             return envelope.seal_boxes(plain, boxed_to, vault=self.vault, name=name, random=self.random)
         if kind in SHARED_KINDS:

@@ -11,11 +11,13 @@ from holdfast.vault.notary import Notary
 from holdfast.vault.packs.sink import Finished
 
 _PACKS = 64
+_ROWS = 1 << 20
+"""Chunks: 48 MiB, a fifth of what the format allows."""
 _SECONDS = 30.0
 
 
 class IndexLog:
-    """``add`` is called with packs that are durable. An envelope is written every 64 packs or 30 seconds, and by ``flush``."""
+    """``add`` is called with packs that are durable. An envelope is written every 64 packs, 2^20 chunks or 30 seconds, and by ``flush``."""
 
     def __init__(self, locations: Locations, notary: Notary, clock: Clock, scope: str = "vault") -> None:
         self._locations = locations
@@ -30,7 +32,8 @@ class IndexLog:
         rows = objects.from_frames(pack.id, pack.digest, pack.size, pack.kind, pack.frames)
         with self._lock:
             self._waiting.append(rows)
-            due = len(self._waiting) >= _PACKS or self._clock.monotonic() - self._last >= _SECONDS
+            rows_waiting = sum(len(one.places) for one in self._waiting)
+            due = len(self._waiting) >= _PACKS or rows_waiting >= _ROWS or self._clock.monotonic() - self._last >= _SECONDS
         if due:
             self.flush()
 

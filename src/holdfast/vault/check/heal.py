@@ -13,7 +13,7 @@ from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Progress
 from holdfast.storage.contract import ObjectExists, ObjectLocked, ObjectMissing, Storage
 from holdfast.vault import condemned, names
-from holdfast.vault.check.verify import Verifier
+from holdfast.vault.check.verify import Verifier, whole
 from holdfast.vault.copy import Copied, copy
 from holdfast.vault.copy.judge import Judge
 from holdfast.vault.notary import Notary
@@ -64,7 +64,7 @@ class Healer:
         if sound is None:
             return told or "No other location holds a sound copy."
         try:
-            wrong = storage.get(name)
+            wrong = whole(storage, name)
         except ObjectMissing:
             wrong = None
         if wrong == sound:
@@ -91,7 +91,7 @@ class Healer:
             if other is storage:
                 continue
             try:
-                data = other.get(name)
+                data = whole(other, name)
             except Unreachable as error:
                 told = error.message
                 continue

@@ -10,7 +10,7 @@ from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectLocked, ObjectMissing, Storage
 from holdfast.vault import damage, names
 from holdfast.vault.check.report import Found
-from holdfast.vault.check.verify import Verifier
+from holdfast.vault.check.verify import Verifier, whole
 from holdfast.vault.notary import Notary
 
 TOLD = " It is in no location whole: the next backup does not rely on it and stores again what of it is there still."
@@ -68,7 +68,7 @@ class Recorder:
         copies = _Copies()
         for storage in self._storages:
             try:
-                data = storage.get(name)
+                data = whole(storage, name)
             except ObjectMissing:
                 continue
             except Unreachable:

@@ -16,7 +16,7 @@ from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
 from holdfast.vault.check.record import Recorder
 from holdfast.vault.check.report import Found, Report
-from holdfast.vault.check.verify import Verifier
+from holdfast.vault.check.verify import Verifier, largest
 from holdfast.vault.copy import Copied
 from holdfast.vault.copy.logs import covers
 from holdfast.vault.envelope import PACK_ENTRY
@@ -122,7 +122,7 @@ class Check:
         sound: dict[str, bytes] = {}
         for info, data in self._all(storage, small):
             self._progress.advance(1)
-            problem = "it was listed and is gone" if data is None else self._verifier.problem(info.name, data)
+            problem = _too_large(info) or ("it was listed and is gone" if data is None else self._verifier.problem(info.name, data))
             if info.name.startswith(ASIDE):
                 self._notice("put-aside", storage, info.name, "A heal replaced this; look at it, then delete it by hand.")
             elif names.parse_coming(info.name) is not None:
@@ -230,6 +230,8 @@ class Check:
 
     def _verdicts(self, storage: Storage, wanted: Sequence[ObjectInfo]) -> Iterable[tuple[ObjectInfo, str | None]]:
         def judge(info: ObjectInfo) -> tuple[ObjectInfo, str | None]:
+            if (large := _too_large(info)) is not None:
+                return info, large
             try:
                 data = storage.get(info.name)
             except Damaged:
@@ -246,6 +248,8 @@ class Check:
     @staticmethod
     def _all(storage: Storage, infos: Sequence[ObjectInfo]) -> Iterable[tuple[ObjectInfo, bytes | None]]:
         def fetch(info: ObjectInfo) -> tuple[ObjectInfo, bytes | None]:
+            if _too_large(info) is not None:
+                return info, None
             try:
                 return info, storage.get(info.name)
             except Damaged:
@@ -308,6 +312,11 @@ class Check:
                         one.healed = storage.head(one.object) is not None
                     if not one.healed:
                         one.unhealed = done if isinstance(done, str) else next(iter((*done.refused, *done.later, *done.left)), one.unhealed)
+
+
+def _too_large(info: ObjectInfo) -> str | None:
+    most = largest(info.name)
+    return None if info.size <= most else f"{info.name} has {info.size} bytes; none of its kind has more than {most}."
 
 
 def _in_order(infos: Iterable[ObjectInfo]) -> list[Increment]:

@@ -5,8 +5,9 @@ import struct
 import blake3
 
 from holdfast.errors import Damaged
-from holdfast.vault import config, crypto, names, selfdescription
-from holdfast.vault.errors import FormatNewer, RoleLacking, SignedAfterRevocation
+from holdfast.storage.contract import Storage
+from holdfast.vault import config, crypto, envelope, names, selfdescription
+from holdfast.vault.errors import FormatNewer, ObjectDamaged, RoleLacking, SignedAfterRevocation
 from holdfast.vault.index import objects
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.ring import parse as ring_of
@@ -32,6 +33,29 @@ KINDS = {
 """Which envelopes may stand where."""
 
 PROBES = "probe/"
+_LARGEST_PACK = 128 << 20
+_LISTS = 256 << 20
+"""Of packs in a point: five million."""
+
+
+def largest(name: str) -> int:
+    """Bytes of an object of that name, at the most. What is larger is damaged, and is not read into memory to find out."""
+    if name.startswith((names.PACKS, "aside/")):
+        return _LARGEST_PACK
+    kinds = ("log",) if name.startswith(names.LOGS) else next((kinds for prefix, kinds in KINDS.items() if name.startswith(prefix)), ("",))
+    return max(envelope.largest(kind) for kind in kinds) + _LISTS
+
+
+def whole(storage: Storage, name: str) -> bytes:
+    """An object's bytes, if it is no larger than any of its name may be. Raises ObjectMissing, ObjectDamaged, Unreachable."""
+    info = storage.head(name)
+    if info is not None and info.size > largest(name):
+        raise ObjectDamaged(
+            f"{name} in {storage.url} has {info.size} bytes; none of its kind has more than {largest(name)}.",
+            hint="Look at it, and delete it by hand.",
+            object=name,
+        )
+    return storage.get(name)
 
 
 class Verifier:

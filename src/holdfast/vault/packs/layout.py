@@ -25,7 +25,7 @@ MAX_PLAIN = 8 << 20
 MAX_HEADER = 1 << 16
 MAX_CHUNKS = 1 << 16
 """Chunks a pack may hold: bounds its trailer."""
-_MAX_TRAILER = 1 << 28
+_MAX_TRAILER = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)

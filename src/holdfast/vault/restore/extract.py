@@ -50,6 +50,7 @@ class _File:
     wrong: HoldfastError | None = None
     target: Target | None = None
     left: int = 1
+    changed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -63,9 +64,11 @@ class _File:
         """One at a time: file systems let no two threads write one file anyway, and burn a core while the second waits for the first."""
         target = self.opened()
         with self.writing:
+            self.changed = True
             target.write(offset, data)
 
-    def done(self, lost: Lost | None) -> None:
+    def done(self, lost: Lost | None) -> int:
+        """Called once for each piece and once more; the last closes. Returns 1 for a whole file that was written to, else 0."""
         with self.lock:
             self.left -= 1
             finished = not self.left
@@ -76,6 +79,7 @@ class _File:
                 assert lost is not None
                 lost(self.stored, self.target, self.wrong)
             self.target = None
+        return int(finished and self.changed and self.wrong is None)
 
 
 @dataclass(slots=True)
@@ -115,6 +119,7 @@ class _Worker:
     lost: Lost | None = None
     written: int = 0
     kept: int = 0
+    changed: int = 0
     buffer: bytearray = field(default_factory=bytearray)
 
     def __call__(self, job: _Job) -> None:
@@ -134,10 +139,12 @@ class _Worker:
             except (Damaged, Unreachable) as error:
                 self._one_by_one(pack, frames, error)
         for piece in job.pieces:
-            piece.file.done(self.lost)
+            self.changed += piece.file.done(self.lost)
         if job.small:
             assert self.small is not None
-            self.small([file.whole() for file in job.small if file.wrong is None])
+            whole = [file.whole() for file in job.small if file.wrong is None]
+            self.small(whole)
+            self.changed += len(whole)
             for file in job.small:
                 if file.wrong is not None:
                     assert self.lost is not None
@@ -282,7 +289,7 @@ def run(
     counted = _Counted(lost) if lost is not None else None
     crew = [_Worker(identity, frames, delta, progress, small, counted) for _ in range(workers)]
     engine: Engine[_Job] = Engine(crew, workers + 2, "restore")
-    files = 0
+    files = changed = 0
     try:
         job = _Job()
         for stored, opener in wanted:
@@ -306,7 +313,7 @@ def run(
                     if counted is None:
                         raise
                     file.wrong = error
-                file.done(counted)
+                changed += file.done(counted)
             if job.full:
                 engine.put(job)
                 job = _Job()
@@ -316,7 +323,8 @@ def run(
     finally:
         engine.stop()
     files -= counted.count if counted is not None else 0
-    return Extracted(files, sum(w.written for w in crew), sum(w.kept for w in crew), frames.fetched)
+    changed += sum(worker.changed for worker in crew)
+    return Extracted(files, sum(w.written for w in crew), sum(w.kept for w in crew), frames.fetched, changed)
 
 
 class _Counted:
