@@ -70,7 +70,7 @@ class Answers:
         self.space.update(request["given"])
         self.space["result"] = None
         exec(compile(request["code"], "<test>", "exec"), self.space)
-        return plain(self.space["result"])
+        return json.loads(json.dumps(self.space["result"], default=plain))
 
 
 def main() -> None:
