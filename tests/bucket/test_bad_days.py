@@ -39,7 +39,7 @@ def test_a_store_that_fails_now_and_then(scene, minio, kinds):
     before = picture(scene.store)
     target = new_bucket(minio)
     with Faults(minio.endpoint, some(*kinds, share=0.1 if "stall" in kinds else 0.25)) as faults:
-        scene.options = replace(scene.options, endpoint=faults.address, patience=60, read_timeout=1.0)
+        scene.options = replace(scene.options, endpoint=faults.address, patience=60, read_timeout=3.0)
         point = scene.backup()
         assert (point.facts["objects"], point.facts["incomplete"]) == (len(MANY) + 1, 0)
         scene.restore(target)
@@ -54,7 +54,8 @@ def test_a_store_that_fails_now_and_then(scene, minio, kinds):
 def test_a_store_that_fails_for_good_ends_in_one_error_and_no_point(scene, minio, what, error):
     fill(scene.store, MANY)
     with Faults(minio.endpoint, lambda _, first: what if "d3/" in first.split()[1] and first.startswith("GET") else "pass") as faults:
-        scene.options = replace(scene.options, endpoint=faults.address, patience=1.5, read_timeout=0.4)
+        # What is asked for rightly has time on a loaded machine.
+        scene.options = replace(scene.options, endpoint=faults.address, patience=3.0, read_timeout=3.0 if what == "stall" else 30.0)
         with pytest.raises(error, match=r"failed at d3/|broke off"):
             scene.backup()
     assert scene.vault.points("raw") == []
@@ -184,7 +185,7 @@ def killed(scene: Scene, minio, verb: str, target: str, when) -> None:
         command = [sys.executable, "-m", "tests.bucket.killed", verb, str(scene.folder), scene.url, faults.address, target]
         environment = {**os.environ, "AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
         with subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment) as process:
-            assert reached.wait(60), "it never came so far"
+            assert reached.wait(120), "it never came so far"
             assert process.poll() is None
             process.send_signal(signal.SIGKILL)
             process.wait(30)
