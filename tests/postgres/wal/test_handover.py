@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,9 +18,8 @@ from tests.postgres.wal.test_follow import flushed, server_bytes
 from tests.servers import PostgresServer, need
 
 pytestmark = pytest.mark.postgres
-LATENCY = 30.0
-"""Seconds of which a commit may take no more while the branch changes hands: about one and a half on a machine with nothing else to do, and
-without the handover all that a backup takes."""
+RESCUED = 60.0
+"""Seconds after which a commit is taken to wait for the backup's end. It takes about one and a half; a loaded disk may need some more."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ class Backup:
 
     def __init__(self, server: PostgresServer, logs, **options) -> None:
         self.server, self.logs, self.told = server, logs, Notes()
-        self.wal = BackupWal(server.dsn, logs, clock=SystemClock(), progress=self.told, **options)
+        self.wal = BackupWal(server.dsn, logs, progress=self.told, **{"clock": SystemClock(), **options})
         begun.append(self.wal)
         self.wal.prepare()
         server.execute("checkpoint")
@@ -80,10 +79,10 @@ class Backup:
 
 
 def commit(server: PostgresServer) -> float:
-    """Seconds until a synchronous commit was acknowledged; 30 where it would never be."""
+    """Seconds until a synchronous commit was acknowledged; RESCUED or more where it would never be."""
     with server.connect() as connection:
         connection.execute("set synchronous_commit = on")
-        rescue = threading.Timer(30, connection.cancel)
+        rescue = threading.Timer(RESCUED, connection.cancel)
         rescue.start()
         began = time.monotonic()
         connection.execute("insert into t values ('waits for the vault')")
@@ -102,14 +101,14 @@ def let_go(backup: Backup) -> None:
 def test_commits_go_on_while_a_long_backup_runs(server, tmp_path, logs) -> None:
     backup = Backup(server, logs)
     with running(server.dsn, logs_of(tmp_path), interval=0) as follow:
-        # The commit of a moment at which nobody follows waits for the follower alone, never for the backup's end.
-        assert commit(server) < LATENCY
-        assert max(commit(server) for _ in range(20)) < LATENCY
+        # A commit of a moment at which nobody follows waits for the follower alone, never for the backup's end.
+        assert commit(server) < RESCUED
+        assert max(commit(server) for _ in range(20)) < RESCUED
         assert follow.now.state == "streaming"
         backup.wal.check()
         assert any("follower, which asked" in note for note in backup.told.notes)
         stop = backup.end()
-        assert max(commit(server) for _ in range(5)) < LATENCY
+        assert max(commit(server) for _ in range(5)) < RESCUED
         follow.wait(flushed(server))
     assert len(logs.reader(logs.branches()[0]).coverage()) == 1
     assert stop > backup.start
@@ -120,7 +119,7 @@ def test_a_follower_that_took_over_and_was_killed_is_stood_in_for(server, tmp_pa
     backup = Backup(server, logs)
     process = spawn(tmp_path, server.dsn, interval=0)
     try:
-        assert commit(server) < 30
+        assert commit(server) < RESCUED
     finally:
         process.kill()
         process.wait()
@@ -165,10 +164,25 @@ def test_the_branch_goes_back_and_forth(server, tmp_path, logs, monkeypatch) -> 
         assert time.monotonic() < until
         time.sleep(0.001)
     with running(server.dsn, logs_of(tmp_path), interval=0) as follow:
-        assert commit(server) < 30
+        assert commit(server) < RESCUED
         follow.wait(flushed(server))
         thread.join(PATIENCE)
         assert ended.is_set()
+
+
+class Leaping(SystemClock):
+    """Nobody sleeps: minutes pass at once, and ``then`` is called."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.then: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        self.ahead += 1000 * seconds
+        self.then()
 
 
 def test_a_follower_that_was_away_for_long_is_given_time(server, tmp_path, logs) -> None:
@@ -176,29 +190,25 @@ def test_a_follower_that_was_away_for_long_is_given_time(server, tmp_path, logs)
     with running(server.dsn, logs_of(tmp_path)) as follow:
         follow.wait(flushed(server))
     branch = logs.branches()[0]
-    (_, end) = logs.reader(branch).coverage()[-1]
-    server.execute("insert into t select md5(n::text) from generate_series(1, 200000) n")
+    (_, at) = logs.reader(branch).coverage()[-1]
+    server.execute("insert into t select md5(n::text) from generate_series(1, 20000) n")
     server.execute("select pg_switch_wal()")
     held = logs.writer(branch)
-    patience = 4.0
-    backup = Backup(server, logs_of(tmp_path), patience=patience)
-    until, at = time.monotonic() + patience + 1, end
+    clock = Leaping()
+    backup = Backup(server, logs_of(tmp_path), clock=clock, patience=900.0)
+    slept = 0
 
     def bring() -> None:
-        nonlocal at
-        with contextlib.closing(held):
-            while time.monotonic() < until:
-                held.append(at, server_bytes(server, at, at + 4096), {})
-                at += 4096
-                time.sleep(0.1)
+        nonlocal at, slept
+        slept += 1
+        if slept % 3 == 0 and slept <= 12:
+            held.append(at, server_bytes(server, at, at + 4096), {})
+            at += 4096
+        if slept == 13:
+            held.close()
 
+    clock.then = bring
     stop = flushed(server)
     server.execute("select pg_switch_wal()")
-    slow = threading.Thread(target=bring)
-    slow.start()
-    try:
-        assert backup.wal.finish(stop) == branch
-    finally:
-        slow.join()
-        backup.wal.close()
-    assert at > end + 4096
+    assert backup.wal.finish(stop) == branch
+    assert slept >= 13
