@@ -42,15 +42,25 @@ def settings(platform: Places, effective: EffectiveSystem) -> "DeltaSettings":
 
 
 def store(platform: Places, effective: EffectiveSystem, url: str) -> "Store":
-    """A folder, or a bucket reached as the plan says."""
-    del effective
+    """A folder, or a bucket reached as the plan says. Raises RestoreUsage for other addresses, SecretUnavailable."""
     from holdfast.systems.delta.errors import RestoreUsage
     from holdfast.systems.delta.store import LocalStore, folder_of
 
     folder = folder_of(url)
-    if folder is None:
+    if folder is not None:
+        return LocalStore(platform.plan.resolve(str(folder)))
+    if not url.startswith("s3://"):
         raise RestoreUsage(f"{url} is not understood.", hint="Write a path, file:///folder or s3://bucket/prefix.")
-    return LocalStore(platform.plan.resolve(str(folder)))
+    from holdfast.assembly.bucket import options
+    from holdfast.connect.objects import split
+    from holdfast.connect.objects.s3 import S3Objects
+    from holdfast.plan.shape.systems.delta import DeltaSystem as Spec
+    from holdfast.systems.delta.objects import ObjectStore
+
+    spec = effective.spec
+    assert isinstance(spec, Spec)
+    _, bucket, prefix = split(url)
+    return ObjectStore(S3Objects(bucket, options(platform, spec), platform.clock), prefix)
 
 
 def system(platform: Places, name: str) -> "DeltaSystem":

@@ -13,6 +13,7 @@ from holdfast.interfaces.cli.command import Option, System
 from holdfast.interfaces.cli.commands.restore import _one
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.times import local
+from holdfast.model import counted
 
 
 class WhenUsage(Usage):
@@ -52,7 +53,7 @@ def command(
         work.add(**{name: value for name, value in found.to_json().items() if name != "seconds"})
     document: dict[str, Any] = {"system": name, "asked": asked, **found.to_json()}
     good = document["last_good"]
-    document["command"] = f"holdfast restore {name} --into {_to(good)}" if good and found.state == "found" else None
+    document["command"] = f"holdfast restore {name} --into {_to(good, found.good)}" if good and found.state == "found" else None
 
     def human() -> None:
         out = session.out
@@ -66,14 +67,19 @@ def command(
             out.say("It is bad already at the oldest moment that can be reached.")
         else:
             out.say("Nothing was committed in what the vault holds.")
-        out.say(f"{found.opened} copies opened, {found.candidates} moments, {found.seconds:.1f} s")
+        out.say(f"{counted(found.opened, 'copy', 'copies')} opened, {counted(found.candidates, 'moment')}, {found.seconds:.1f} s")
 
     session.out.result(document, human)
     return 0 if found.state == "found" else 1
 
 
-def _to(good: Any) -> str:
-    return f"NEW_DIRECTORY --to lsn:{good['lsn']}" if "lsn" in good else f"NEW_PLACE --to version:{good['version']}"
+def _to(good: Any, moment: Any) -> str:
+    if "lsn" in good:
+        return f"NEW_DIRECTORY --to lsn:{good['lsn']}"
+    versions = moment.until["versions"]
+    return "NEW_PLACE --to version:" + (
+        ",".join(f"{table}@{version}" for table, version in versions.items()) if len(versions) > 1 else str(good["version"])
+    )
 
 
 def _line(shown: Any, zone: dt.tzinfo) -> str:

@@ -19,6 +19,8 @@ from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import Store
 from holdfast.systems.delta.tables import prefix
 
+_GONE = 1 << 62
+
 
 class Places:
     """Where files of the lake can be had: in the lake itself, else in any point."""
@@ -85,12 +87,14 @@ class Places:
 
 
 def moments(settings: DeltaSettings, lake: Lake) -> list[Moment]:
-    """Every version of every table of the newest point that can be read whole, in the order of commits."""
-    if not lake.points:
-        return []
+    """Every version of every table that can be read whole, in the order of commits; the point at which a table was missed first, too.
+
+    ``until`` names each table's version, and as ``empty`` the first version of those that were not there yet: they held no rows.
+    """
     places = Places(settings, lake)
     events: list[tuple[dt.datetime, str, int]] = []
-    for name in tables_of(lake.points[-1]):
+    first: dict[str, int] = {}
+    for name in dict.fromkeys(name for point in lake.points for name in tables_of(point)):
         known: dict[int, dt.datetime] = {}
         for log in places.logs(name):
             times = version_times(log)
@@ -99,16 +103,25 @@ def moments(settings: DeltaSettings, lake: Lake) -> list[Moment]:
             readable = _readable(places, log, name)
             known |= {version: when for version, when in times.items() if version in readable and version not in known}
         events += [(when, name, version) for version, when in known.items()]
+        first[name] = min(known, default=-1)
+        last = max(number for number, point in enumerate(lake.points) if name in tables_of(point))
+        if last + 1 < len(lake.points):
+            events.append((lake.points[last + 1].committed_at, name, _GONE))
     # By version within a table, whatever clocks said.
-    events.sort(key=lambda one: (one[0], one[1], one[2]))
+    events.sort()
     found = []
     state: dict[str, int] = {}
+    waiting = {name: version for name, version in first.items() if version >= 0}
     for position, (when, name, version) in enumerate(events):
-        if version < state.get(name, -1):
+        if version != _GONE and version < state.get(name, -1):
             continue
-        state[name] = version
-        shown = {"version": f"{name}@{version}" if len(tables_of(lake.points[-1])) > 1 else version, "time": when.isoformat()}
-        found.append(Moment(position, {"kind": "versions", "versions": dict(state)}, shown))
+        waiting.pop(name, None)
+        state.pop(name, None)
+        if version != _GONE:
+            state[name] = version
+        at = "gone" if version == _GONE else version
+        shown = {"version": f"{name}@{at}" if len(first) > 1 else at, "time": when.isoformat()}
+        found.append(Moment(position, {"kind": "versions", "versions": dict(sorted(state.items())), "empty": dict(waiting)}, shown))
     return found
 
 
@@ -136,16 +149,11 @@ def _readable(places: Places, log: LogFiles, name: str) -> set[int]:
                 state = None
                 continue
             for action, value in actions:
-                before = set(state.files) if action == "remove" else None
                 state.apply(action, value)
-                if action == "add":
-                    key = next(reversed(state.files))
-                    add = dict(value)
-                    key = (add["path"], _vector(add))
-                    if not _all_there(places, name, state, add):
-                        lacking.add(key)
-                elif before is not None:
-                    lacking -= {(value["path"], _vector(value))}
+                if action == "add" and not _all_there(places, name, state, value):
+                    lacking.add((value["path"], _vector(value)))
+                elif action in ("add", "remove"):
+                    lacking.discard((value["path"], _vector(value)))
             state.version = version
         if not lacking:
             found.add(version)
@@ -184,6 +192,10 @@ class LakeWalker:
         tables = {}
         for name, version in moment.until["versions"].items():
             tables[name] = TableAt(name, self._pinned(name, version), lambda wanted, name=name: self._places.locate(name, wanted))  # type: ignore[misc]
+        for name, version in moment.until.get("empty", {}).items():
+            pinned = self._pinned(name, version)
+            pinned.snapshot.files.clear()
+            tables[name] = TableAt(name, pinned, lambda wanted, name=name: self._places.locate(name, wanted))  # type: ignore[misc]
         view = LakeView(tables, moment.shown, "", self._folder)
         try:
             yield view

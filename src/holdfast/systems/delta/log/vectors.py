@@ -18,6 +18,7 @@ from holdfast.systems.delta.errors import VectorBroken
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _VALUE = {letter: number for number, letter in enumerate(_Z85)}
 _MAGIC = 1681511377
+_NATIVE = 1681511376
 _NO_RUNS, _RUNS = 12346, 12347
 _MOST_BITMAPS = 1 << 20
 
@@ -84,6 +85,8 @@ def rows(descriptor: Mapping[str, Any], file: bytes | None) -> Rows:
 
 
 def _bitmaps(data: bytes) -> Rows:
+    if int.from_bytes(data[:4], "big") == _NATIVE:
+        return _native(data)
     magic, count = struct.unpack_from("<IQ", data, 0)
     if magic != _MAGIC:
         raise ValueError(f"magic number {magic}")
@@ -95,6 +98,20 @@ def _bitmaps(data: bytes) -> Rows:
         (key,) = struct.unpack_from("<I", data, position)
         low, position = _bitmap(data, position + 4)
         parts.append(low | np.uint64(key << 32))
+    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+
+def _native(data: bytes) -> Rows:
+    """The older format, which the protocol's example of an inline vector shows: big-endian, bitmaps for 0, 1, … of the upper half."""
+    (count,) = struct.unpack_from(">I", data, 4)
+    if count > _MOST_BITMAPS:
+        raise ValueError(f"{count} bitmaps")
+    position, parts = 8, []
+    for key in range(count):
+        (size,) = struct.unpack_from(">I", data, position)
+        low, _ = _bitmap(data[position + 4 : position + 4 + size], 0)
+        parts.append(low | np.uint64(key << 32))
+        position += 4 + size
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
