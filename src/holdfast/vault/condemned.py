@@ -1,6 +1,6 @@
 """What prunes are about to delete in one location, and what they deleted lately: read alike by writers, prunes, copies and heals.
 
-Three objects tell of one list, each put if absent and each signed by the root (docs/prune-protocol.md):
+Three objects tell of one list, each put if absent and each signed by an owner (docs/prune-protocol.md):
 
 - ``condemned/<id>``: packs that a prune found unneeded. No session that begins later reuses them.
 - ``condemned/<id>.behind``: the sessions that were open when the list stood. Until each is decided, nothing on the list is deleted.
