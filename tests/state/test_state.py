@@ -309,3 +309,27 @@ def test_kill_9_leaves_whole_transactions_only(tmp_path):
             assert db.execute("pragma integrity_check").fetchone()[0] == "ok"
         assert left == right
         assert left[-1] >= max(said, default=0)
+
+
+def test_a_write_beside_a_held_state_moves_nothing_into_the_file(state):
+    """Moving it means several syncs of the disk: too much for what is written every second beside a server's commits."""
+    run = state.runs.begin("follow", "orders-db")
+    before = state.database.path.read_bytes()
+    with state.database.held():
+        state.runs.progress(run, done=1)
+        state.runs.progress(run, done=2)
+        assert state.database.path.read_bytes() == before
+        assert state.runs.get(run).progress == {"done": 2}
+        state.database.path.unlink()
+        state.runs.progress(run, done=3)
+        assert state.runs.get(run) is None
+    state.runs.begin("follow", "orders-db")
+    assert len(state.runs.recent(active=True)) == 1
+
+
+def test_a_state_that_cannot_be_held_is_no_hindrance(tmp_path, clock):
+    (tmp_path / "state").write_text("no folder")
+    state = State(tmp_path / "state", clock)
+    with state.database.held():
+        with pytest.raises(StateUnusable):
+            state.runs.recent()

@@ -89,7 +89,7 @@ class Resident:
 
     def _run(self) -> None:
         try:
-            with recorded(self._state, self._journal, self._clock, "follow", self.system) as work:
+            with self._state.database.held(), recorded(self._state, self._journal, self._clock, "follow", self.system) as work:
                 self._work = work
                 self.follower.run()
                 if self.newest is not None:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.errors import Refused, Unreachable
+from holdfast.errors import HoldfastError, Refused, Unreachable
 from holdfast.model import Clock
 from holdfast.state.schema import STEPS, VERSION
 from holdfast.state.times import to_text
@@ -60,6 +60,16 @@ class Database:
                 connection.execute("rollback")
                 raise
             connection.execute("commit")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """For who writes every second: the last connection that closes moves everything into the file, which syncs it. While one is held
+        here none is the last. A state that cannot be used is told by whoever uses it.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(HoldfastError):
+                stack.enter_context(self._connected())
+            yield
 
     def notices(self) -> list[tuple[str, str]]:
         """(time, text) of what happened to the state itself, newest first."""
