@@ -330,6 +330,5 @@ def test_a_write_beside_a_held_state_moves_nothing_into_the_file(state):
 def test_a_state_that_cannot_be_held_is_no_hindrance(tmp_path, clock):
     (tmp_path / "state").write_text("no folder")
     state = State(tmp_path / "state", clock)
-    with state.database.held():
-        with pytest.raises(StateUnusable):
-            state.runs.recent()
+    with state.database.held(), pytest.raises(StateUnusable):
+        state.runs.recent()
