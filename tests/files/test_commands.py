@@ -61,11 +61,19 @@ def test_from_backup_to_export(home):
     done = run(home, "restore", "app", "--into", str(home / "out"), "--json")
     assert answer(done)["result"]["files"] == 2
     assert not differences(picture(home / "srv"), picture(home / "out" / str(home)[1:] / "srv"))
+    repaired = home / "out" / str(home)[1:] / "srv" / "sub"
+    (repaired / "one").write_bytes(b"longer than it was")
+    repair = ("restore", "app", "--into", str(home / "out"), "--delta")
+    result = answer(run(home, *repair, "--json"))["result"]
+    assert (result["files"], result["changed"], result["written"], result["kept"]) == (2, 1, 3, 3)
+    (repaired / "one").unlink()
+    assert "Repaired: 1 file, 3 B written; 3 B of 2 files were right." in run(home, *repair).stdout
+    assert "Repaired: 0 files, 0 B written; 6 B of 2 files were right." in run(home, *repair).stdout
     again = run(home, "restore", "app", "--into", str(home / "out"), "--json")
     assert (again.returncode, "files-target-taken" in again.stderr + again.stdout) == (4, True)
     got = run(home, "get", "app", f"{home}/srv/sub", "--to", str(home / "got"))
     assert (home / "got" / "one").read_bytes() == b"one"
-    assert "1 entries are neither" in got.stderr
+    assert "1 entry is neither" in got.stderr
     done = run(home, "export", point["id"], "--to", str(home / "exported"))
     assert done.returncode == 0, done.stderr
     assert not differences(picture(home / "srv"), picture(home / "exported" / str(home)[1:] / "srv"))

@@ -29,8 +29,8 @@ def test_the_guide_works_as_printed(tmp_path):
     assert "1 of the 2 locations" in done.stderr
     # Behind after it was away, level after the copy.
     behind, level = done.stdout.split("--- block 3")[1].split("--- block 4")[0].split("offsite → onsite")
-    assert "1 points" in behind
-    assert "1 points" not in level.split("Vault ")[1]
+    assert "1 point, " in behind
+    assert "1 point, " not in level.split("Vault ")[1]
     assert "another location had it" in done.stderr
     restored = next((tmp_path / "srv" / "restored").rglob("app.yaml"))
     assert restored.read_text() == "key: value\nchanged\n"

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from holdfast.journal.chain import check
+from holdfast.model import counted
 
 if TYPE_CHECKING:
     from holdfast.vault import Vault
@@ -30,8 +31,12 @@ class StoredRecords:
         """For people."""
         entries = sum(len(lines) for lines in self.journals.values())
         chains = "; ".join(f"{tag}: {text}" for tag, text in self.problems.items()) or "whole"
-        journal = f"{entries} journal entries of {len(self.journals)} hosts ({chains})" if self.journals else "no journal"
-        return f"Beside the data: {'a plan' if self.plan else 'no plan'}, {len(self.runbooks)} runbooks, {journal}."
+        journal = (
+            f"{counted(entries, 'journal entry', 'journal entries')} of {counted(len(self.journals), 'host')} ({chains})"
+            if self.journals
+            else "no journal"
+        )
+        return f"Beside the data: {'a plan' if self.plan else 'no plan'}, {counted(len(self.runbooks), 'runbook')}, {journal}."
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -20,9 +20,12 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """``written`` and ``kept`` bytes (kept: already right in a delta restore), ``fetched`` bytes from the location."""
+    """``written`` and ``kept`` bytes (kept: already right in a delta restore), ``fetched`` bytes from the location, ``changed``: files
+    whose content was written at all.
+    """
 
     files: int = 0
     written: int = 0
     kept: int = 0
     fetched: int = 0
+    changed: int = 0

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.model import counted
 from holdfast.plan.effective import EffectiveSystem
 from holdfast.plan.shape.operations import Windows
 from holdfast.plan.values.units import format_duration, human_size
@@ -234,7 +235,7 @@ def _copies(system: EffectiveSystem, past: Past) -> list[Reason]:
         found.append(Reason("unknown" if past.unreachable else "missed", text, "holdfast vault copy"))
     for place, one in past.behind.items():
         if one.points:
-            lacks = f"{one.points} recovery point{'s' if one.points > 1 else ''} ({one.packs} packs, {human_size(one.bytes)})"
+            lacks = f"{counted(one.points, 'recovery point')} ({counted(one.packs, 'pack')}, {human_size(one.bytes)})"
             found.append(Reason("ok", f"{place} is behind: it lacks {lacks}", "holdfast vault copy"))
         if one.log_seconds is not None and one.log_seconds > _LOG_BEHIND:
             span = format_duration(_whole(dt.timedelta(seconds=one.log_seconds)))

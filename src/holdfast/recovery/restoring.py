@@ -58,14 +58,15 @@ class RecoveryResult:
     ended_at: dt.datetime
 
     def to_json(self) -> dict[str, Any]:
-        """The plan's document with ``result``: ``{"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
-        "started_at", "ended_at"}``.
+        """The plan's document with ``result``: ``{"reached", "clocks", "files", "changed", "written", "kept", "log_bytes", "connection",
+        "notes", "started_at", "ended_at"}``; ``changed``: files whose content was written.
         """
         done = self.restored
         result = {
             "reached": dict(done.reached),
             "clocks": {name: round(seconds, 3) for name, seconds in self.clocks.items()},
             "files": done.extracted.files,
+            "changed": done.extracted.changed,
             "written": done.extracted.written,
             "kept": done.extracted.kept,
             "log_bytes": done.log_bytes,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdfast.model import Clock, Finding, Progress, RecoveryPoint, SystemClock
+from holdfast.model import Clock, Finding, Progress, RecoveryPoint, SystemClock, counted
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Probe
 from holdfast.systems.files.capture.run import FolderCapture
 from holdfast.systems.files.errors import NothingNamed
@@ -51,7 +51,7 @@ class FilesSystem:
             findings += folders.ledger.findings()
             gone = folders.ledger.vanished
             if gone:
-                progress.note(f"{self.name}: {gone} entries were gone when it was their turn, and are not in the point.")
+                progress.note(f"{self.name}: {counted(gone, 'entry was', 'entries were')} gone when its turn came, and not in the point.")
         for part in self.parts:
             done = part.capture(writer, progress)
             facts[part.name] = dict(done.facts)
@@ -76,6 +76,6 @@ def _look(root: str) -> Sequence[Probe]:
     if not count:
         return [Probe(name, "warn", "is empty", "Is it mounted?")]
     if os.geteuid():
-        detail = f"holds {count} entries; read as an ordinary account, what it may not read is named and left out"
+        detail = f"holds {counted(count, 'entry', 'entries')}; read as an ordinary account, what it may not read is named and left out"
         return [Probe(name, "ok", detail)]
-    return [Probe(name, "ok", f"holds {count} entries")]
+    return [Probe(name, "ok", f"holds {counted(count, 'entry', 'entries')}")]

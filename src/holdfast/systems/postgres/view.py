@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from holdfast.errors import FoundWrong
-from holdfast.model import Progress
+from holdfast.model import Progress, counted
 from holdfast.systems.contract import Isolated, Structural
 from holdfast.systems.postgres import connection as connections
 from holdfast.systems.postgres import digest as digests
@@ -170,7 +170,7 @@ class PostgresView:
         for oid, name in relations:
             found = session.execute(f"select blkno, offnum, msg from {schema}.verify_heapam(%s::oid::regclass) limit 3", (oid,)).fetchall()  # noqa: S608
             wrong += [f"{name} block {block} item {item}: {text}" for block, item, text in found]
-        detail = f"{len(indexes)} indexes, {len(relations)} tables"
+        detail = f"{counted(len(indexes), 'index', 'indexes')}, {counted(len(relations), 'table')}"
         yield Structural(f"{database}: amcheck", "failed" if wrong else "passed", "; ".join(wrong[:10]) if wrong else detail)
 
     def _scan(self, session: Any, database: str, progress: Progress | None) -> Iterator[Structural]:
@@ -186,5 +186,5 @@ class PostgresView:
                 wrong.append(f"{table.name}: {str(error).strip().splitlines()[0]}")
             if progress:
                 progress.advance(1)
-        detail = "; ".join(wrong[:10]) if wrong else f"{len(found)} tables, {rows} rows"
+        detail = "; ".join(wrong[:10]) if wrong else f"{counted(len(found), 'table')}, {counted(rows, 'row')}"
         yield Structural(f"{database}: full scan", "failed" if wrong else "passed", detail)

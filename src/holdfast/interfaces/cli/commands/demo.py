@@ -16,7 +16,12 @@ def command(
     *,
     keep: Annotated[bool, Option("leave the ruined and the recovered server up, to play with")] = False,
     end: Annotated[bool, Option("end the servers that earlier runs with --keep left, and remove their folders")] = False,
-    report: Annotated[Path | None, Option("where the report goes; by default holdfast-demo.html here", metavar="FILE")] = None,
+    report: Annotated[
+        Path | None,
+        Option(
+            "where the report goes, and its facts as JSON beside it; by default holdfast-demo.html in the current folder", metavar="FILE"
+        ),
+    ] = None,
 ) -> int:
     """Start an embedded PostgreSQL, protect it, break it, recover it, and show what was measured.
 
@@ -93,7 +98,7 @@ def _show(session: Session, facts: dict[str, Any], *, keep: bool) -> None:
             out.say(f"FAILED: {check['name']}: expected {check['expected']}, found {check['actual']}")
     out.say()
     out.say("Everything came back, and it is proved." if facts["ok"] else "This run did not keep its promise.")
-    out.say(f"Report: {facts['report']}")
+    out.say(f"Report: {facts['report']} (its figures as JSON beside it)")
     if keep:
         _how_to_go_on(session, facts)
 

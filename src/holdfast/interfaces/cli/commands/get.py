@@ -9,7 +9,10 @@ from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.ls import _below, inner, newest, shown
 from holdfast.interfaces.cli.commands.show import Point
 from holdfast.interfaces.cli.context import Session
+from holdfast.model import counted
 from holdfast.plan import human_size
+
+_LEFT = ("entry is neither a file, a folder nor a link, and is", "entries are neither files, folders nor links, and are")
 
 
 class PathMissing(Usage):
@@ -44,9 +47,9 @@ def command(
 
     left = [stored.entry for stored in found if stored.entry.kind not in ("file", "dir", "symlink")]
     if left:
-        session.out.warn(f"{len(left)} entries are neither files, folders nor links, and are left out: {shown(left[0].path)} first.")
+        session.out.warn(f"{counted(len(left), *_LEFT)} left out: {shown(left[0].path)} first.")
     with session.progress() as progress:
         done = write_out(reader, found, wanted, target, progress)
     document = {"point": reader.point.id, "to": str(target), "files": done.files, "bytes": done.written}
-    session.out.result(document, lambda: session.out.say(f"{done.files} files, {human_size(done.written)} in {target}"))
+    session.out.result(document, lambda: session.out.say(f"{counted(done.files, 'file')}, {human_size(done.written)} in {target}"))
     return 0

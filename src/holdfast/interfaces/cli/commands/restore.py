@@ -3,10 +3,10 @@
 JSON: the plan ``{"system", "kind", "point": {"id", "label", "committed_at"}, "until", "place", "into", "mode", "bytes",
 "log_bytes", "logs":
 [{"branch", "start", "end"}], "needed", "free", "estimate": {"seconds", "basis"}, "steps", "refuses": [{"code", "message", "hint"}],
-"warnings"}``, and after a restore ``"result": {"reached", "clocks", "files", "written", "kept", "log_bytes", "connection", "notes",
-"started_at", "ended_at"}`` and ``"troubles": [{"location", "what", "reads", "first", "message"}]``: locations that were found bad while
-another one served in their place. Exit status 4 where the plan refuses. Into a registry: ``{"system", "point", "into", "images", "sent",
-"sent_bytes", "mounted", "there", "notes"}``.
+"warnings"}``, and after a restore ``"result": {"reached", "clocks", "files", "changed", "written", "kept", "log_bytes", "connection",
+"notes", "started_at", "ended_at"}`` and ``"troubles": [{"location", "what", "reads", "first", "message"}]``: locations that were found
+bad while another one served in their place. Exit status 4 where the plan refuses. Into a registry: ``{"system", "point", "into",
+"images", "sent", "sent_bytes", "mounted", "there", "notes"}``.
 """
 
 import datetime as dt
@@ -17,6 +17,7 @@ from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import DryRun, Option, System
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.times import local, understood
+from holdfast.model import counted
 from holdfast.plan import human_size
 
 
@@ -148,6 +149,9 @@ def command(
         result = document["result"]
         where = result["reached"].get("lsn") or result["reached"].get("time")
         session.out.say(f"{name}: restored into {into} in {done.clocks['total']:.1f} s, to {made.restore.until} ({where})")
+        if delta:
+            right = f"{human_size(result['kept'])} of {counted(result['files'], 'file')} were right"
+            session.out.say(f"Repaired: {counted(result['changed'], 'file')}, {human_size(result['written'])} written; {right}.")
         if result["connection"]:
             session.out.say(f'It runs: psql "{result["connection"]}"')
             session.out.say(f"It stops with: kill -INT $(head -1 {into}/postmaster.pid), or pg_ctl stop -D {into} as its owner.")
@@ -191,8 +195,12 @@ def _registry(session: Session, name: str, url: str, until: Any, images: tuple[s
     def human() -> None:
         for image in done.images:
             session.out.say(image)
-        kept = f"{done.there} were there already" + (f", {done.mounted} taken over inside the registry" if done.mounted else "")
-        session.out.say(f"{len(done.images)} images of {name} in the registry; {done.sent} blobs were sent, {kept}.")
+        kept = f"{counted(done.there, 'was', 'were')} there already" + (
+            f", {done.mounted} taken over inside the registry" if done.mounted else ""
+        )
+        session.out.say(
+            f"{counted(len(done.images), 'image')} of {name} in the registry; {counted(done.sent, 'blob was', 'blobs were')} sent, {kept}."
+        )
         for note in done.notes:
             session.out.warn(note)
 

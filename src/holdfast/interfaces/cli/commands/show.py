@@ -5,6 +5,7 @@ from typing import Annotated
 
 from holdfast.interfaces.cli.command import Argument
 from holdfast.interfaces.cli.context import Session
+from holdfast.model import counted
 from holdfast.plan import human_size
 
 Point = Annotated[str, Argument("a recovery point: its id (or how it begins), or its label", "POINT")]
@@ -23,7 +24,8 @@ def command(session: Session, point: Point) -> int:
         out.say(f"  from       {json.dumps(found.start, default=str)}")
         out.say(f"  consistent {json.dumps(found.stop, default=str)}")
         read, stored = human_size(totals.read), human_size(totals.stored)
-        out.say(f"  holds      {totals.files} files, {human_size(totals.bytes)}; read {read}, stored {stored} in {found.packs} packs")
+        packs = counted(found.packs, "pack")
+        out.say(f"  holds      {counted(totals.files, 'file')}, {human_size(totals.bytes)}; read {read}, stored {stored} in {packs}")
         out.say(f"  logs       {found.logs or 'none: restores to its own moment only'}")
         for label, text in (("label", found.label), ("note", found.note)):
             if text:

@@ -9,6 +9,7 @@ from typing import Annotated
 from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.model import counted
 
 
 class NoSocket(Usage):
@@ -53,5 +54,5 @@ def command(
     except SocketTaken:
         # Another one was quicker: it serves.
         pass
-    session.out.result({"system": name, "served": served}, lambda: session.out.say(f"{name}: {served} files of WAL served"))
+    session.out.result({"system": name, "served": served}, lambda: session.out.say(f"{name}: {counted(served, 'file')} of WAL served"))
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from holdfast.errors import Damaged, HoldfastError
-from holdfast.model import Clock, Progress
+from holdfast.model import Clock, Progress, counted
 from holdfast.systems.contract import CaptureWriter, PointReader, Probe, Structural
 from holdfast.systems.files import plain
 from holdfast.systems.files.git import large
@@ -52,8 +52,13 @@ class GitPart:
         except HoldfastError as error:
             return Probe(name, "fail", error.message, error.hint)
         if found.broken:
-            return Probe(name, "warn", f"{len(found.broken)} references name nothing: {found.broken[0]!r}", "Repair or delete them.")
-        told = f"{len(found.refs.refs)} references at {one.url}"
+            return Probe(
+                name,
+                "warn",
+                f"{counted(len(found.broken), 'reference names', 'references name')} nothing: {found.broken[0]!r}",
+                "Repair or delete them.",
+            )
+        told = f"{counted(len(found.refs.refs), 'reference')} at {one.url}"
         if one.lfs and not large.available(git):
             told += "; git-lfs is not installed: files that it keeps would not be in a point"
         return Probe(name, "ok", told)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
-from holdfast.model import Clock
+from holdfast.model import Clock, counted
 from holdfast.systems.contract import Structural
 from holdfast.systems.files.git import large, proof
 from holdfast.systems.files.git.errors import GitBundleWrong, GitTargetTaken
@@ -77,8 +77,8 @@ def examine_rebuilt(folder: Path, clock: Clock) -> Structural:
         return Structural(name, "failed", error.message)
     if refs.digest() != (_marked(folder) or "").partition(" ")[0]:
         return Structural(name, "failed", "its references are not those of the point")
-    said = f"; fsck complains {len(sound.complaints)} times about whole objects" if sound.complaints else ""
-    return Structural(name, "passed", f"bundles verified, cloned, fsck --full --strict, {len(refs.refs)} references{said}")
+    said = f"; fsck complains {counted(len(sound.complaints), 'time')} about whole objects" if sound.complaints else ""
+    return Structural(name, "passed", f"bundles verified, cloned, fsck --full --strict, {counted(len(refs.refs), 'reference')}{said}")
 
 
 def _state(raw: Path, name: str) -> str:

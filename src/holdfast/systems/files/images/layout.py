@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import HoldfastError
+from holdfast.model import counted
 from holdfast.systems.contract import Structural
 from holdfast.systems.files.images.errors import BlobWrong, LayoutWrong
 from holdfast.systems.files.images.manifest import INDEXES, MOST_BYTES, OCI_INDEX, Descriptor, Manifest, chosen, parse_manifest
@@ -196,7 +197,7 @@ def _examined(layout: Layout, image: Image, right: set[str]) -> Structural:
         return Structural(name, "failed", f"the registry did not give {len(image.lacking)} of its blobs: {image.lacking[0]}")
     images = sum(1 for node in nodes if node.manifest.media_type not in INDEXES)
     told = f", {foreign} foreign layers are not in the point" if foreign else ""
-    return Structural(name, "passed", f"{images} images, {size} bytes, every digest right{told}")
+    return Structural(name, "passed", f"{counted(images, 'image')}, {size} bytes, every digest right{told}")
 
 
 def _image(row: Mapping[str, Any]) -> Image:

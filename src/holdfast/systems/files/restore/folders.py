@@ -19,7 +19,9 @@ class Abandoned(Protocol):
 
 
 class Folders:
-    """Safe from many threads. Paths are relative to ``top``; '' is ``top`` itself. ``opened``: files that are being written."""
+    """Safe from many threads. Paths are relative to ``top``; '' is ``top`` itself. ``opened``: files that are being written, ``changed``:
+    how many were not as they should be.
+    """
 
     def __init__(self, top: Handle, shown: str) -> None:
         self._top = top
@@ -27,6 +29,7 @@ class Folders:
         self._open: OrderedDict[str, Handle] = OrderedDict()
         self._lock = threading.Lock()
         self.opened: set[Abandoned] = set()
+        self.changed = 0
 
     def at(self, path: str) -> Handle:
         """Raises TargetMoved where a link, something else or nothing stands instead of a folder."""
@@ -80,6 +83,10 @@ class Folders:
         with self._lock:
             for known in [one for one in self._open if one == path or one.startswith(path + "/")]:
                 del self._open[known]
+
+    def count_changed(self) -> None:
+        with self._lock:
+            self.changed += 1
 
     def close(self) -> None:
         """Let go of all; after a failure too, so that a file system can be unmounted."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.model import RecoveryPoint
+from holdfast.model import RecoveryPoint, counted
 from holdfast.systems.contract import History, Obstacle, PointReader, RestorePlan, RestoreRequest
 from holdfast.systems.files.errors import EntryUnknown, TargetMissing, TargetTaken, TargetTooSmall
 from holdfast.systems.files.restore.removing import mount_in_the_way, mounts_below
@@ -186,7 +186,7 @@ def _steps(into: Path, detail: Detail, mode: str, files: int, options: Mapping[s
         if options.get("remove_extra"):
             found.append("remove what the point does not hold")
     elif detail.units or not detail.parts:
-        found.append(f"write {files} files to {tops}")
+        found.append(f"write {counted(files, 'file')} to {tops}")
     found.append("set owners, attributes, modes and times; make everything durable")
     found += [f"rebuild {part}" for part in detail.parts]
     return found
@@ -196,7 +196,8 @@ def _warnings(point: RecoveryPoint) -> list[str]:
     found = []
     incomplete = point.facts.get("incomplete", 0)
     if incomplete:
-        found.append(f"The point is incomplete: {incomplete} entries could not be read when it was taken (holdfast show {point.id[:14]}).")
+        what = counted(incomplete, "entry", "entries")
+        found.append(f"The point is incomplete: {what} could not be read when it was taken (holdfast show {point.id[:14]}).")
     if os.geteuid():
         found.append("Not run as root: owners and device nodes are not restored.")
     return found

@@ -6,11 +6,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
-from holdfast.model import Clock, Entry, Extracted, Progress
+from holdfast.model import Clock, Entry, Extracted, Progress, counted
 from holdfast.systems.contract import PointReader, RestorePlan, StoredEntry, Target
 from holdfast.systems.files import attributes
 from holdfast.systems.files.errors import TargetMoved, TargetTaken
@@ -81,11 +81,11 @@ class FolderRestore:
             self.notes += remove_extra(self.reader, detail, into, self._folders)
         self.lacking.put_aside(self._folders, delta=self._delta)
         if self._made_way:
-            self.notes.append(f"{self._made_way} folders, with what was in them, made way for what the point holds in their places.")
+            self.notes.append(f"{counted(self._made_way, 'folder')}, with all inside, made way for what the point holds there.")
         self._dress_folders()
         self.progress.phase("sync")
         sync(into)
-        return done
+        return replace(done, changed=self._folders.changed) if self._delta else done
 
     # ------------------------------------------------------------ before
 

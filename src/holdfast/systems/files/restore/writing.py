@@ -197,8 +197,11 @@ class FileTarget:
         try:
             if self.fresh and self._entry.size:
                 self._allocate(self._data if self._data is not None else [[0, self._entry.size]])
-            if os.fstat(fd).st_size != self._entry.size:
+            longer = os.fstat(fd).st_size != self._entry.size
+            if longer:
                 os.ftruncate(fd, self._entry.size)
+            if longer or self.fresh or self.written:
+                self._folders.count_changed()
             dress(fd, self._entry, self._owners, clean=True)
         except OSError as error:
             failed(self._shown, error)

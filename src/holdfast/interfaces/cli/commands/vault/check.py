@@ -9,6 +9,7 @@ from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
+from holdfast.model import counted
 from holdfast.plan import human_size
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def command(
         for sentence in hurt:  # the same object may be damaged in several locations
             out.say(sentence)
         for url, count in report.objects.items():
-            out.say(f"{url}: {count} objects, {human_size(report.bytes[url])}")
+            out.say(f"{url}: {counted(count, 'object')}, {human_size(report.bytes[url])}")
         for url, why in report.silent.items():
             out.warn(f"{url} was not checked to the end: {why}")
         checked = f"; {human_size(report.read)} read and checked" if report.read else "; no content was read: see --read"

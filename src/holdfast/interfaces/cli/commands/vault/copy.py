@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from holdfast.errors import HoldfastError
 from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.model import counted
 from holdfast.plan import human_size
 
 
@@ -58,8 +59,8 @@ def command(
                 session.out.warn(f"{one['to']}: {one['error']['message']} {one['error']['hint']}")
                 continue
             session.out.say(
-                f"{' + '.join(one['from'])} → {one['to']}: {one['points']} points, {one['objects']} objects, {human_size(one['bytes'])};"
-                f" {one['there']} were there"
+                f"{' + '.join(one['from'])} → {one['to']}: {counted(one['points'], 'point')},"
+                f" {counted(one['objects'], 'object')}, {human_size(one['bytes'])}; there already: {one['there']}"
             )
             for sentence in (*one["refused"], *one["left"], *(f"{url} did not answer: {why}" for url, why in one["silent"].items())):
                 session.out.warn(sentence)

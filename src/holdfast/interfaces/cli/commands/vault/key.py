@@ -15,6 +15,7 @@ from holdfast.interfaces.cli import newkeys
 from holdfast.interfaces.cli.command import Argument, DryRun, Option
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.newkeys import KeyCommandIncomplete
+from holdfast.model import counted
 
 if TYPE_CHECKING:
     from holdfast.vault.keys.keyring import Keyring
@@ -166,8 +167,8 @@ def _erase(session: Session, keys: "Keyring", name: str, document: dict[str, Any
         return 0
     session.confirm(
         name,
-        f"destroy every key of the scope {name} in {len(plan.objects)} locations: {len(plan.points)} recovery points become"
-        " unreadable for good",
+        f"destroy every key of the scope {name} in {counted(len(plan.objects), 'location')}: {counted(len(plan.points), 'recovery point')}"
+        " will be unreadable for good",
     )
     certificate = keys.scopes.erase(plan, {"host": socket.gethostname(), "user": getpass.getuser()})
     document["certificate"] = certificate
@@ -248,8 +249,8 @@ def _show(session: Session, document: dict[str, Any]) -> None:
 
 
 def _show_plan(session: Session, plan: dict[str, Any], *, done: bool) -> None:
-    session.out.say(f"The scope {plan['scope']}: {len(plan['slots'])} slots, {plan['points']} recovery points.")
+    session.out.say(f"The scope {plan['scope']}: {counted(len(plan['slots']), 'slot')}, {counted(plan['points'], 'recovery point')}.")
     for url, objects in plan["objects"].items() if not done else ():
         locked = plan["locked_until"].get(url)
-        what = "does not answer" if objects is None else f"{len(objects)} objects would be destroyed"
+        what = "does not answer" if objects is None else f"{counted(len(objects), 'object')} would be destroyed"
         session.out.say(f"{url}: {what}{f'; locked until {locked}' if locked else ''}")

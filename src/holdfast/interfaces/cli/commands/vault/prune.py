@@ -7,6 +7,7 @@ from holdfast.interfaces.cli.command import DryRun, Option
 from holdfast.interfaces.cli.commands.vault.check import Share
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
+from holdfast.model import counted
 from holdfast.plan import format_duration, human_size
 from holdfast.vault.prune import Pruned, PrunePlan
 from holdfast.vault.prune.plan import MOST
@@ -27,18 +28,23 @@ def command(
     plan.require_allowed(limit)
     if not session.out.as_json:
         _show(session, plan)
-    session.confirm(session.plan.platform, f"delete {len(plan.drop)} recovery points and {human_size(plan.freed)}")
+    session.confirm(session.plan.platform, f"delete {counted(len(plan.drop), 'recovery point')} and {human_size(plan.freed)}")
     with session.progress() as progress:
         done = session.platform.prune(plan, most=limit, progress=progress)
     session.out.result({"plan": plan.to_json(), "done": dataclasses.asdict(done)}, lambda: _tell(session, done))
     return 0
 
 
+def _counts(points: int, packs: int, logs: int) -> str:
+    return f"{counted(points, 'point')}, {counted(packs, 'pack')} and {counted(logs, 'log increment')}"
+
+
 def _tell(session: Session, done: Pruned) -> None:
-    session.out.say(f"{done.points} points, {done.packs} packs and {done.logs} log increments removed: {human_size(done.bytes)}.")
+    session.out.say(f"{_counts(done.points, done.packs, done.logs)} removed: {human_size(done.bytes)}.")
     if done.waiting:
         session.out.say(
-            f"{done.waiting} packs that nobody needs wait for the end of {len(done.behind)} running backups that may count on them:"
+            f"{counted(done.waiting, 'pack that nobody needs waits', 'packs that nobody needs wait')} for the end of"
+            f" {counted(len(done.behind), 'running backup')} that may count on them:"
             " the next prune removes what is not needed then."
         )
 
@@ -60,19 +66,21 @@ def _show(session: Session, plan: PrunePlan) -> None:
         session.out.say(f"{system}: no retention policy, everything is kept")
     shown = {one.id for decisions in plan.decisions.values() for one in decisions}
     if unreadable := [one for one in plan.drop if one not in shown]:
-        session.out.say(f"{len(unreadable)} recovery points of scopes that were erased go as well: nobody can read them any more")
+        session.out.say(f"{counted(len(unreadable), 'recovery point')} of erased scopes will go as well: what nobody can read any more")
     if plan.spared:
         session.out.say(
-            f"{plan.spared} packs that nobody needs are younger than {format_duration(plan.grace)}, and stay for backups that were killed"
-            " and are run again: a later prune removes them."
+            f"{counted(plan.spared, 'pack that nobody needs is', 'packs that nobody needs are')} younger than"
+            f" {format_duration(plan.grace)}, kept for backups that were killed"
+            " and are run again: a later prune removes what is still not needed."
         )
     for url, why in plan.silent.items():
         session.out.warn(f"{url} did not answer ({why}): it is pruned another time, and until then no log is trimmed anywhere.")
     if plan.locked_until is not None:
         session.out.say(
-            f"{plan.locked} packs that nobody needs are locked, the last until"
-            f" {plan.locked_until.astimezone(zone).isoformat(timespec='seconds')}: a prune after that removes them."
+            f"{counted(plan.locked, 'pack that nobody needs is', 'packs that nobody needs are')} locked, the last until"
+            f" {plan.locked_until.astimezone(zone).isoformat(timespec='seconds')}: a prune after that removes what is not needed then."
         )
     session.out.say(
-        f"{len(plan.packs)} packs and {len(plan.logs)} log increments would go: {human_size(plan.freed)} of {human_size(plan.bytes)}"
+        f"{counted(len(plan.packs), 'pack')} and {counted(len(plan.logs), 'log increment')} would go:"
+        f" {human_size(plan.freed)} of {human_size(plan.bytes)}"
     )

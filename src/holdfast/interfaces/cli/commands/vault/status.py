@@ -4,6 +4,7 @@ import datetime as dt
 
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
+from holdfast.model import counted
 from holdfast.plan import human_size
 from holdfast.vault.copy import Behind
 from holdfast.vault.status import VaultStatus
@@ -23,7 +24,7 @@ def show(session: Session, found: VaultStatus, zone: dt.tzinfo = dt.UTC) -> None
     """For people; shared with ``vault open``."""
     out = session.out
     saved = f", {found.deduplication:.1f} times smaller than its points" if found.deduplication and found.deduplication >= 1 else ""
-    out.say(f"Vault {found.id[:8]}, opened as {found.role}; {found.slots} keys{saved}")
+    out.say(f"Vault {found.id[:8]}, opened as {found.role}; {counted(found.slots, 'key')}{saved}")
     places = [(one.url, str(one.objects), human_size(one.bytes), _behind(one.behind)) for one in found.locations]
     out.table(("location", "objects", "size", "behind the others"), places, right=(1, 2))
     rows = [
@@ -49,7 +50,7 @@ def _behind(behind: Behind) -> Cell:
         return Cell(f"unknown: {behind.unknown}", "fail")
     lacks = []
     if behind.points:
-        lacks.append(f"{behind.points} points, {behind.packs} packs, {human_size(behind.bytes)}")
+        lacks.append(f"{counted(behind.points, 'point')}, {counted(behind.packs, 'pack')}, {human_size(behind.bytes)}")
     if behind.log_increments:
         lacks.append(f"{behind.log_seconds or 0:.0f} s of log ({human_size(behind.log_bytes)})")
     return Cell("; ".join(lacks) or "-", "warn" if lacks else "ok")
