@@ -15,6 +15,12 @@ class LogWriter(Protocol):
         """The position behind the newest stored increment, None for an empty branch."""
         ...
 
+    def ahead(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
+        """``append`` will be called with exactly these, after what comes before them: what needs no order may be done meanwhile. Nothing is
+        promised of them; ``data`` must not change.
+        """
+        ...
+
     def append(self, start: int, data: Buffer, meta: Mapping[str, Any]) -> None:
         """Store ``data`` at ``start``; returns when durable in every location the tier demands. The same bytes again are fine;
         different ones raise LogConflict.

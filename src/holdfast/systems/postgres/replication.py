@@ -342,7 +342,7 @@ class WalStream:
                     start, end, sent = unpack(data, 1)
                     if start != self.position:
                         raise ReplicationLost(f"The server sent WAL from {lsn.show(start)} where {lsn.show(self.position)} was due.")
-                    buffer += data[25:]
+                    buffer += memoryview(data)[25:]
                     taken += size - 25
                     self.position = start + size - 25
                 else:

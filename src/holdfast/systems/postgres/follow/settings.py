@@ -45,3 +45,8 @@ class FollowSettings:
     lease_patience: float = 90.0
     after_gap: bool = False
     backlog: Backlog = field(default_factory=Backlog)
+
+    @property
+    def rest(self) -> float:
+        """Seconds in which what comes from a server that is kept up with is let gather. None for synchronous commits, which wait."""
+        return min(self.interval / 5, 0.1)

@@ -19,6 +19,9 @@ LEASE_LOST = "log-lease-lost"
 FOLLOWED = "log-followed"
 """The vault's error code for a branch whose lease another process holds."""
 
+AHEAD = 2
+"""Pieces behind the one being stored that the vault may compress and encrypt meanwhile."""
+
 COMPARED = 4
 """Increments that a new connection compares with what the server has now."""
 
@@ -33,7 +36,7 @@ class Piece:
     """WAL of one branch. ``known``: the vault holds it already; it is compared, not stored again.
 
     ``arrived``: monotonic time of its first byte. ``covered``: the server time (microseconds) before which everything committed lies
-    before ``end``. ``extra`` joins the meta.
+    before ``end``. ``extra`` joins the meta. ``meta``: what is recorded beside it, once it was scanned.
     """
 
     branch: str
@@ -45,6 +48,7 @@ class Piece:
     covered: int | None = None
     known: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] | None = None
 
     @property
     def end(self) -> int:
@@ -223,6 +227,7 @@ class Storing:
 
     def _store(self, piece: Piece) -> bool:
         meta = self._scan(piece)
+        begun = False
         pause = 0.2
         while True:
             try:
@@ -231,6 +236,9 @@ class Storing:
                 if piece.known:
                     self._compare(self._writer, piece)
                 else:
+                    if not begun:
+                        begun = True
+                        self._begin_next(self._writer, piece)
                     self._writer.append(piece.start, piece.data, meta)
             except Unreachable as exc:
                 self.trouble = f"{exc.message} {exc.hint}".strip()
@@ -247,6 +255,15 @@ class Storing:
                 if self._condition.wait_for(lambda: self._stopping, pause):
                     return False
             pause = min(pause * 2, self._retry)
+
+    def _begin_next(self, writer: LogWriter, piece: Piece) -> None:
+        with self._condition:
+            coming = [self._pieces[at] for at in range(1, min(len(self._pieces), 1 + AHEAD))]
+        for one in coming:
+            if one.known or one.branch != piece.branch:
+                break
+            if one.meta is None:
+                writer.ahead(one.start, one.data, self._scan(one))
 
     def _compare(self, writer: LogWriter, piece: Piece) -> None:
         """Offer the newest stored increments again, whole: equal bytes are nothing new, other bytes raise the vault's conflict."""
@@ -266,6 +283,8 @@ class Storing:
         self._writer, self._branch = None, None
 
     def _scan(self, piece: Piece) -> dict[str, Any]:
+        if piece.meta is not None:
+            return piece.meta
         scan = self._scanner
         if scan is None or scan.position != piece.start or self._scanned != piece.branch:
             scan = self._scanner = scanner(piece.start, piece.segment_size)
@@ -276,6 +295,7 @@ class Storing:
         meta = describe(piece.branch, piece.timeline, piece.segment_size, events, summary, covered=piece.covered)
         if scan.record_end:
             meta["record_end"] = lsn.show(scan.record_end)
-        return {**meta, **piece.extra}
+        piece.meta = {**meta, **piece.extra}
+        return piece.meta
 
     _scanned: str | None = None

@@ -37,6 +37,7 @@ class Wake:
         self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # A signal's handler may come in while its own thread holds it.
         self._lock = threading.RLock()
+        self._full = False
 
     def set(self) -> None:
         """Nothing once it is closed: nobody listens any more, and the number may be another file's by then."""
@@ -45,10 +46,14 @@ class Wake:
                 # Full: it is awake already.
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._write, b"w")
+                # Behind the byte, so that none stays unread.
+                self._full = True
 
     def clear(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 4096)
+        if self._full:
+            self._full = False
+            with contextlib.suppress(BlockingIOError):
+                self._full = len(os.read(self.fd, 4096)) == 4096 or self._full
 
     def wait(self, seconds: float) -> None:
         select.select([self.fd], [], [], seconds)
@@ -91,7 +96,7 @@ class LegStream:
     def __post_init__(self) -> None:
         self.position = self.stream.start
         self.arrived = self.clock.monotonic() if self.buffer else None
-        self._heard = self.clock.monotonic()
+        self._heard = self._looked = self._rest_until = self.clock.monotonic()
         self._asked = 0.0
         self._sent = -1
         self._told = 0.0
@@ -103,7 +108,7 @@ class LegStream:
             if self.storing.error is not None:
                 raise self.storing.error
             now = self.clock.monotonic()
-            while (size := self._due(now)) > 0:
+            while (size := self._due()) > 0:
                 self._hand_over(size, now)
             self._confirm(now)
             self._judge(host, now)
@@ -113,6 +118,8 @@ class LegStream:
                 # The slot keeps what is not read; status updates go on, so that the server does not take this side for dead.
                 self._heard = now
                 self.wake.wait(min(1.0, self.settings.heartbeat))
+            elif now < self._rest_until:
+                self.wake.wait(self._rest_until - now)
             else:
                 self._receive(now)
         self._finish(host)
@@ -131,11 +138,19 @@ class LegStream:
     def _receive(self, now: float) -> None:
         before = self.stream.server_time
         room = max(self.settings.largest - len(self.buffer), 1)
-        if self.stream.receive(self.buffer, room, self._patience(now), self.wake.fd) and self.arrived is None:
-            self.arrived = self.clock.monotonic()
+        took = self.stream.receive(self.buffer, room, self._patience(now), self.wake.fd)
+        looked = self.clock.monotonic()
+        # What was found after a rest may have come at its beginning.
+        came = self._looked if self._rest_until > self._looked else looked
+        self._looked = self._rest_until = looked
+        if took and self.arrived is None:
+            self.arrived = came
         self._trim()
         if self.stream.server_time != before:
-            self._heard = self.clock.monotonic()
+            self._heard = came
+        if took and self.arrived is not None and self.stream.position >= self.stream.server_end:
+            # A server under load sends each transaction by itself, and each would wake this process: they are taken many at a time.
+            self._rest_until = min(looked + self.settings.rest, max(looked, self.arrived + self.settings.interval))
         self.wake.clear()
 
     def _trim(self) -> None:
@@ -151,7 +166,7 @@ class LegStream:
         edge = self.position - self.position % largest + largest
         return min(edge, self.known) if self.position < self.known else edge
 
-    def _due(self, now: float) -> int:
+    def _due(self) -> int:
         """Bytes to cut off now; 0 to go on collecting."""
         have = len(self.buffer)
         if not have:
@@ -159,11 +174,14 @@ class LegStream:
         room = self._edge() - self.position
         if have >= room or self.stream.ended is not None:
             return min(have, room)
-        # While an earlier piece waits, a later one only grows: fewer objects, and the order is kept.
-        waiting = self.storing.waiting
-        if self.settings.interval <= 0:
-            return have if waiting == 0 else 0
-        return have if waiting <= 1 and self.arrived is not None and now - self.arrived >= self.settings.interval else 0
+        return have if self._free and self.arrived is not None and self._looked - self.arrived >= self.settings.interval else 0
+
+    @property
+    def _free(self) -> bool:
+        """Whether a piece may be cut before it is full. While an earlier one waits, a later one only grows: fewer objects, and the order
+        is kept.
+        """
+        return self.storing.waiting <= (1 if self.settings.interval > 0 else 0)
 
     def _hand_over(self, size: int, now: float) -> None:
         known = self.position < self.known
@@ -199,7 +217,7 @@ class LegStream:
 
     def _patience(self, now: float) -> float:
         until = self._asked + self.settings.heartbeat
-        if self.buffer and self.arrived is not None and self.storing.waiting <= 1:
+        if self.buffer and self.arrived is not None and self._free:
             until = min(until, self.arrived + self.settings.interval)
         return min(max(until - now, 0.0), 1.0)
 
