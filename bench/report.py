@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.results import MEMORY, Results, heaviest, judged
 
-CONTENDERS = ("bound", "pgbackrest", "restic", "borg", "rustic", "holdfast")
+CONTENDERS = ("bound", "pgbackrest", "restic", "borg", "rustic", "rclone", "holdfast")
 MIB = 1 << 20
 
 

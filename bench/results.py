@@ -88,6 +88,10 @@ TARGETS = (
             ("restore", "bound", 0.8),
         )
     ),
+    Target("bucket", "first", "rclone", "seconds", 1),
+    Target("bucket", "first", "bound", "seconds", 0.9),
+    Target("bucket", "restore", "rclone", "seconds", 1),
+    Target("bucket", "restore", "bound", "seconds", 0.9),
     Target("wal", "catch up", "pgbackrest", "mib_per_second", 1, rate=True),
     Target("wal", "replay", "pgbackrest", "mib_per_second", 1, rate=True),
 )
