@@ -321,3 +321,20 @@ def test_every_error_has_a_hint_or_says_enough(lake):
     with pytest.raises(HoldfastError) as caught:
         lake.plan(lake.folder / "out")
     assert caught.value.hint
+
+
+def test_export_and_a_plan_out_of_the_vault_alone(lake):
+    from holdfast.assembly.bare import bare_plan
+    from holdfast.plan import load
+    from holdfast.systems.delta.export import export
+
+    write(orders(lake), a=[1, 2])
+    point = lake.backup()
+    done = export(point, lake.history, lake.folder / "out", lake.recovery(), lake.said)
+    assert delta_rows(lake.folder / "out" / "orders") == [[1], [2]]
+    assert "orders    version 0" in (done.folder / "README").read_text()
+    with pytest.raises(TargetTaken):
+        export(point, lake.history, lake.folder / "out", lake.recovery(), lake.said)
+    page = lake.folder / "bare.yaml"
+    page.write_text(bare_plan(f"file://{lake.folder}/vault", "KEY", endpoint=None, points=[point]))
+    assert load(page).effective("lake").spec.url == f"file://{lake.root}"

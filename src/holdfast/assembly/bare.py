@@ -71,5 +71,8 @@ def _source(system: str, kind: str, facts: Mapping[str, Any]) -> str:
             "images": list(facts.get("images", ())),
         }
         return ", ".join(f"{key}: {json.dumps(values)}" for key, values in told.items() if values) or 'paths: ["/nonexistent"]'
+    if kind == "delta":
+        url = str(facts.get("url") or "/nonexistent")
+        return f"url: {json.dumps(url if '://' in url else 'file://' + url)}"
     variable = "".join(letter if letter.isalnum() else "_" for letter in system).upper() + "_DSN"
     return f"dsn: {{env: {variable}}}"

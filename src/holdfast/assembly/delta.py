@@ -80,3 +80,11 @@ def recovery(platform: Places, name: str) -> "DeltaRecovery":
         sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
         history=lambda: platform.history(name),
     )
+
+
+def of_points(platform: Places, name: str) -> "DeltaRecovery":
+    """What reads a system's points without its plan: into folders of this machine."""
+    from holdfast.systems.delta.recovery import DeltaRecovery
+    from holdfast.systems.delta.settings import DeltaSettings
+
+    return DeltaRecovery(name, DeltaSettings(""), clock=platform.clock, history=lambda: platform.history(name))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from holdfast.protection.history import Past
     from holdfast.systems.bucket.recovery import BucketRecovery
     from holdfast.systems.bucket.system import BucketSystem
+    from holdfast.systems.delta.export import Exported as DeltaExported
     from holdfast.systems.delta.recovery import DeltaRecovery
     from holdfast.systems.delta.system import DeltaSystem
     from holdfast.systems.files.export import Exported as FilesExported
@@ -63,13 +64,17 @@ class Platform(PostgresSystems):
 
     def export(
         self, point: str, folder: Path, *, all_wal: bool, progress: Progress, owner: str | None = None
-    ) -> "Exported | FilesExported":
+    ) -> "Exported | FilesExported | DeltaExported":
         """A recovery point (its id, how it begins, or its label) in portable form; see the kind's own export."""
         found = self.vault().point(point).point
         if found.kind == "files":
             from holdfast.systems.files.export import export
 
             return export(found, self.history(found.system), folder, files.parts_of_points(self), clock=self.clock, progress=progress)
+        if found.kind == "delta":
+            from holdfast.systems.delta.export import export as export_tables
+
+            return export_tables(found, self.history(found.system), folder, delta.of_points(self, found.system), progress)
         return self.export_postgres(found, folder, all_wal=all_wal, progress=progress, owner=owner)
 
     def _kind(self, name: str) -> str:

@@ -36,6 +36,7 @@ class Wanted:
     needed: bool = True
     log: bool = False
     rows: int | None = None
+    table: str = ""
 
 
 @dataclass
@@ -114,16 +115,16 @@ class Pinned:
 
     def _logged(self, thing: Thing, *, needed: bool) -> Wanted:
         key = f"{self.folder}{names.LOG}{thing.key}"
-        return Wanted(f"tables/{key}", key, thing.size, thing.mtime_ns, thing.etag, needed=needed, log=True)
+        return Wanted(f"tables/{key}", key, thing.size, thing.mtime_ns, thing.etag, needed=needed, log=True, table=self.name)
 
     def _file(self, path: str, size: int | None, mtime_ns: int, rows: int | None) -> Wanted:
         if absolute(path):
-            return Wanted(absolute_place(path), "", size, mtime_ns, address=path, rows=rows)
+            return Wanted(absolute_place(path), "", size, mtime_ns, address=path, rows=rows, table=self.name)
         return self._below(key_of(path), size, mtime_ns, rows=rows)
 
     def _below(self, key: str, size: int | None, mtime_ns: int, *, needed: bool = True, rows: int | None = None) -> Wanted:
         whole = self.folder + key
-        return Wanted(f"tables/{whole}", whole, size, mtime_ns, needed=needed, rows=rows)
+        return Wanted(f"tables/{whole}", whole, size, mtime_ns, needed=needed, rows=rows, table=self.name)
 
 
 def pin(store: Store, name: str) -> Pinned:

@@ -98,18 +98,14 @@ class Capture:
             return False
         if not wanted.path.startswith("tables/"):
             return True
-        name = self._table(wanted)
-        known = self._base.get(name)
-        return known is not None and known["id"] == self._pinned[name].snapshot.id
-
-    def _table(self, wanted: Wanted) -> str:
-        key = wanted.key
-        return next(name for name, one in self._pinned.items() if key.startswith(one.folder))
+        known = self._base.get(wanted.table)
+        return known is not None and known["id"] == self._pinned[wanted.table].snapshot.id
 
     def _judge(self, copier: Copier, before: Mapping[str, int]) -> None:
         """What was lost under a version that is still the newest was not taken by a race: it is gone."""
         for wanted in copier.lost.gone:
-            if wanted.address is not None or before.get(self._table(wanted)) == self._pinned[self._table(wanted)].snapshot.version:
+            now = self._pinned.get(wanted.table)
+            if wanted.address is not None or (now is not None and before.get(wanted.table) == now.snapshot.version):
                 self._given_up.add(wanted.path)
         copier.lost.gone.clear()
 
