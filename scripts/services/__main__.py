@@ -16,7 +16,7 @@ def main() -> int:
         debian.install,
         *(lambda one=one: maven.install(one) for one in VERSIONS),
         minio.install,
-        *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "git", "git-lfs", "softhsm2")),
+        *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "rclone", "git", "git-lfs", "softhsm2")),
         registry.install,
         spark.install,
     ]

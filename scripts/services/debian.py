@@ -1,4 +1,4 @@
-"""What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic and borg, the peers of the benchmarks;
+"""What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic, borg and rclone, the peers of the benchmarks;
 Git with its large files, a container registry, a security module in software, and Java for Spark.
 """
 
@@ -14,6 +14,7 @@ PACKAGES = {
     "pgbackrest": Path("/usr/bin/pgbackrest"),
     "restic": Path("/usr/bin/restic"),
     "borgbackup": Path("/usr/bin/borg"),
+    "rclone": Path("/usr/bin/rclone"),
     "git": Path("/usr/bin/git"),
     "git-lfs": Path("/usr/bin/git-lfs"),
     "docker-registry": Path("/usr/bin/docker-registry"),

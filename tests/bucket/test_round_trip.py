@@ -93,6 +93,18 @@ def test_prefixes_and_a_folder_in_the_address(scene, minio):
         scene.plan(target, paths=["nothing"])
 
 
+def test_what_the_point_does_not_speak_of_is_let_alone(scene):
+    fill(scene.store, ["in/a/1", "in/a/2", "in/b", "in/c/1", "out"])
+    scene.url += "/in"
+    scene.more["prefixes"] = ("a/", "c")
+    scene.backup()
+    before = picture(scene.store)
+    fill(scene.store, ["in/a/3", "in/b2", "in/a/1", "out2"])
+    beside = {key: value for key, value in picture(scene.store).items() if key in ("in/b2", "out2")}
+    scene.restore(scene.url, delta=True, remove_extra=True)
+    assert picture(scene.store) == before | beside
+
+
 def test_a_folder_is_protected_and_restored_to(scene, tmp_path):
     fill(scene.store, ["a/b", "c", "d/e/f", "leer/"])
     scene.store.put("large", noise(9 << 20))

@@ -8,7 +8,7 @@ from holdfast.connect.objects.asking import shown
 from holdfast.systems.bucket.entries import described_of, name_of, unchanged
 from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.merge import BaseLines, pairs
-from holdfast.systems.bucket.restore.select import Renaming, Selection
+from holdfast.systems.bucket.restore.select import Renaming, Selection, listing
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.bucket.view import View
 from holdfast.systems.contract import History, PointReader, StoredEntry, StoredLine, Structural, Target
@@ -60,9 +60,8 @@ class AgainstView(View):
         return Structural(name, "failed", f"{bad} objects differ: {'; '.join(self._wrong)}{more}")
 
     def _sides(self) -> Iterator[tuple[StoredLine | None, Listed | None]]:
-        names, selection = self._names, self._selection
-        listing = (one for one in self._store.list(names.target) if selection.wants(names.back(one.key)) is not None)
-        return pairs(selection.lines(self._reader), listing, names.key)
+        there = listing(self._store, self._selection, self._names)
+        return pairs(self._selection.lines(self._reader), there, self._names.key)
 
     def _key(self, stored: StoredEntry) -> str:
         return self._names.key(name_of(stored.entry.path).key)

@@ -58,7 +58,7 @@ class BucketRecovery:
         reader = history.open(chosen.point.id)
         place = {"point": chosen.point.id, "time": chosen.as_of.isoformat() if chosen.as_of else chosen.point.stop.get("time")}
         reached = {**place, "place": dict(place), "bytes": chosen.point.totals.bytes, "log_bytes": 0}
-        selection = Selection.of(tuple(options.get("paths") or ()), chosen.as_of)
+        selection = Selection.of(tuple(options.get("paths") or ()), chosen.point, chosen.as_of)
         source = str(chosen.point.facts.get("url") or self.settings.url)
         against = options.get("against")
         if not against:

@@ -1,7 +1,7 @@
 """What the plan says about a bucket."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,11 +32,17 @@ class BucketSettings:
 
     def whole_prefixes(self) -> tuple[str, ...]:
         """Beginnings of whole keys, in the order of keys, none of them inside another; ``("",)`` for all."""
-        found: list[str] = []
-        for prefix in sorted({self.folder + one for one in self.prefixes} or {self.folder}):
-            if not found or not prefix.startswith(found[-1]):
-                found.append(prefix)
-        return tuple(found)
+        return whole_prefixes(self.url, self.prefixes)
+
+
+def whole_prefixes(url: str, prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Of an address and beginnings of keys below it; see ``BucketSettings.whole_prefixes``."""
+    folder = folder_of(url)
+    found: list[str] = []
+    for prefix in sorted({folder + one for one in prefixes} or {folder}):
+        if not found or not prefix.startswith(found[-1]):
+            found.append(prefix)
+    return tuple(found)
 
 
 def folder_of(url: str) -> str:

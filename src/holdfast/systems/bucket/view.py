@@ -88,6 +88,7 @@ class PointView(View):
     def _read(self) -> SetHash:
         if self._hash is None:
             found = SetHash()
+            self._progress.phase("read", int(self._reader.point.facts.get("bytes", 0)))
             self._reader.extract(self._wanted(found), progress=self._progress, small=lambda many: self._small(found, many))
             self._hash = found
         return self._hash

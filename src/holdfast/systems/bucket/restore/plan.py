@@ -13,7 +13,7 @@ from holdfast.model import RecoveryPoint
 from holdfast.systems.bucket.entries import name_of, unchanged
 from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken
 from holdfast.systems.bucket.merge import pairs
-from holdfast.systems.bucket.restore.select import Renaming, Selection
+from holdfast.systems.bucket.restore.select import Renaming, Selection, listing
 from holdfast.systems.bucket.restore.target import choose
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.bucket.watch import versioned
@@ -58,7 +58,7 @@ def make(name: str, settings: BucketSettings, history: History, request: Restore
     address = str(options.get("address") or f"file://{request.into.absolute()}")
     if mode == "in-place" and address.startswith("file://"):
         raise BucketUsage("--in-place needs a bucket that keeps versions.", hint="Use --delta, or a new folder.")
-    selection = Selection.of(tuple(options.get("paths") or ()), chosen.as_of)
+    selection = Selection.of(tuple(options.get("paths") or ()), point, chosen.as_of)
     source = str(point.facts.get("url") or settings.url)
     detail = Detail(address, selection, Renaming.between(source, address), mode, remove)
     probing = options.get("purpose") is not None or str(request.into).startswith("/nonexistent/")
@@ -142,8 +142,7 @@ def compare(reader: PointReader, store: Objects, detail: Detail) -> Counts:
 def sides(reader: PointReader, store: Objects, detail: Detail) -> Iterator[tuple[StoredLine | None, Listed | None]]:
     """What the point holds (of what is wanted) and what stands in the target (where it is wanted), key by key."""
     names, selection = detail.names, detail.selection
-    listing = (one for one in store.list(names.target) if selection.wants(names.back(one.key)) is not None)
-    return pairs(selection.lines(reader), listing, names.key)
+    return pairs(selection.lines(reader), listing(store, selection, names), names.key)
 
 
 def surely_same(line: StoredLine, listed: Listed) -> bool:
@@ -190,16 +189,14 @@ def _found(counts: Counts, selection: Selection, point: RecoveryPoint) -> None:
 
 def _taken(store: Objects, detail: Detail) -> list[Obstacle]:
     names, selection = detail.names, detail.selection
-    for path in selection.paths or ("",):
-        target = names.key(path) if path else names.target
-        if detail.address.startswith("file://") and not Path(detail.address.removeprefix("file://")).exists():
-            continue
-        for listed in store.list(target):
-            if selection.wants(names.back(listed.key)) is not None:
-                message = f"{store.url}/{target} holds objects already, {listed.key!r} for example."
-                hint = "Name an empty prefix, or say --delta to write what differs, or --in-place where versions are kept."
-                return [Obstacle(PrefixTaken.code, message, hint)]
-    return []
+    if detail.address.startswith("file://") and not Path(detail.address.removeprefix("file://")).exists():
+        return []
+    listed = next(listing(store, selection, names), None)
+    if listed is None:
+        return []
+    message = f"{detail.address} holds objects already, {listed.key!r} for example."
+    hint = "Name an empty prefix, or say --delta to write what differs, or --in-place where versions are kept."
+    return [Obstacle(PrefixTaken.code, message, hint)]
 
 
 def _overwritten(store: Objects, detail: Detail, counts: Counts) -> tuple[list[Obstacle], list[str]]:
