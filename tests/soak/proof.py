@@ -44,8 +44,9 @@ def restore_everywhere(stage: Scene) -> None:
             prove(stage, life, kind)
 
 
-def prove(stage: Scene, life: Life, kind: str) -> None:
-    if life is stage.lives[-1]:
+def prove(stage: Scene, life: Life, kind: str, *, followed: bool = True) -> None:
+    """``followed`` False: nobody ships any more what an idle server writes of itself now and then, so nobody waits for it."""
+    if followed and life is stage.lives[-1]:
         stage.wait_durable(stage.position())
     with stage.platform() as platform:
         aim = choose(stage, life, kind, *reachable(stage, platform, life))

@@ -114,7 +114,7 @@ def test_planted_faults_are_seen(tmp_path):
         stage.seed -= 1
         cut_the_newest_increment(stage)
         with pytest.raises((AssertionError, HoldfastError)) as failure:
-            proof.prove(stage, stage.lives[0], "latest")
+            proof.prove(stage, stage.lives[0], "latest", followed=False)
         assert isinstance(failure.value, Damaged) or "are missing" in str(failure.value), failure.value
 
 
