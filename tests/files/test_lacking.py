@@ -224,7 +224,8 @@ def test_in_place(full):
     flip(full, [where[small][0]])
     lost = {path for path, places in where.items() if where[small][0] in places}
     error = partly(full, into, in_place=True)
-    Path(error.details["list"]).unlink()
+    if error.details["list"]:  # beside the root only root may write
+        Path(error.details["list"]).unlink()
     assert set(lacking(error)) == lost
     aside = next(path for path in full.folder.iterdir() if path.name.startswith("source.before-"))
     was = dict(picture(aside))
