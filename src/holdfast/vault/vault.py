@@ -227,8 +227,9 @@ class Vault:
         progress: Progress | None = None,
         host: str = "",
         copies: int = 1,
+        shard: bool = False,
     ) -> "Writer":
-        """Open a session that can become one recovery point of ``system``.
+        """Open a session that can become one recovery point of ``system``; as a ``shard`` a part of one, which another session commits.
 
         ``base``: the point whose content is reused; another writer's is not trusted for that and is left out (``writer.base`` is None).
         ``chunk_size``: a power of two from 4 KiB to 8 MiB. ``level``: zstd's. ``workers``: threads, 0 for as many as cores.
@@ -249,7 +250,7 @@ class Vault:
         if base is not None and base.scope != scope:
             watch.note(f"The base {base.point.id} belongs to another scope: everything is read and stored under the key of this one.")
             base = None
-        settings = Settings(system, kind, label, note, keep_until, chunk_size, level, workers, rate, host, scope)
+        settings = Settings(system, kind, label, note, keep_until, chunk_size, level, workers, rate, host, scope, shard)
         storages = self.locations.storages
         ids = [point.id for point in self.points(system)] if len(storages) > 1 else []
         locations = place(storages, self.notary.vault, ids, copies=copies, told=watch.note)

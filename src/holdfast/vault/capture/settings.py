@@ -20,3 +20,5 @@ class Settings:
     host: str = ""
     scope: str = "vault"
     """As objects name it; see ``Vault.scope_of``."""
+    shard: bool = False
+    """It is handed over to another session, which commits."""

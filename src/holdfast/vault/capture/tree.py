@@ -46,6 +46,8 @@ class TreeWriter:
         self._first = self._last = ""
         self._error: BaseException | None = None
         self.segments: list[dict[str, Any]] = []
+        self.loose: list[str] | None = None
+        """Of a shard: its lines, which another process puts into segments."""
         self.files = 0
         self.bytes = 0
 
@@ -112,6 +114,9 @@ class TreeWriter:
             self._line(document["p"], to_json(document), document["s"] if work.entry.kind == "file" else None)
 
     def _line(self, path: str, line: bytes, size: int | None) -> None:
+        if self.loose is not None:
+            self.loose.append(line.decode())
+            return
         if not self._lines:
             self._first = self._last = path
         elif path > self._last:

@@ -1,5 +1,6 @@
 """An open session that can become one recovery point: takes entries, feeds the workers, commits."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from holdfast.vault.capture.pace import Pace
 from holdfast.vault.capture.reuse import Reuse
 from holdfast.vault.capture.session import Session
 from holdfast.vault.capture.settings import Settings
+from holdfast.vault.capture.shard import Shard
 from holdfast.vault.capture.slicing import Slicer
 from holdfast.vault.capture.spill import SpillFolder
 from holdfast.vault.capture.stream import StreamSink
@@ -80,6 +82,9 @@ class Writer:
             "tree", tree_sealing, self._table, locations.put, self._packed, failed=self._fail, target=_TREE_PACK, buffers=2, uploaders=1
         )
         self._tree = TreeWriter(self._trees, self._table, identity, self._reuse.segment)
+        if settings.shard:
+            self._tree.loose = []
+        self._adopted: list[Shard] = []
         self._finisher = Finisher(self._reuse, self._table, self._tree)
         chunk = settings.chunk_size
         run = max(1 << 20, chunk)
@@ -176,6 +181,30 @@ class Writer:
             kept=self._finisher.used_base,
         )
 
+    def adopt(self, shard: Shard) -> None:
+        """Entries that a session begun after this one stored and handed over. Its packs must lie in every location of this session: the
+        commit looks. No prune takes them before, as long as this session lasts: its lists are older than they are, or wait for it.
+        """
+        self._engine.check()
+        for pack, digest, size in shard.packs:
+            self._table.weigh({self._table.number(pack, digest): size})
+        for line in shard.entries:
+            document = json.loads(line)
+            entry = Entry(document["p"], kind="file" if document["k"] == "f" else "dir", size=document["s"])
+            self._queue_done(FileWork(entry, document["s"], self.settings.chunk_size, document=document))
+        self._adopted.append(shard)
+
+    def hand_over(self) -> Shard:
+        """Instead of a commit, of a session begun with ``shard``: what it stored, durable with its index. The session ends."""
+        loose = self._tree.loose
+        assert loose is not None, "not begun as a shard"
+        try:
+            self._store_all()
+            packs = [(pack, digest or b"", size) for pack, digest, size in self._table.needed()]
+            return Shard(loose, packs, self._counted())
+        finally:
+            self.abort()
+
     def flush(self) -> None:
         self._slicer.flush()
         self._engine.join()
@@ -252,6 +281,25 @@ class Writer:
 
     # ------------------------------------------------------------ the end
 
+    def _store_all(self) -> None:
+        """Everything that was added is durable, and so is the index that tells of it."""
+        self.flush()
+        self._tree.close()
+        self._data.drain()
+        self._trees.drain()
+        self._log.flush()
+
+    def _counted(self) -> dict[str, int]:
+        counts = [worker.counts for worker in self._workers]
+        own = {
+            "read": sum(c.read for c in counts),
+            "new": sum(c.new for c in counts),
+            "chunks": sum(c.chunks for c in counts),
+            "new_chunks": sum(c.new_chunks for c in counts),
+            "stored": self._data.stored + self._trees.stored,
+        }
+        return {name: value + sum(shard.counts[name] for shard in self._adopted) for name, value in own.items()}
+
     def _commit(
         self,
         kind: str,
@@ -264,11 +312,7 @@ class Writer:
         method: str,
     ) -> RecoveryPoint:
         """The order of the steps is what makes a listed point whole: see ``capture.commit``."""
-        self.flush()
-        self._tree.close()
-        self._data.drain()
-        self._trees.drain()
-        self._log.flush()
+        self._store_all()
         commit = Commit(
             self._session,
             self._table,
@@ -281,7 +325,7 @@ class Writer:
         )
         packs = commit.prepare()
         thin = [one.to_json() for one in self._reuse.found_thin()]
-        counts = [worker.counts for worker in self._workers]
+        counted = self._counted()
         base = self._reuse.base
         made: list[RecoveryPoint] = []
 
@@ -308,11 +352,7 @@ class Writer:
                 totals=Totals(
                     files=self._tree.files,
                     bytes=self._tree.bytes,
-                    read=sum(c.read for c in counts),
-                    new=sum(c.new for c in counts),
-                    stored=self._data.stored + self._trees.stored,
-                    chunks=sum(c.chunks for c in counts),
-                    new_chunks=sum(c.new_chunks for c in counts),
+                    **counted,
                     avoided=self._reuse.avoided,
                 ),
                 version=__version__,

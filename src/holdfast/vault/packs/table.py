@@ -58,6 +58,11 @@ class PackTable:
         with self._lock:
             return {self.ids[n]: self._weights.get(n, 0) for n in self._used if n != NO_PACK and n not in self._own}
 
+    def needed(self) -> list[tuple[bytes, bytes | None, int]]:
+        """(id, digest, bytes, plain, that are needed of it) of all packs in use, sorted by id."""
+        with self._lock:
+            return sorted((self.ids[n], self._digests[n], self._weights.get(n, 0)) for n in self._used if n != NO_PACK)
+
     def used(self) -> list[tuple[bytes, bytes | None]]:
         """(id, digest) of all packs in use, sorted by id."""
         return sorted((self.ids[number], self._digests[number]) for number in self._used if number != NO_PACK)
