@@ -59,10 +59,9 @@ def signed_message(vault: bytes, name: str, digest: bytes) -> bytes:
 def build(name: str, clear: Mapping[str, Any], *, vault: bytes, sign_private: bytes, packs: bytes = b"", sealed: bytes = b"") -> bytes:
     """The bytes of an envelope. ``clear`` needs "kind", "vault", "writer" and "at"; ``sealed`` comes from seal_boxes or seal_shared."""
     body = to_json(clear)
-    head = b"".join(
-        (MAGIC, struct.pack("<I", len(body)), body, struct.pack("<Q", len(packs)), packs, struct.pack("<Q", len(sealed)), sealed)
-    )
-    return head + crypto.sign(sign_private, signed_message(vault, name, blake3.blake3(head).digest()))
+    head = b"".join((MAGIC, struct.pack("<I", len(body)), body, struct.pack("<Q", len(packs)), packs, struct.pack("<Q", len(sealed))))
+    digest = blake3.blake3(head).update(sealed).digest()
+    return b"".join((head, sealed, crypto.sign(sign_private, signed_message(vault, name, digest))))
 
 
 def parse(name: str, data: bytes) -> Envelope:
