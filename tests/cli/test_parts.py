@@ -150,6 +150,8 @@ def test_progress_without_a_terminal_is_sparse_and_counts_from_many_threads():
     assert lines[1].startswith("reading: done, 8,000 pages in ")
     assert lines[2:] == ["writing …"]
     assert [amount(value, "B") for value in (10, 2048, 5 * 2**30)] == ["10 B", "2 KiB", "5 GiB"]
+    assert [amount(value, "checks") for value in (0, 1, 2000)] == ["0 checks", "1 check", "2,000 checks"]
+    assert amount(1, "repositories") == "1 repository"
 
 
 def test_bars_on_a_terminal():

@@ -67,6 +67,7 @@ class Resident:
         self._told = clock.monotonic() - BEAT
         self._stored: tuple[str | None, int | None] = (None, None)
         self._said: tuple[Any, str] = ("", "")
+        self._saying = threading.Lock()
         self.follower = make(self._heard)
         self._thread = threading.Thread(target=self._run, name=f"follow-{system}", daemon=True)
         self.changed: Callable[[Resident, Any], None] = lambda _resident, _status: None
@@ -101,9 +102,10 @@ class Resident:
         self.newest = status
         now = self._clock.monotonic()
         said = (status.state, status.trouble or status.warning)
-        if said != self._said:
-            self._said = said
-            self.changed(self, status)
+        with self._saying:  # heard from several threads, and to be told once
+            if said != self._said:
+                self._said = said
+                self.changed(self, status)
         if now - self._told < BEAT:
             return
         self._told = now

@@ -156,9 +156,10 @@ class BarProgress:
 
 
 def amount(value: float, unit: str) -> str:
-    """Bytes in binary units; anything else as a count with its noun."""
+    """Bytes in binary units; anything else as a count with its noun, which is given in the plural."""
     if unit != "B":
-        return f"{value:,.0f} {unit}"
+        noun = unit if value != 1 else unit[:-3] + "y" if unit.endswith("ies") else unit.removesuffix("s")
+        return f"{value:,.0f} {noun}"
     for name in ("B", "KiB", "MiB", "GiB"):
         if abs(value) < 1000:
             return f"{value:.0f} {name}" if name == "B" else f"{value:.3g} {name}"

@@ -45,7 +45,7 @@ def command(
                 return platform.follower(name, heard, after_gap=after_gap)
 
             resident = Resident(name, make, places, platform.state, platform.journal, session.clock)
-            resident.changed = lambda one, status: session.out.note(_line(one, status))
+            resident.changed = lambda one, status: _tell(session, one, status)
             stack.enter_context(platform.wal_server(name, resident.follower))  # type: ignore[arg-type]
             residents.append(resident)
         if not residents:
@@ -66,6 +66,12 @@ def command(
     if len(residents) == 1 and failures and not session.out.printed:
         raise failures[0]
     return max((error.status for error in failures), default=0)
+
+
+def _tell(session: Session, resident: "Resident", status: Any) -> None:
+    """That it stopped is told with what it stored, when all has ended."""
+    if status.state != "stopped" or status.trouble:
+        session.out.note(_line(resident, status))
 
 
 def _line(resident: "Resident", status: Any) -> str:

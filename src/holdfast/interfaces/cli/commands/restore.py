@@ -120,7 +120,8 @@ def command(
         "owner_names": owner_names,
         **_standby(session, name, as_, primary_conninfo, restore_command),
     }
-    given = {key: value for key, value in options.items() if value not in (None, False, [])}
+    # Not by equality: 0 bytes is something that was said.
+    given = {key: value for key, value in options.items() if value is not None and value is not False and value != []}
     if table and session.plan.effective(name).kind == "delta":
         given["tables"] = [table]
     elif database or table:
