@@ -2,7 +2,7 @@
 
 from holdfast.assembly import Platform
 from holdfast.plan import load
-from holdfast.systems.postgres import connection
+from holdfast.systems.postgres.link import connection
 
 TEXT = """
 platform: test

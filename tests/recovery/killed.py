@@ -8,9 +8,9 @@ from pathlib import Path
 from holdfast.model import Silent, SystemClock
 from holdfast.recovery import plan, run
 from holdfast.storage.local import LocalStorage
-from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.recovery import PostgresRecovery
 from holdfast.systems.postgres.restore import files
+from holdfast.systems.postgres.running.instance import running_pid
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.system import PostgresSystem
 from holdfast.vault import Vault

@@ -14,11 +14,11 @@ import pytest
 
 from holdfast.model import Silent, SystemClock
 from holdfast.recovery import plan, run
-from holdfast.systems.postgres.instance import running_pid
-from holdfast.systems.postgres.isolate import Sandboxes
 from holdfast.systems.postgres.restore import errors, handover
 from holdfast.systems.postgres.restore.config import HANDOVER
 from holdfast.systems.postgres.restore.files import MARKER
+from holdfast.systems.postgres.running.instance import running_pid
+from holdfast.systems.postgres.running.isolate import Sandboxes
 from tests.postgres.restore.conftest import stop, who
 from tests.recovery.whole import whole
 from tests.servers import PostgresServer, need, service_account

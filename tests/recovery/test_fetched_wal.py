@@ -17,8 +17,8 @@ import pytest
 
 import holdfast
 from holdfast.systems.postgres import lsn
-from holdfast.systems.postgres.instance import environment
 from holdfast.systems.postgres.restore.fetch import RECIPE, SOCKET
+from holdfast.systems.postgres.running.instance import environment
 from tests.postgres.restore.conftest import stop
 from tests.postgres.wal.following import PATIENCE, SECRET
 from tests.recovery.whole import whole

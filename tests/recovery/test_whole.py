@@ -10,7 +10,7 @@ import pytest
 from holdfast.model import Silent, SystemClock
 from holdfast.recovery import by_check, by_presence, plan, run, search, verify
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.ranges import ranges
+from holdfast.systems.postgres.wal.ranges import ranges
 from holdfast.validation import Check
 from tests.postgres.restore.conftest import stop
 from tests.recovery.whole import whole

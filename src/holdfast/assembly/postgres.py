@@ -48,8 +48,8 @@ class PostgresSystems(Copies):
     def postgres_settings(self, effective: EffectiveSystem) -> "PostgresSettings":
         """What the plan says about a postgres system, references resolved."""
         from holdfast.plan.shape.systems.postgres import PostgresSystem as Spec
-        from holdfast.systems.postgres.connection import secured
         from holdfast.systems.postgres.follow.settings import slot_name
+        from holdfast.systems.postgres.link.connection import secured
         from holdfast.systems.postgres.settings import PostgresSettings
 
         spec = effective.spec
@@ -86,14 +86,14 @@ class PostgresSystems(Copies):
     def postgres_ranges(self, system: str) -> list[dict[str, Any]]:
         """The stretches of its history that a system can be returned to; see the system's own ``ranges``."""
         self.plan.effective(system).require_available()
-        from holdfast.systems.postgres.ranges import ranges
+        from holdfast.systems.postgres.wal.ranges import ranges
 
         return ranges(self.history(system))
 
     def follower(self, name: str, on_status: "Callable[[FollowStatus], None] | None" = None, *, after_gap: bool = False) -> "Follower":
         """What keeps the system's log flowing into the vault; follows the primary, found anew at each connection."""
         from holdfast.plan.shape.systems.postgres import PostgresSystem as Spec
-        from holdfast.systems.postgres import members
+        from holdfast.systems.postgres.cluster import members
         from holdfast.systems.postgres.follow import Backlog, Follower, FollowSettings
 
         effective = self.plan.effective(name)
@@ -154,7 +154,7 @@ class PostgresSystems(Copies):
         effective.require_available()
         if effective.kind != "postgres":
             raise lacking(effective)
-        from holdfast.systems.postgres import members
+        from holdfast.systems.postgres.cluster import members
         from holdfast.systems.postgres.recovery import PostgresRecovery
 
         sandbox = self.plan.document.sandbox
@@ -199,7 +199,8 @@ class PostgresSystems(Copies):
         else the first server of the plan. Raises what resolving the plan's references raises, and the faults of asking where none is named.
         """
         from holdfast.errors import HoldfastError
-        from holdfast.systems.postgres import connection, members
+        from holdfast.systems.postgres.cluster import members
+        from holdfast.systems.postgres.link import connection
 
         settings = self.postgres_settings(self.plan.effective(name))
         try:

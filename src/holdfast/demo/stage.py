@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from holdfast.demo.ledger import Load, create
 from holdfast.demo.server import PREFIX, EmbeddedServer, in_turn, installation, workspace
 from holdfast.model import Clock, SystemClock
-from holdfast.systems.postgres.instance import running_pid
+from holdfast.systems.postgres.running.instance import running_pid
 
 if TYPE_CHECKING:
     from holdfast.assembly import Platform

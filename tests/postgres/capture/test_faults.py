@@ -7,7 +7,9 @@ import pytest
 
 from holdfast.errors import Unreachable, Usage
 from holdfast.model import Silent, SystemClock
-from holdfast.systems.postgres import connection, faults, members
+from holdfast.systems.postgres import faults
+from holdfast.systems.postgres.cluster import members
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.probes.run import probe
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.system import PostgresSystem

@@ -313,7 +313,7 @@ def test_a_follower_that_holds_the_branch_brings_the_wal(servers, tmp_path):
 
     def follow():
         # A follower of another process, in short: it ships what the server has, again and again.
-        from holdfast.systems.postgres.replication import ReplicationClient
+        from holdfast.systems.postgres.link.replication import ReplicationClient
 
         with ReplicationClient(server.dsn) as client:
             position = client.identify().position

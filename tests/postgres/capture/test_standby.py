@@ -8,8 +8,9 @@ import time
 import pytest
 
 from holdfast.model import Silent
-from holdfast.systems.postgres import faults, lsn, members
-from holdfast.systems.postgres.replication import ReplicationClient
+from holdfast.systems.postgres import faults, lsn
+from holdfast.systems.postgres.cluster import members
+from holdfast.systems.postgres.link.replication import ReplicationClient
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.system import PostgresSystem
 from tests.postgres.capture.recording import FolderWriter, MemoryLogs, restore_by_hand

@@ -10,11 +10,11 @@ import pytest
 
 from holdfast.model import Silent, SystemClock
 from holdfast.systems.contract import Restored, RestorePlan, RestoreRequest
-from holdfast.systems.postgres.binaries import Account, Binaries
-from holdfast.systems.postgres.instance import Instance, running_pid
 from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore import target as targets
 from holdfast.systems.postgres.restore.run import restore
+from holdfast.systems.postgres.running.binaries import Account, Binaries
+from holdfast.systems.postgres.running.instance import Instance, running_pid
 from tests.postgres.restore.standin import FolderHistory
 from tests.servers import PostgresServer, need, server_binaries, service_account
 from tests.servers.account import server_folder

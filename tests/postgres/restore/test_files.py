@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.model import Entry
-from holdfast.systems.postgres.binaries import Account
 from holdfast.systems.postgres.restore import files
 from holdfast.systems.postgres.restore.files import FileTarget, reserve
+from holdfast.systems.postgres.running.binaries import Account
 
 SIZE = 4 << 20
 OWN = Account("", os.geteuid(), os.getegid(), switch=False)

@@ -14,8 +14,8 @@ from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.capture import wal as capture_wal
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.follow import Follower, WalGap, slot_name
-from holdfast.systems.postgres.replication import ReplicationClient
-from holdfast.systems.postgres.replication_errors import WalRemoved
+from holdfast.systems.postgres.link.replication import ReplicationClient
+from holdfast.systems.postgres.link.replication_errors import WalRemoved
 from holdfast.systems.postgres.wal.coverage import LogIndex
 from holdfast.vault.logs.lease import Lease
 from tests.postgres.wal.following import PATIENCE, ROOT, Running, assembled, logs_of, new_vault, running

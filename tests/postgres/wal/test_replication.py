@@ -5,8 +5,8 @@ import time
 import pytest
 
 from holdfast.systems.postgres import faults, lsn
-from holdfast.systems.postgres.replication import ReplicationClient
-from holdfast.systems.postgres.replication_errors import ReplicationLost, SlotBusy, TimelineUnknown, WalAhead
+from holdfast.systems.postgres.link.replication import ReplicationClient
+from holdfast.systems.postgres.link.replication_errors import ReplicationLost, SlotBusy, TimelineUnknown, WalAhead
 from tests.postgres.wal.test_follow import flushed
 
 pytestmark = pytest.mark.postgres

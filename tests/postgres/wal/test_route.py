@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.follow import OtherSystem, ServerBehind, slot_name
 from holdfast.systems.postgres.follow.route import legs, stretches_of
-from holdfast.systems.postgres.replication import Identity
+from holdfast.systems.postgres.link.replication import Identity
 from holdfast.systems.postgres.wal.timeline import ancestry, branch_parts, holder, parent_history, parse_history
 
 SYSTEM = "7710000000000000001"

@@ -17,7 +17,6 @@ from holdfast.errors import Refused
 from holdfast.model import Clock, Extracted, Progress, RecoveryPoint
 from holdfast.systems.contract import History, PointReader, StoredEntry
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.binaries import Account, NoServerAccount
 from holdfast.systems.postgres.capture import config as outside
 from holdfast.systems.postgres.capture import logical
 from holdfast.systems.postgres.restore.files import sync_filesystems, write_file
@@ -25,6 +24,7 @@ from holdfast.systems.postgres.restore.history import Holdings
 from holdfast.systems.postgres.restore.reach import choose
 from holdfast.systems.postgres.restore.target import Target
 from holdfast.systems.postgres.restore.wal import place, place_histories
+from holdfast.systems.postgres.running.binaries import Account, NoServerAccount
 
 # PostgreSQL expects these folders, also where a backup holds nothing in them.
 _FOLDERS = ("pg_wal/archive_status", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat", "pg_stat_tmp")

@@ -11,17 +11,17 @@ from typing import Any
 from holdfast.errors import Usage
 from holdfast.model import Clock, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
-from holdfast.systems.postgres import binaries as programs
 from holdfast.systems.postgres import single
 from holdfast.systems.postgres import walk as walking
 from holdfast.systems.postgres.digest import literal
-from holdfast.systems.postgres.isolate import Sandboxes, default_folder
 from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore import target as targets
 from holdfast.systems.postgres.restore.fetch import Fetch
 from holdfast.systems.postgres.restore.landmarks import Covered, holdings
 from holdfast.systems.postgres.restore.recover import Recovery, recover
 from holdfast.systems.postgres.restore.run import restore, write
+from holdfast.systems.postgres.running import binaries as programs
+from holdfast.systems.postgres.running.isolate import Sandboxes, default_folder
 from holdfast.systems.postgres.view import PostgresView
 
 SANDBOX_SETTINGS: Mapping[str, str] = {

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import FoundWrong, Refused, Usage
-from holdfast.systems.postgres import binaries as programs
-from holdfast.systems.postgres import connection as connections
 from holdfast.systems.postgres import digest as digests
+from holdfast.systems.postgres.link import connection as connections
 from holdfast.systems.postgres.restore.files import sync_folder
 from holdfast.systems.postgres.restore.ground import is_empty
+from holdfast.systems.postgres.running import binaries as programs
 from holdfast.systems.postgres.view import PostgresView
 
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from holdfast.model import Clock, Progress, RecoveryPoint, SystemClock
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Probe
-from holdfast.systems.postgres import connection, members
 from holdfast.systems.postgres.capture.inplace import InPlace
 from holdfast.systems.postgres.capture.logical import extra_of
 from holdfast.systems.postgres.capture.preflight import preflight, slot_free
 from holdfast.systems.postgres.capture.remote import Remote
 from holdfast.systems.postgres.capture.wal import BackupWal
-from holdfast.systems.postgres.coordinate import coordinate
+from holdfast.systems.postgres.cluster import members
+from holdfast.systems.postgres.cluster.coordinate import coordinate
 from holdfast.systems.postgres.faults import BackupWalMissing
 from holdfast.systems.postgres.follow.settings import slot_name
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import PostgresSettings
 
 

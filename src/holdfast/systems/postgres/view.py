@@ -7,8 +7,8 @@ from typing import Any
 from holdfast.errors import FoundWrong
 from holdfast.model import Progress, counted
 from holdfast.systems.contract import Isolated, Structural
-from holdfast.systems.postgres import connection as connections
 from holdfast.systems.postgres import digest as digests
+from holdfast.systems.postgres.link import connection as connections
 
 
 class QuestionFailed(FoundWrong):

@@ -12,7 +12,6 @@ from typing import Any
 from holdfast.model import Progress
 from holdfast.systems.contract import History, Isolated, Moment, Moments, RestoreRequest
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.binaries import Account, Binaries
 from holdfast.systems.postgres.restore import config
 from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore.files import write_file
@@ -23,6 +22,7 @@ from holdfast.systems.postgres.restore.recover import Recovery, locked, recover
 from holdfast.systems.postgres.restore.run import write
 from holdfast.systems.postgres.restore.target import Target
 from holdfast.systems.postgres.restore.wal import place, place_histories
+from holdfast.systems.postgres.running.binaries import Account, Binaries
 from holdfast.systems.postgres.view import PostgresView
 from holdfast.systems.postgres.wal.coverage import LogIndex, Mark
 

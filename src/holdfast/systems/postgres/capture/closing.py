@@ -10,7 +10,7 @@ from holdfast.systems.postgres.capture.facts import relation_name
 from holdfast.systems.postgres.pages.check import Wrong, finding
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 MOST_FINDINGS = 1000
 """Bad pages named one by one; the rest is counted in a last finding."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError
 from holdfast.model import Entry
-from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.capture.facts import shown
+from holdfast.systems.postgres.link import connection
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 FOLDER = "holdfast/config"
 _MAIN = {"config_file": "postgresql.conf", "hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf"}

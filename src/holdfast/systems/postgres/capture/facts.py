@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError
-from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.controlfile import ControlFile
+from holdfast.systems.postgres.link import connection
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 RECOVERY_SETTINGS = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction")
 """A server in recovery refuses to start with less of these than the one that wrote the WAL."""

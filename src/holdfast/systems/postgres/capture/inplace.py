@@ -15,15 +15,15 @@ from holdfast.systems.postgres.capture.closing import close_point
 from holdfast.systems.postgres.capture.source import FileSource
 from holdfast.systems.postgres.capture.wal import BackupWal
 from holdfast.systems.postgres.capture.walk import Walk
+from holdfast.systems.postgres.cluster.members import Member
 from holdfast.systems.postgres.controlfile import ControlFile
 from holdfast.systems.postgres.faults import DataDirectoryDiffers, DataDirectoryUnreadable
-from holdfast.systems.postgres.members import Member
 from holdfast.systems.postgres.pages.check import PageLedger
 from holdfast.systems.postgres.settings import PostgresSettings
 from holdfast.systems.postgres.wal.timeline import parse_history
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 SMALL = 1 << 20
 """Files up to this many bytes that are no relations are read at once, so that one which vanishes is not in the point at all."""

@@ -10,8 +10,8 @@ from typing import IO, Any, Protocol
 
 from holdfast.model import Entry, Progress
 from holdfast.systems.contract import CaptureWriter
-from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.faults import DumpFailed
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import PostgresSettings
 
 FOLDER = "holdfast/logical"

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from holdfast.systems.postgres import connection, faults
-from holdfast.systems.postgres.members import Member
+from holdfast.systems.postgres import faults
+from holdfast.systems.postgres.cluster.members import Member
+from holdfast.systems.postgres.link import connection
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 _STATE = """
 SELECT current_setting('wal_level') AS wal_level,

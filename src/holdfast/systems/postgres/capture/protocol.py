@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.systems.postgres import connection, lsn
+from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.faults import BackupBroken, StreamMalformed
+from holdfast.systems.postgres.link import connection
 
 
 @dataclass(frozen=True, slots=True)

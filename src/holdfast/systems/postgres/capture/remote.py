@@ -12,13 +12,13 @@ from holdfast.systems.postgres.capture.closing import close_point
 from holdfast.systems.postgres.capture.protocol import ArchiveBegins, ArchiveData, BaseBackup
 from holdfast.systems.postgres.capture.tar import Take, TarMember, TarStream
 from holdfast.systems.postgres.capture.wal import BackupWal
+from holdfast.systems.postgres.cluster.members import Member
 from holdfast.systems.postgres.faults import StreamMalformed
-from holdfast.systems.postgres.members import Member
 from holdfast.systems.postgres.pages.check import PageLedger
 from holdfast.systems.postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 _HELD = frozenset({"backup_label", "tablespace_map", controlfile.PATH})
 
@@ -93,7 +93,7 @@ class Remote:
 
     def _new_ledger(self, start: int) -> PageLedger | None:
         """Pages are looked at only when they carry sums; these settings are open to every role."""
-        from holdfast.systems.postgres import connection
+        from holdfast.systems.postgres.link import connection
 
         query = """
             SELECT pg_catalog.current_setting('data_checksums') AS sums, pg_catalog.current_setting('block_size')::int AS page,

@@ -4,10 +4,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from holdfast.systems.postgres import connection, faults, lsn
+from holdfast.systems.postgres import faults, lsn
+from holdfast.systems.postgres.link import connection
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

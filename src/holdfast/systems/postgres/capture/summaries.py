@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Progress
-from holdfast.systems.postgres import connection, lsn
+from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.layout import FORKS, Relation
+from holdfast.systems.postgres.link import connection
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 Fork = tuple[int, int, int, int]
 """(tablespace oid, database oid, relfilenode, fork number)"""

@@ -22,8 +22,8 @@ from holdfast.systems.postgres.capture.session import same_timeline
 from holdfast.systems.postgres.faults import BackupWalMissing
 from holdfast.systems.postgres.follow.meta import describe
 from holdfast.systems.postgres.follow.promise import ISLAND
-from holdfast.systems.postgres.replication import ReplicationClient, WalStream
-from holdfast.systems.postgres.replication_errors import WalRemoved
+from holdfast.systems.postgres.link.replication import ReplicationClient, WalStream
+from holdfast.systems.postgres.link.replication_errors import WalRemoved
 from holdfast.systems.postgres.wal.records import RecordScanner, scanner
 from holdfast.systems.postgres.wal.timeline import ancestry
 

@@ -18,8 +18,8 @@ from holdfast.systems.postgres.follow.settings import FollowSettings, slot_name
 from holdfast.systems.postgres.follow.status import FollowStatus, State
 from holdfast.systems.postgres.follow.storing import FOLLOWED, Storing, held_by_backup
 from holdfast.systems.postgres.follow.streaming import LegStream, Wake
-from holdfast.systems.postgres.replication import ReplicationClient, WalStream
-from holdfast.systems.postgres.replication_errors import SlotMissing, TimelineUnknown, WalAhead, WalRemoved
+from holdfast.systems.postgres.link.replication import ReplicationClient, WalStream
+from holdfast.systems.postgres.link.replication_errors import SlotMissing, TimelineUnknown, WalAhead, WalRemoved
 from holdfast.systems.postgres.wal.timeline import Stretch, holder
 
 TRY_SECONDS = 0.5

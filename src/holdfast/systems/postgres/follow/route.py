@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.follow.errors import OtherSystem, ServerBehind
-from holdfast.systems.postgres.replication import Identity
+from holdfast.systems.postgres.link.replication import Identity
 from holdfast.systems.postgres.wal.timeline import Stretch, ancestry, branch_parts
 
 Ranges = Sequence[tuple[int, int]]

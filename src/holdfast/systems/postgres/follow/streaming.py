@@ -14,7 +14,7 @@ from holdfast.systems.postgres.follow.route import Leg
 from holdfast.systems.postgres.follow.settings import FollowSettings
 from holdfast.systems.postgres.follow.status import State
 from holdfast.systems.postgres.follow.storing import Piece, Storing
-from holdfast.systems.postgres.replication import WalStream
+from holdfast.systems.postgres.link.replication import WalStream
 
 
 class Host(Protocol):

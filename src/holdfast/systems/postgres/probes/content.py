@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError
 from holdfast.systems.contract import Probe
-from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.capture import facts
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 MOST_NAMED = 10
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock
 from holdfast.systems.contract import Probe
-from holdfast.systems.postgres import connection, members
+from holdfast.systems.postgres.cluster import members
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.probes import content, server, standby
 from holdfast.systems.postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 
 def failed(name: str, error: HoldfastError) -> Probe:

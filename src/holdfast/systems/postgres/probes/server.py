@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from holdfast.systems.contract import Probe
-from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.capture.facts import shown
 from holdfast.systems.postgres.capture.preflight import BACKUP_FUNCTIONS, BACKUP_FUNCTIONS_14
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 
 def version(session: "Connection", settings: PostgresSettings) -> list[Probe]:

@@ -4,12 +4,12 @@ import re
 from typing import TYPE_CHECKING
 
 from holdfast.systems.contract import Probe
-from holdfast.systems.postgres import connection
 from holdfast.systems.postgres.capture.facts import shown
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import PostgresSettings
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 
 def archiving(session: "Connection", settings: PostgresSettings) -> list[Probe]:

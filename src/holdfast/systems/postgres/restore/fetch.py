@@ -20,11 +20,11 @@ from typing import Any, Self
 from holdfast.errors import Usage
 from holdfast.model import Clock
 from holdfast.systems.contract import LogStore
-from holdfast.systems.postgres.binaries import Account
-from holdfast.systems.postgres.instance import environment
 from holdfast.systems.postgres.restore.config import HANDOVER
 from holdfast.systems.postgres.restore.files import make_folder, write_file
 from holdfast.systems.postgres.restore.wal import Span
+from holdfast.systems.postgres.running.binaries import Account
+from holdfast.systems.postgres.running.instance import environment
 
 THRESHOLD = 1 << 30
 """Bytes of WAL that are laid into the directory; more is fetched."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from holdfast.model import Entry
-from holdfast.systems.postgres.binaries import Account
+from holdfast.systems.postgres.running.binaries import Account
 
 MARKER = "holdfast.restoring"
 """Lies in a directory while a restore is under way; a directory that holds it is not started and not taken for a cluster."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from holdfast.errors import HoldfastError
 from holdfast.systems.contract import Obstacle
 from holdfast.systems.postgres import controlfile
-from holdfast.systems.postgres.binaries import Account
 from holdfast.systems.postgres.faults import ControlFileBad
-from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.restore import errors
 from holdfast.systems.postgres.restore.files import MARKER
 from holdfast.systems.postgres.restore.options import Options
+from holdfast.systems.postgres.running.binaries import Account
+from holdfast.systems.postgres.running.instance import running_pid
 
 
 @dataclass(frozen=True, slots=True)

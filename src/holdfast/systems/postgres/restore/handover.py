@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.errors import Refused
-from holdfast.systems.postgres.binaries import Account
-from holdfast.systems.postgres.instance import running_pid
 from holdfast.systems.postgres.restore.config import FILES, HANDOVER
 from holdfast.systems.postgres.restore.errors import DirectoryRunning
 from holdfast.systems.postgres.restore.fetch import unneeded
 from holdfast.systems.postgres.restore.files import MARKER, make_folder, write_file
+from holdfast.systems.postgres.running.binaries import Account
+from holdfast.systems.postgres.running.instance import running_pid
 
 ISOLATED = f"{HANDOVER}/isolated"
 """Where the files lie that kept the restored cluster apart, once it was handed over."""

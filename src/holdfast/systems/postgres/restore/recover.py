@@ -9,8 +9,6 @@ from typing import Any
 
 from holdfast.model import Clock, Progress
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.binaries import Account, Binaries
-from holdfast.systems.postgres.instance import Instance, Replay, ServerFailed, start, wait
 from holdfast.systems.postgres.restore import config
 from holdfast.systems.postgres.restore.errors import RecoveryFailed
 from holdfast.systems.postgres.restore.files import write_file
@@ -18,6 +16,8 @@ from holdfast.systems.postgres.restore.options import Options
 from holdfast.systems.postgres.restore.reach import Reach
 from holdfast.systems.postgres.restore.settings import choose_port
 from holdfast.systems.postgres.restore.target import Target
+from holdfast.systems.postgres.running.binaries import Account, Binaries
+from holdfast.systems.postgres.running.instance import Instance, Replay, ServerFailed, start, wait
 
 PATIENCE = 900.0
 """Seconds without any progress of replay after which recovery counts as stuck."""

@@ -17,7 +17,6 @@ from holdfast.model import Clock, Entry, Extracted, Progress
 from holdfast.systems.contract import History, PointReader, Restored, RestorePlan, StoredEntry
 from holdfast.systems.contract import Target as FileSink
 from holdfast.systems.postgres import controlfile
-from holdfast.systems.postgres.binaries import Account, Binaries
 from holdfast.systems.postgres.controlfile import ControlFile
 from holdfast.systems.postgres.faults import ControlFileBad
 from holdfast.systems.postgres.restore import config, errors, ground
@@ -37,6 +36,7 @@ from holdfast.systems.postgres.restore.plan import Detail
 from holdfast.systems.postgres.restore.recover import Recovery, recover
 from holdfast.systems.postgres.restore.settings import choose_port, choose_shared_buffers, socket_rule
 from holdfast.systems.postgres.restore.wal import place, place_histories, spans
+from holdfast.systems.postgres.running.binaries import Account, Binaries
 
 CONTROL = controlfile.PATH
 OUTSIDE = "holdfast/config/"

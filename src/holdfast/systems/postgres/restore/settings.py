@@ -5,7 +5,7 @@ import re
 import socket
 from pathlib import Path
 
-from holdfast.systems.postgres.instance import PORT, SOCKET_PATH_LIMIT
+from holdfast.systems.postgres.running.instance import PORT, SOCKET_PATH_LIMIT
 
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40, "8kb": 8 << 10, "": 8 << 10}
 

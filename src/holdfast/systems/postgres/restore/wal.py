@@ -10,11 +10,11 @@ from pathlib import Path
 from holdfast.model import Increment, Progress
 from holdfast.systems.contract import LogReader, LogSpan, LogStore
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.binaries import Account
 from holdfast.systems.postgres.restore.errors import NotRestorable
 from holdfast.systems.postgres.restore.files import write_file
 from holdfast.systems.postgres.restore.history import Holdings
 from holdfast.systems.postgres.restore.reach import Reach
+from holdfast.systems.postgres.running.binaries import Account
 
 READERS = 4
 """Increments fetched at once, ahead of the one being written."""

@@ -4,8 +4,10 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.systems.postgres import connection, lsn, members
+from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.capture import session
+from holdfast.systems.postgres.cluster import members
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import PostgresSettings
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from holdfast.errors import FoundWrong, MissingExtra
 from holdfast.model import Clock, SystemClock
-from holdfast.systems.postgres.binaries import Account, Binaries
+from holdfast.systems.postgres.running.binaries import Account, Binaries
 
 SOCKET_PATH_LIMIT = 107
 PORT = 5432

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.errors import HoldfastError
-from holdfast.systems.postgres import connection, faults, lsn
+from holdfast.systems.postgres import faults, lsn
+from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import Policy, PostgresSettings
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.connection import Connection
+    from holdfast.systems.postgres.link.connection import Connection
 
 _STATE = """
 SELECT pg_catalog.pg_is_in_recovery() AS standby,

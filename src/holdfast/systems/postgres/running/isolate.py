@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.errors import Refused
-from holdfast.systems.postgres.binaries import Account, Binaries
-from holdfast.systems.postgres.instance import Instance, running_pid, token
+from holdfast.systems.postgres.running.binaries import Account, Binaries
+from holdfast.systems.postgres.running.instance import Instance, running_pid, token
 
 PREFIX = "hf-box-"
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 from holdfast.errors import MissingExtra
 from holdfast.model import Clock, SystemClock
 from holdfast.systems.postgres import lsn
-from holdfast.systems.postgres.connection import login_fault
-from holdfast.systems.postgres.replication_errors import ReplicationLost, from_server, from_start
+from holdfast.systems.postgres.link.connection import login_fault
+from holdfast.systems.postgres.link.replication_errors import ReplicationLost, from_server, from_start
 
 if TYPE_CHECKING:
     from psycopg import pq

@@ -1,0 +1,1 @@
+"""The wire to a server: queries by psycopg, and streaming replication spoken over libpq."""

@@ -1,0 +1,1 @@
+"""Servers that Holdfast starts itself on restored data: their programs, one instance, and its isolation."""
