@@ -15,12 +15,6 @@ class StoreFault(Unreachable):
     code = "delta-store"
 
 
-class StoreDenied(Unreachable):
-    """The store of a lake refuses these credentials."""
-
-    code = "delta-denied"
-
-
 class LogBroken(FoundWrong):
     """A table's log lacks a commit, or holds something that cannot be read: no state of its version can be made."""
 
@@ -37,12 +31,6 @@ class FileBroken(FoundWrong):
     """A data file of a table cannot be read."""
 
     code = "delta-file-broken"
-
-
-class FileLost(FoundWrong):
-    """A file that the table's log names is not in the store, and no newer version does without it."""
-
-    code = "delta-file-lost"
 
 
 class FeatureUnknown(Refused):

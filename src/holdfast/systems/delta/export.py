@@ -33,14 +33,13 @@ def export(point: RecoveryPoint, history: History, folder: Path, recovery: Delta
         f"\n    {name or '.'}    version {told['version']} of {told['time'] or 'an unknown time'}, table id {told['id']}"
         for name, told in sorted((point.facts.get("tables") or {}).items())
     )
-    streams = "".join(
-        f"\n    {name}    query {told['id']}, batch {told['batch']}" for name, told in (point.facts.get("streams") or {}).items()
-    )
+    known = (point.facts.get("streams") or {}).items()
+    streams = "".join(f"\n    {name}    query {told['id']}, batch {told['batch']}" for name, told in known)
     text = (
         f"Recovery point {point.id} of {point.system}, taken {point.committed_at.isoformat()} from {point.facts.get('url')}.\n\n"
         f"Delta tables, each in its folder:\n{tables}\n"
         + (f"\nCheckpoints of streams, cut to these versions:\n{streams}\n" if streams else "")
-        + "\nAny reader of Delta Lake opens them where they lie, for example: DeltaTable('FOLDER/TABLE') of the Python package deltalake, or\n"
+        + "\nAny reader of Delta Lake opens them where they lie, for example: DeltaTable('FOLDER/TABLE') of the package deltalake, or\n"
         "spark.read.format('delta').load('FOLDER/TABLE'). They can be copied anywhere as long as nobody writes to them.\n"
     )
     with (folder / "README").open("x", encoding="utf-8") as file:

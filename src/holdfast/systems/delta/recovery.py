@@ -78,6 +78,11 @@ class DeltaRecovery:
         store = self.settings.open(above)
         if next(iter(store.things(f"{old}/")), None) is None:
             return
+        base, number = new, 1
+        while next(iter(store.things(f"{new}/")), None) is not None:
+            # A try that was killed within the same second moved something there.
+            number += 1
+            new = f"{base}-{number}"
         store.move(f"{old}/", f"{new}/")
         notes.append(f"What was in {above}/{old} is in {above}/{new} now.")
 

@@ -34,7 +34,8 @@ class Writing(Protocol):
 
 
 class Store(Protocol):
-    """Objects below one root. Methods are called from several threads. Raises Missing for what is not there, StoreFault and StoreDenied."""
+    """Objects below one root. Methods are called from several threads. Raises Missing for what is not there, StoreFault, and what
+    ``connect.objects`` raises."""
 
     @property
     def url(self) -> str:

@@ -9,7 +9,7 @@ from holdfast.systems.delta.store import Store
 
 _DEEP = 8
 _PATTERN = "*?["
-_ASIDE = re.compile(r".*\.(?:damaged|before)-\d{8}T\d{6}Z")
+_ASIDE = re.compile(r".*\.(?:damaged|before)-\d{8}T\d{6}Z(?:-\d+)?")
 """What restores moved aside is found by no pattern."""
 
 

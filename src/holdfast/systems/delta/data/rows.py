@@ -38,7 +38,8 @@ def connect(folder: Path) -> Any:
     except ImportError as error:
         raise MissingExtra("delta", "Asking Delta tables") from error
     connection = duckdb.connect()
-    connection.execute(f"SET temp_directory={sql.literal(str(folder / 'spill'))}; SET TimeZone='UTC'; SET preserve_insertion_order=false")
+    spill = sql.literal(str(folder / "spill"))
+    connection.execute(f"SET temp_directory={spill}; SET memory_limit='1GB'; SET TimeZone='UTC'; SET preserve_insertion_order=false")
     return connection
 
 
