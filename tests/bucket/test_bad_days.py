@@ -39,7 +39,7 @@ def test_a_store_that_fails_now_and_then(scene, minio, kinds):
     before = picture(scene.store)
     target = new_bucket(minio)
     with Faults(minio.endpoint, some(*kinds, share=0.1 if "stall" in kinds else 0.25)) as faults:
-        scene.options = replace(scene.options, endpoint=faults.address, patience=60, read_timeout=3.0)
+        scene.options = replace(scene.options, endpoint=faults.address, patience=90, read_timeout=3.0)
         point = scene.backup()
         assert (point.facts["objects"], point.facts["incomplete"]) == (len(MANY) + 1, 0)
         scene.restore(target)
@@ -56,7 +56,7 @@ def test_a_store_that_fails_for_good_ends_in_one_error_and_no_point(scene, minio
     with Faults(minio.endpoint, lambda _, first: what if "d3/" in first.split()[1] and first.startswith("GET") else "pass") as faults:
         # What is asked for rightly has time on a loaded machine.
         scene.options = replace(scene.options, endpoint=faults.address, patience=3.0, read_timeout=3.0 if what == "stall" else 30.0)
-        with pytest.raises(error, match=r"failed at d3/|broke off"):
+        with pytest.raises(error, match=r"failed at d|broke off"):
             scene.backup()
     assert scene.vault.points("raw") == []
     scene.options = options_of(minio)
@@ -232,7 +232,7 @@ def test_many_kinds_of_faults_leave_no_wrong_copy(scene, minio):
     content = noise(100 << 20)
     scene.store.put("large", content)
     with Faults(minio.endpoint, some("cut", "reset", seed=3, share=0.2)) as faults:
-        scene.options = replace(scene.options, endpoint=faults.address, patience=60)
+        scene.options = replace(scene.options, endpoint=faults.address, patience=90)
         assert scene.backup().facts["bytes"] == len(content)
     scene.options = options_of(minio)
     target = new_bucket(minio)
@@ -241,3 +241,18 @@ def test_many_kinds_of_faults_leave_no_wrong_copy(scene, minio):
     back = bytearray(len(content))
     scene.open(target).read_into("large", memoryview(back))
     assert back == content
+
+
+@pytest.mark.soak
+def test_five_gib_in_one_object(scene, minio):
+    block = noise(16 << 20)
+    upload = scene.store.begin("huge")
+    count = (5 << 30) // len(block) + 1
+    etags = [scene.store.part("huge", upload, number, number.to_bytes(8, "big") + block[8:]) for number in range(1, count + 1)]
+    scene.store.complete("huge", upload, etags)
+    point = scene.backup()
+    assert point.facts["bytes"] == count * len(block) > 5 << 30
+    target = new_bucket(minio)
+    scene.restore(target)
+    assert scene.verify(against=target).report.verdict == "passed"
+    assert scene.verify().report.verdict == "passed"

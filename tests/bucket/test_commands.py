@@ -121,3 +121,20 @@ def test_in_place_keeps_what_it_overwrites(tmp_path, minio):
     assert ("landing/a", False, len(b"overwritten")) in versions
     assert ("landing/c", True, 0) in versions
     home.store.close()
+
+
+def test_from_the_vault_alone(home, tmp_path):
+    """A machine with the vault's address and a key: the objects come back into a folder."""
+    assert home("backup", "raw").returncode == 0
+    (home.folder / "holdfast.yaml").unlink()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    def run(*words: str):
+        return holdfast(empty, *words, HOLDFAST_KEY="k", RAW_KEY="none", RAW_SECRET="none")
+
+    opened = run("vault", "open", f"file://{home.folder}/vault", "--write-plan", "holdfast.yaml")
+    assert opened.returncode == 0, opened.stderr + opened.stdout
+    done = run("restore", "raw", "--into", str(empty / "out"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (empty / "out").rglob("*") if path.is_file()) == ["a b", "new\nline", "x"]

@@ -16,10 +16,13 @@ LIMIT = 300 << 20
 
 
 def measured(folder: Path, count: int) -> list[dict]:
-    command = [sys.executable, "-m", "tests.bucket.measured", str(folder), str(count)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=1800, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    found = []
+    for which in ("first", "again"):
+        command = [sys.executable, "-m", "tests.bucket.measured", str(folder), str(count), which]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=5000, check=False)
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    return found
 
 
 def judge(told: list[dict], count: int) -> None:

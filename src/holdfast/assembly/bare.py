@@ -71,6 +71,9 @@ def _source(system: str, kind: str, facts: Mapping[str, Any]) -> str:
             "images": list(facts.get("images", ())),
         }
         return ", ".join(f"{key}: {json.dumps(values)}" for key, values in told.items() if values) or 'paths: ["/nonexistent"]'
+    if kind == "bucket":
+        named: dict[str, Any] = {name: facts.get(name) for name in ("url", "prefixes", "versions")}
+        return ", ".join(f"{key}: {json.dumps(value)}" for key, value in named.items() if value) or 'url: "file:///nonexistent"'
     if kind == "delta":
         url = str(facts.get("url") or "/nonexistent")
         return f"url: {json.dumps(url if '://' in url else 'file://' + url)}"
