@@ -203,6 +203,14 @@ def test_an_unknown_feature_is_refused_before_anything_is_copied(lake):
     assert not [key for key in lake.reads if key.endswith(".parquet")]
 
 
+def test_a_path_that_leads_out_of_the_table_is_refused(lake):
+    write(orders(lake), a=[1])
+    log = orders(lake) / "_delta_log" / "00000000000000000001.json"
+    log.write_text(json.dumps({"add": {"path": "../secret", "size": 1, "partitionValues": {}, "modificationTime": 1, "dataChange": True}}))
+    with pytest.raises(LogBroken, match="outside of the table"):
+        lake.backup()
+
+
 def test_a_table_made_again_under_its_name_is_read_whole_and_told(lake):
     write(orders(lake), a=[1])
     lake.backup()

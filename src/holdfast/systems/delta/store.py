@@ -35,7 +35,8 @@ class Writing(Protocol):
 
 class Store(Protocol):
     """Objects below one root. Methods are called from several threads. Raises Missing for what is not there, StoreFault, and what
-    ``connect.objects`` raises."""
+    ``connect.objects`` raises.
+    """
 
     @property
     def url(self) -> str:

@@ -120,6 +120,11 @@ class Pinned:
     def _file(self, path: str, size: int | None, mtime_ns: int, rows: int | None) -> Wanted:
         if absolute(path):
             return Wanted(absolute_place(path), "", size, mtime_ns, address=path, rows=rows, table=self.name)
+        if not {".", ".."}.isdisjoint(key_of(path).split("/")):
+            raise LogBroken(
+                f"The log of {self.name} names a file outside of the table: {path}.",
+                hint="No writer makes such a path. Look at who wrote it.",
+            )
         return self._below(key_of(path), size, mtime_ns, rows=rows)
 
     def _below(self, key: str, size: int | None, mtime_ns: int, *, needed: bool = True, rows: int | None = None) -> Wanted:
