@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import answer, holdfast
+from tests.cli.running import answer, environment, holdfast
 from tests.files.kit import differences, picture
 from tests.servers import need, service_account
 from tests.servers.account import server_folder
@@ -81,6 +82,31 @@ def test_from_backup_to_export(home):
     opened = run(home, "open", "app", "--for", "0.1", "--json")
     assert json.loads(opened.stdout)["connection"].startswith(str(home / "boxes"))
     assert run(home, "status").returncode == 0
+
+
+def test_a_restore_of_folders_does_not_wait_for_git_and_registries(home):
+    """Nor a backup: what their parts import costs as much as reading some thousand files."""
+    from holdfast.systems.files.git.stored import ROOT as GIT
+    from holdfast.systems.files.images.layout import ROOT as IMAGES
+
+    assert (GIT, IMAGES) == ("git", "images")  # as the late parts are called
+    for words in (("backup", "app"), ("restore", "app", "--into", str(home / "out"))):
+        script = (
+            "import sys\nfrom holdfast.interfaces.cli.main import main\n"
+            f"assert main({list(words)!r}) == 0\n"
+            "print([name for name in sys.modules if name.startswith(('holdfast.systems.files.git', 'holdfast.systems.files.images'))])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=home,
+            env=environment(home, HOLDFAST_KEY="k"),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_restore_out_of_a_damaged_vault_ends_with_its_own_status(home):

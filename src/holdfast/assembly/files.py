@@ -64,18 +64,28 @@ def registries(platform: Places, effective: EffectiveSystem, host: str | None = 
 def parts(platform: Places, effective: EffectiveSystem, *, everything: bool = False) -> "Sequence[Part]":
     """What else than folders the plan names; for a restore ``everything`` that a point may hold. Credentials are read when used."""
     from holdfast.plan.shape.systems.files import FilesSystem as Spec
-    from holdfast.systems.files.git.part import GitPart
-    from holdfast.systems.files.images import ImageSpec
-    from holdfast.systems.files.images.part import ImagesPart
+    from holdfast.systems.files.parts import LatePart
 
     spec = effective.spec
     assert isinstance(spec, Spec)
+
+    def git() -> "Part":
+        from holdfast.systems.files.git.part import GitPart
+
+        return GitPart(lambda: repositories(platform, effective), platform.cache / "git", platform.clock)
+
+    def images() -> "Part":
+        from holdfast.systems.files.images import ImageSpec
+        from holdfast.systems.files.images.part import ImagesPart
+
+        named = [ImageSpec(one.name, tuple(one.platforms or ())) for one in spec.images or ()]
+        return ImagesPart(named, lambda: registries(platform, effective), platform.clock)
+
     found: list[Part] = []
     if spec.git or everything:
-        found.append(GitPart(lambda: repositories(platform, effective), platform.cache / "git", platform.clock))
+        found.append(LatePart("git", git))
     if spec.images or everything:
-        images = [ImageSpec(one.name, tuple(one.platforms or ())) for one in spec.images or ()]
-        found.append(ImagesPart(images, lambda: registries(platform, effective), platform.clock))
+        found.append(LatePart("images", images))
     return found
 
 

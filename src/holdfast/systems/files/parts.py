@@ -45,3 +45,32 @@ class Part(Protocol):
     def examine(self, into: Path) -> Sequence[Structural]:
         """What ``restore`` made below ``into``, proved once more by its own means; nothing where there is nothing of it."""
         ...
+
+
+class LatePart:
+    """A part that is made when it is first asked for something: most points hold folders alone, and need not wait for its imports."""
+
+    def __init__(self, name: str, make: Callable[[], Part]) -> None:
+        self.name = name
+        self._make = make
+        self._made: Part | None = None
+
+    def _part(self) -> Part:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def probe(self) -> Sequence[Probe]:
+        return self._part().probe()
+
+    def capture(self, writer: CaptureWriter, progress: Progress) -> Captured:
+        return self._part().capture(writer, progress)
+
+    def restore(
+        self, reader: PointReader, into: Path, paths: Sequence[str], progress: Progress, lack: Lacks | None = None
+    ) -> Sequence[str]:
+        return self._part().restore(reader, into, paths, progress, lack)
+
+    def examine(self, into: Path) -> Sequence[Structural]:
+        """Nothing is there of a part that was not restored."""
+        return self._part().examine(into) if self._made is not None or into.is_dir() else []
