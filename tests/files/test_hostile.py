@@ -149,7 +149,9 @@ def test_repositories_that_lead_astray(tmp_path, outside, files):
     history = made(tmp_path, repository(**files), git={"app": {}})
     with pytest.raises(HoldfastError) as caught:
         restore(tmp_path, history, tmp_path / "target")
-    assert caught.value.code in ("git-bundle-wrong", "git-failed")
+    assert caught.value.code in ("restored-partly", "git-failed")
+    if caught.value.code == "restored-partly":
+        assert [one["path"] for one in caught.value.details["lacks"]] == ["git/app"]
     assert state(outside) == before
     assert list((tmp_path / "target" / "git").iterdir()) == []
 
@@ -193,7 +195,8 @@ def test_layouts_that_are_none(tmp_path, outside, index):
     history = made(tmp_path, entries, images={"x": {}})
     with pytest.raises(HoldfastError) as caught:
         restore(tmp_path, history, tmp_path / "target")
-    assert caught.value.code == "image-layout"
+    assert caught.value.code == "restored-partly"
+    assert all(one["path"].startswith("image") for one in caught.value.details["lacks"])
     assert state(outside) == before
 
 

@@ -13,6 +13,7 @@ from holdfast.systems.contract import History, Isolated, Lack, Restored, Restore
 from holdfast.systems.files import isolate as isolation
 from holdfast.systems.files.errors import MountInTheWay, TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
+from holdfast.systems.files.plain import EntryUnexpected
 from holdfast.systems.files.restore import plan as planning
 from holdfast.systems.files.restore import target as targets
 from holdfast.systems.files.restore.owner import Owners
@@ -69,6 +70,8 @@ class FilesRecovery:
                 inner = [path for path in detail.selection.wanted if path == part.name or path.startswith(part.name + "/")]
                 try:
                     notes += part.restore(reader, plan.into / part.name, inner, progress, work.lacking.add)
+                except EntryUnexpected:  # somebody's making, no damage
+                    raise
                 except Damaged as error:
                     work.lacking.add(part.name, error)
         clocks = {"restore": self.clock.monotonic() - began}
