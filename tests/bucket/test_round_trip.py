@@ -5,6 +5,7 @@ import pytest
 from holdfast.connect.objects import Described
 from holdfast.connect.objects.errors import KeyImpossible
 from holdfast.systems.bucket.errors import BucketEmptied, BucketUsage, NoBucketPoint, PrefixTaken
+from holdfast.systems.bucket.restore.writing import LargeTarget
 from tests.bucket.kit import new_bucket, noise, picture
 
 ODD = [
@@ -155,3 +156,21 @@ def test_empty_and_large_objects(scene, minio):
     scene.restore(target)
     assert picture(scene.open(target)) == before
     assert scene.verify(against=target).report.verdict == "passed"
+
+
+def test_a_large_object_with_holes_of_zeros_is_not_held(scene, monkeypatch):
+    """Each part goes when its bytes came, zeros among them: an object may be larger than memory."""
+    scene.store.put("holes", b"".join(noise(1 << 16) + bytes(7 << 20) for _ in range(6)))
+    scene.backup()
+    most = 0
+    write = LargeTarget.write
+
+    def watched(self, offset, data):
+        nonlocal most
+        write(self, offset, data)
+        most = max(most, len(self._parts))
+
+    monkeypatch.setattr(LargeTarget, "write", watched)
+    scene.restore(scene.url + "/copy")
+    assert most <= 3
+    assert picture(scene.store)["copy/holes"] == picture(scene.store)["holes"]

@@ -9,7 +9,10 @@ from holdfast.systems.contract.capture import StoredEntry, StoredLine
 
 
 class Target(Protocol):
-    """A file being restored. ``write`` is called from several threads on distinct ranges."""
+    """A file being restored. ``write`` is called from several threads on distinct ranges.
+
+    Long runs of zeros are not written: they are there from the beginning. A target with an attribute ``zeros`` that is true gets them, too.
+    """
 
     def write(self, offset: int, data: memoryview) -> None: ...
 

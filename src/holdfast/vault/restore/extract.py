@@ -181,7 +181,7 @@ class _Worker:
             if have is not None and have[i]:
                 self.kept += size
             elif pack == NO_PACK:
-                if have is not None:
+                if have is not None or getattr(piece.file.opened(), "zeros", False):
                     piece.file.write(offset, memoryview(bytes(size)))
                 self.written += size
             else:
