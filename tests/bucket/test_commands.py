@@ -78,6 +78,9 @@ def test_from_check_to_a_copy_that_is_proved(home, minio, tmp_path):
     assert whole.returncode == 0, whole.stdout
     assert answer(whole)["systems"][0]["exact"]
     assert home("points", "raw").returncode == 0
+    refused = home("export", point["id"][:14], "--to", str(tmp_path / "exported"))
+    assert refused.returncode == 2
+    assert f"holdfast restore raw --into /new/folder --to {point['id'][:14]}" in refused.stderr
     assert home("status").returncode == 0, home("status").stdout
     again = home("restore", "raw", "--into", target)
     assert again.returncode == 4

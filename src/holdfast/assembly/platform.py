@@ -75,6 +75,14 @@ class Platform(PostgresSystems):
             from holdfast.systems.delta.export import export as export_tables
 
             return export_tables(found, self.history(found.system), folder, delta.of_points(self, found.system), progress)
+        if found.kind == "bucket":
+            from holdfast.assembly.postgres import KindLacks
+
+            raise KindLacks(
+                f"{found.system} is a bucket: its objects are exported by restoring them into a folder.",
+                hint=f"holdfast restore {found.system} --into /new/folder --to {found.id[:14]}",
+                system=found.system,
+            )
         return self.export_postgres(found, folder, all_wal=all_wal, progress=progress, owner=owner)
 
     def _kind(self, name: str) -> str:
