@@ -51,7 +51,8 @@ attributes = st.dictionaries(st.sampled_from(["user.a", "user.long-name", "user.
 
 def acl(named: int, bits: int) -> bytes:
     """A POSIX ACL as the kernel keeps it (linux/posix_acl_xattr.h): owner, one named user, group, mask, others."""
-    entries = [(1, 6, 0xFFFFFFFF), (2, bits, named), (4, 4, 0xFFFFFFFF), (16, 7, 0xFFFFFFFF), (32, 0, 0xFFFFFFFF)]
+    # Without its x an ordinary owner sees nothing in a folder of his own.
+    entries = [(1, 6 if ROOT else 7, 0xFFFFFFFF), (2, bits, named), (4, 4, 0xFFFFFFFF), (16, 7, 0xFFFFFFFF), (32, 0, 0xFFFFFFFF)]
     return (2).to_bytes(4, "little") + b"".join(
         tag.to_bytes(2, "little") + perm.to_bytes(2, "little") + who.to_bytes(4, "little") for tag, perm, who in entries
     )
