@@ -192,6 +192,10 @@ class SparkSession(_Processes):
         """What the code left in ``result``. ``given`` are names it finds; names it makes stay. Raises SparkError."""
         return self._ask({"op": "python", "code": code, "given": given}, timeout)
 
+    def forget(self) -> None:
+        """What it remembers of tables: after one was put in another's place, as a session that is started anew."""
+        self.python("spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()")
+
     def kill9(self) -> None:
         self.end(self.process)
 

@@ -96,6 +96,7 @@ def test_a_corrupted_table_is_found_dated_restored_three_ways_and_validated(spar
 
     def validated(table: Path) -> None:
         """3.3.3: record count, sum of amounts, absence of nulls, by Spark; every row, by both readers."""
+        spark.forget()
         figures = spark.sql(
             f"select count(*) as rows, sum(amount) as total, count_if(amount is null) as nulls, count(distinct transaction_id) as ids "
             f"from delta.`{table}`"

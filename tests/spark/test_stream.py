@@ -73,6 +73,7 @@ result = done()
 
 
 def resumed(spark, lake: Path) -> None:
+    spark.forget()
     spark.python("query = begin(lake, True)\nquery.awaitTermination()\nassert query.exception() is None", lake=str(lake))
 
 
