@@ -72,6 +72,8 @@ class Scene:
         if synchronous:
             settings |= {"synchronous_standby_names": slot_name(SYSTEM), "synchronous_commit": "on"}
         self.primary = PostgresServer.create(version, settings=settings)
+        # Where the server's user gets to, and of this scene alone: another worker plays at the same time.
+        self.sandbox = self.primary.folder.parent / f"hf-soak-{self.primary.folder.name[-8:]}"
         self.standby: PostgresServer | None = None
         with self.primary.connect(options="-c synchronous_commit=local") as connection:
             create(connection)
@@ -107,7 +109,7 @@ class Scene:
         more = "synchronous: true" if self.synchronous else f'data_directory: "{self.primary.data}"' if self.random.random() < 0.5 else ""
         text = PLAN.format(
             folder=self.folder,
-            sandbox=self.primary.folder.parent / f"hf-soak-{self.folder.name}",
+            sandbox=self.sandbox,
             system=SYSTEM,
             dsns=", ".join(json.dumps(server.dsn) for server in members),
             more=more,
@@ -291,7 +293,7 @@ class Scene:
         for server in (self.primary, self.standby):
             if server is not None:
                 server.remove()
-        shutil.rmtree(self.primary.folder.parent / f"hf-soak-{self.folder.name}", ignore_errors=True)
+        shutil.rmtree(self.sandbox, ignore_errors=True)
 
 
 @contextlib.contextmanager
