@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -47,8 +48,10 @@ def clone(order: Order, _report: Report) -> None:
         copy_all(template, stage.folder)
         return
     stage.folder.mkdir(parents=True)
-    if (template / "ledger").exists():
-        shutil.copy2(template / "ledger", stage.folder / "ledger")
+    for other in template.iterdir():
+        # The ledger, a folder that was captured; not the cache, which speaks of other locations.
+        if other.name not in "abc" and not other.name.startswith("cache"):
+            subprocess.run(["cp", "-a", str(other), stage.folder], check=True)
     for name in "abc":
         if (template / name).exists():
             source, target = Stage(template).storage(name), stage.storage(name)

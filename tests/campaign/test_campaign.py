@@ -54,10 +54,10 @@ def test_a_sample_of_the_campaign():
 @pytest.mark.timeout(900)
 def test_a_sample_on_a_real_object_store(minio: MinioServer):
     with campaign(5, workers=1, sample=True) as one:
-        for deed in ("incremental backup", "prune", "copy"):
+        for deed in ("incremental backup", "prune", "copy", "folder restore"):
             one.carry_out(one.kills(deed, bucket=bucket(minio)))
         one.verdict()
-        assert one.tally.killed() == 6
+        assert one.tally.killed() == 8
 
 
 @pytest.mark.minio
