@@ -61,7 +61,7 @@ def test_it_loads_and_every_part_is_typed():
     assert plan.document.systems["events"].security.password.env == "KAFKA_PASSWORD"
     assert orders.spec.checks[0].on == "standby"  # not YAML's old word for true
     assert orders.spec.wal_backlog.limit == 200 * 2**30
-    assert {name for name in plan.systems if not plan.effective(name).available} == {"events", "catalogue", "raw", "lake", "airflow"}
+    assert {name for name in plan.systems if not plan.effective(name).available} == {"events", "catalogue", "airflow"}
 
 
 def test_it_has_warnings_only_about_its_window():
