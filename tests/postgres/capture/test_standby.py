@@ -40,6 +40,26 @@ def system(primary, standby, policy="standby", **more):
     return PostgresSystem("s", PostgresSettings(dsns=(primary.dsn, standby.dsn), policy=policy, wal_wait=20, **more))
 
 
+def test_a_standby_that_was_just_started_shows_its_lag_when_it_has_replayed_something(pair):
+    """Behind, and no commit replayed yet: nobody knows by how much."""
+    primary, standby = pair(15)
+    for one in (primary, standby):
+        one.execute("checkpoint")
+    standby.restart()
+    standby.execute("select pg_wal_replay_pause()")
+    standby.wait_for("select pg_get_wal_replay_pause_state() = 'paused'")
+    primary.execute("update t set s = 'new' where i = 1")
+    standby.wait_for("select pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()")
+    assert standby.value("select pg_last_xact_replay_timestamp() is null")
+    later = threading.Timer(1, lambda: standby.execute("select pg_wal_replay_resume()"))
+    later.start()
+    _, found = members.discover(PostgresSettings(dsns=(primary.dsn, standby.dsn)))
+    later.join()
+    assert found.role == "standby"
+    assert found.lag is not None
+    assert 0 <= found.lag < 60
+
+
 @pytest.mark.parametrize(("version", "in_place"), [(14, True), (15, False), (18, True)])
 def test_a_standby_is_captured_consistently(servers, pair, tmp_path, version, in_place):
     primary, standby = pair(version)

@@ -42,10 +42,10 @@ class Given:
 
 
 @contextlib.contextmanager
-def archiving(vault: Path, follow):
+def archiving(vault: Path, follow, patience: float = 60):
     """The follower's socket, for PUSH and GET of the first branch."""
     socket = server_folder("sock") / "wal.sock"
-    with WalServer(socket, archive=WalArchive(follow.follower, logs_of(vault), patience=60), mode=0o666):
+    with WalServer(socket, archive=WalArchive(follow.follower, logs_of(vault), patience=patience), mode=0o666):
         yield socket
 
 
@@ -127,7 +127,8 @@ def test_segments_equal_the_servers_own(servers, tmp_path, capsys) -> None:
             changed.write_bytes(data)
             assert main(["wal", "push", f"--socket={push}", str(changed)]) == 1
             assert "other bytes" in capsys.readouterr().err
-            assert main(["wal", "push", f"--socket={push}", str(server.data / "pg_wal" / name)]) == 1
+            with archiving(tmp_path, follow, patience=0.5) as hasty:
+                assert main(["wal", "push", f"--socket={hasty}", str(server.data / "pg_wal" / name)]) == 1
             assert "not durable yet" in capsys.readouterr().err
     # A follower that was started anew has no hashes: the vault's bytes are compared.
     with running(server.dsn, logs_of(tmp_path)) as follow:

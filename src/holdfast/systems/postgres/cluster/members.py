@@ -4,6 +4,7 @@ Roles come from the servers themselves (``pg_is_in_recovery``); Patroni's word o
 """
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.errors import HoldfastError
+from holdfast.model import SystemClock
 from holdfast.systems.postgres import faults, lsn
 from holdfast.systems.postgres.link import connection
 from holdfast.systems.postgres.settings import Policy, PostgresSettings
 
 if TYPE_CHECKING:
     from holdfast.systems.postgres.link.connection import Connection
+
+SETTLING = 5.0
+"""Seconds in which a standby that was just started may show how far behind it is."""
 
 _STATE = """
 SELECT pg_catalog.pg_is_in_recovery() AS standby,
@@ -107,7 +112,27 @@ def discover(settings: PostgresSettings) -> list[Member]:
             f"{len(primaries)} members call themselves primary: {', '.join(primaries)}.",
             hint="Fence the wrong one first: a backup of it would not belong to your history.",
         )
-    return _with_lag(found)
+    return _settled(_with_lag(found), settings.connect_timeout)
+
+
+def _settled(found: list[Member], timeout: int) -> list[Member]:
+    """A standby that has replayed no commit since its start knows no age: it is asked again until it has what the primary had."""
+    primary = next((one for one in found if one.role == "primary"), None)
+    if primary is None:
+        return found
+    clock = SystemClock()
+    began = clock.monotonic()
+    settled = []
+    for first in found:
+        one = first
+        while one.role == "standby" and one.lag is None and (waited := clock.monotonic() - began) < SETTLING:
+            clock.sleep(0.1)
+            one = _ask(first.dsn, timeout)
+            if one.lag is None and one.position >= primary.position:
+                # What the primary had when it was asked is there: what came since is at most so old.
+                one = dataclasses.replace(one, lag=waited)
+        settled.append(one)
+    return settled
 
 
 def _ask(dsn: str, timeout: int) -> Member:
@@ -142,8 +167,6 @@ def _with_lag(found: list[Member]) -> list[Member]:
     primary = next((one for one in found if one.role == "primary"), None)
     if primary is None:
         return found
-    import dataclasses
-
     return [dataclasses.replace(one, lag=0.0) if one.role == "standby" and one.position >= primary.position else one for one in found]
 
 
