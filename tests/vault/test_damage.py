@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import Damaged, HoldfastError
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, content, envelope
+from holdfast.vault import Vault, config, content, envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, PackMissing
 from holdfast.vault.index import objects
 from holdfast.vault.keys import slots
@@ -72,6 +72,22 @@ def test_every_flipped_byte_of_config_and_slots_is_detected(small) -> None:
             changed = data[:i] + bytes([data[i] ^ (1 << i % 7)]) + data[i + 1 :]
             with pytest.raises(HoldfastError):
                 vault.notary.check(name, changed, "config") if name == "config" else slots.parse(name.rpartition("/")[2], changed)
+
+
+def test_a_config_whose_vault_is_no_identity_is_damaged(tmp_path: Path) -> None:
+    """A flip may leave the text readable; another location's copy serves."""
+    near, far = MemoryStorage(), MemoryStorage()
+    vault = create(tmp_path, near, far)
+    data, at = near.objects["config"]
+    name = vault.notary.bundle.vault.hex().encode()
+    assert data.count(name) == 1
+    changed = data.replace(name, b"g" + name[1:])
+    with pytest.raises(ObjectDamaged, match="names no vault"):
+        config.parse(changed)
+    near.objects["config"] = (changed, at)
+    with pytest.raises(Damaged):
+        Vault.open([near], SECRET, clock=CLOCK, cache=tmp_path / "one")
+    Vault.open([near, far], SECRET, clock=CLOCK, cache=tmp_path / "both").close()
 
 
 def test_a_truncated_or_missing_object_is_detected(small, tmp_path: Path) -> None:

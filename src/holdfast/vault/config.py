@@ -35,6 +35,10 @@ def parse(data: bytes) -> Envelope:
             format=number,
             known=FORMAT,
         )
+    try:
+        bytes.fromhex(str(parsed.clear["vault"]))
+    except (KeyError, ValueError):
+        raise ObjectDamaged("config names no vault.", hint="Another location may hold a sound copy.", object=names.CONFIG) from None
     return parsed
 
 
