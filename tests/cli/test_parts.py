@@ -18,7 +18,8 @@ from holdfast.interfaces.cli.output import Output, ready
 from holdfast.interfaces.cli.parser import Parser, WrongUsage
 from holdfast.interfaces.cli.progress import LineProgress, amount
 from holdfast.interfaces.cli.tables import Cell, plain_table
-from holdfast.interfaces.cli.times import BadTime, parse_time, understood
+from holdfast.interfaces.cli.times import understood
+from holdfast.plan.values.moments import BadTime, parse_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.systems.files.isolate import open_box, sweep
+from holdfast.systems.shared.boxes import open_box, sweep
 
 
 def deep(box: Path, levels: int) -> None:
@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 
 def test_a_copy_deeper_than_any_path_is_removed(folder):
-    with open_box(folder) as box:
+    with open_box(folder, "files") as box:
         (box / "beside").mkdir()
         (box / "beside" / "file").write_bytes(b"x")
         deep(box, 60)
@@ -42,5 +42,5 @@ def test_a_copy_deeper_than_any_path_is_removed(folder):
 
 def test_a_lock_without_a_copy_is_swept(tmp_path):
     (tmp_path / "hf-files-01.lock").touch()
-    assert sweep(tmp_path) == [str(tmp_path / "hf-files-01")]
+    assert sweep(tmp_path, "files") == [str(tmp_path / "hf-files-01")]
     assert list(tmp_path.iterdir()) == []

@@ -128,11 +128,11 @@ def push_images(
     from dataclasses import replace
     from urllib.parse import urlsplit
 
-    from holdfast.systems.files import isolate
     from holdfast.systems.files.images import Registry, RegistrySettings, push
     from holdfast.systems.files.images.errors import ImageReferenceWrong
     from holdfast.systems.files.images.part import ImagesPart
     from holdfast.systems.files.restore.target import choose
+    from holdfast.systems.shared.boxes import open_box
 
     effective = platform.plan.effective(name)
     parts = urlsplit(url)
@@ -148,7 +148,7 @@ def push_images(
     history = platform.history(name)
     point, _ = choose(name, history.points(), until)
     sandbox = platform.plan.document.sandbox
-    with isolate.open_box(platform.plan.resolve(sandbox.directory) if sandbox else None) as box:
+    with open_box(platform.plan.resolve(sandbox.directory) if sandbox else None, "files") as box:
         ImagesPart((), dict, platform.clock).restore(history.open(point.id), box / "images", (), progress)
         wanted = (lambda image: image in only) if only else None
         return point, push(box / "images", registry, progress, prefix=parts.path, only=wanted)

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from holdfast.protection.history import Past
     from holdfast.systems.bucket.recovery import BucketRecovery
     from holdfast.systems.bucket.system import BucketSystem
-    from holdfast.systems.delta.export import Exported as DeltaExported
+    from holdfast.systems.contract import Exported
     from holdfast.systems.delta.recovery import DeltaRecovery
     from holdfast.systems.delta.system import DeltaSystem
-    from holdfast.systems.files.export import Exported as FilesExported
     from holdfast.systems.files.images import Pushed
     from holdfast.systems.files.recovery import FilesRecovery
     from holdfast.systems.files.system import FilesSystem
-    from holdfast.systems.postgres.export import Exported
     from holdfast.systems.postgres.recovery import PostgresRecovery
     from holdfast.systems.postgres.system import PostgresSystem
     from holdfast.vault.prune import Pruned, PrunePlan
@@ -62,9 +60,7 @@ class Platform(PostgresSystems):
         """The stretches of its history that a system can be returned to, besides its points; see the system's own ``ranges``."""
         return self.postgres_ranges(system) if self._kind(system) == "postgres" else []
 
-    def export(
-        self, point: str, folder: Path, *, all_wal: bool, progress: Progress, owner: str | None = None
-    ) -> "Exported | FilesExported | DeltaExported":
+    def export(self, point: str, folder: Path, *, all_wal: bool, progress: Progress, owner: str | None = None) -> "Exported":
         """A recovery point (its id, how it begins, or its label) in portable form; see the kind's own export."""
         found = self.vault().point(point).point
         if found.kind == "files":

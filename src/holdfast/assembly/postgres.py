@@ -13,7 +13,7 @@ from holdfast.model import Progress, RecoveryPoint
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
-    from holdfast.systems.postgres.export import Exported
+    from holdfast.systems.contract import Exported
     from holdfast.systems.postgres.follow import Follower, FollowStatus
     from holdfast.systems.postgres.recovery import PostgresRecovery
     from holdfast.systems.postgres.restore.fetch import Recipe

@@ -84,7 +84,8 @@ class Session:
 
     def time(self, text: str) -> dt.datetime:
         """A moment as a person wrote it; the instant understood is told on stderr when the text was not exact itself. Raises BadTime."""
-        from holdfast.interfaces.cli.times import parse_time, understood
+        from holdfast.interfaces.cli.times import understood
+        from holdfast.plan.values.moments import parse_time
 
         now = self.clock.now()
         moment = parse_time(text, now=now, zone=self.plan.zone)

@@ -9,6 +9,7 @@ from holdfast.systems.contract.lacking import INCOMPLETE, Lack, RestoredPartly, 
 from holdfast.systems.contract.logs import LogReader, LogStore, LogWriter
 from holdfast.systems.contract.reading import Lost, LostLines, PointReader, Target
 from holdfast.systems.contract.recovery import (
+    Exported,
     History,
     Isolated,
     LogSpan,
@@ -30,6 +31,7 @@ __all__ = [
     "Bulk",
     "Capabilities",
     "CaptureWriter",
+    "Exported",
     "History",
     "Inspect",
     "Isolated",

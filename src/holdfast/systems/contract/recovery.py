@@ -205,3 +205,20 @@ class Walker(Protocol):
     def keep(self, moment: Moment) -> None:
         """The search goes on only behind this moment: what was opened for it may serve as the new beginning."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A point in portable form, durable in ``folder``. ``wal``: (first, last) position of the WAL written, as PostgreSQL shows them; None
+    without any. ``dumps``: databases dumped besides. ``owner``: the account that all of it belongs to, and that alone reads it; empty:
+    whoever ran the export. ``notes``: what to know.
+    """
+
+    point: str
+    folder: Path
+    files: int
+    bytes: int
+    wal: tuple[str, str] | None = None
+    dumps: tuple[str, ...] = ()
+    owner: str = ""
+    notes: tuple[str, ...] = ()

@@ -1,26 +1,11 @@
 """A point of Delta tables in portable form: the tables themselves, which every Delta reader opens."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.model import Progress, RecoveryPoint
-from holdfast.systems.contract import History, RestoreRequest
+from holdfast.systems.contract import Exported, History, RestoreRequest
 from holdfast.systems.delta.errors import TargetTaken
 from holdfast.systems.delta.recovery import DeltaRecovery
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """``wal``, ``dumps`` and ``owner`` are other kinds' own."""
-
-    point: str
-    folder: Path
-    files: int
-    bytes: int
-    wal: tuple[str, str] | None = None
-    dumps: tuple[str, ...] = ()
-    owner: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def export(point: RecoveryPoint, history: History, folder: Path, recovery: DeltaRecovery, progress: Progress) -> Exported:

@@ -10,13 +10,14 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Extracted, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
-from holdfast.systems.delta import box, target
+from holdfast.systems.delta import target
 from holdfast.systems.delta.errors import TargetTaken
 from holdfast.systems.delta.held import Lake
 from holdfast.systems.delta.restore import copy, planning, rewind
 from holdfast.systems.delta.restore.planning import Detail
 from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import Store
+from holdfast.systems.shared import boxes
 
 
 @dataclass
@@ -104,7 +105,7 @@ class DeltaRecovery:
 
         clocks: dict[str, float] = options.get("clocks", {})
         given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
-        with box.open_box(self.sandbox) as folder:
+        with boxes.open_box(self.sandbox, "delta") as folder:
             plan = self.plan_restore(history, RestoreRequest(folder / "lake", until, given))
             began = self.clock.monotonic()
             self.restore(history, plan, progress)
@@ -120,7 +121,7 @@ class DeltaRecovery:
         del on
         from holdfast.systems.delta.data.view import source_view
 
-        with box.open_box(self.sandbox) as folder, source_view(self.settings, self._newest_versions(), folder) as view:
+        with boxes.open_box(self.sandbox, "delta") as folder, source_view(self.settings, self._newest_versions(), folder) as view:
             yield view
 
     def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
@@ -130,7 +131,7 @@ class DeltaRecovery:
 
         versions = self._newest_versions()
         point = Lake(self.name, self.history()).points[-1] if versions and self.history is not None else None
-        with box.open_box(self.sandbox) as folder, source_view(self.settings, versions, folder) as view:
+        with boxes.open_box(self.sandbox, "delta") as folder, source_view(self.settings, versions, folder) as view:
             answer = ask(view)
         return answer, {"kind": "point", "point": point.id} if point is not None else None
 
@@ -141,7 +142,7 @@ class DeltaRecovery:
         return {name: int(told["version"]) for name, told in (lake.points[-1].facts.get("tables") or {}).items()}
 
     def sweep(self) -> Sequence[str]:
-        return box.sweep(self.sandbox)
+        return boxes.sweep(self.sandbox, "delta")
 
     # ------------------------------------------------------------ search
 
@@ -158,7 +159,7 @@ class DeltaRecovery:
         from holdfast.systems.delta.data.search import LakeWalker
 
         del options, progress
-        with box.open_box(self.sandbox) as folder:
+        with boxes.open_box(self.sandbox, "delta") as folder:
             yield LakeWalker(self.settings, Lake(self.name, history), folder)
 
     def presence(self, name: str) -> tuple[str, Callable[[Isolated], bool]]:

@@ -1,29 +1,14 @@
 """A point of files in portable form: what it holds as plain files, under the paths they had."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.model import Clock, Progress, RecoveryPoint
-from holdfast.systems.contract import History, RestoreRequest
+from holdfast.systems.contract import Exported, History, RestoreRequest
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.recovery import FilesRecovery
 from holdfast.systems.files.restore.run import sync
 from holdfast.systems.files.settings import inside
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """``wal`` and ``dumps`` are other kinds' own."""
-
-    point: str
-    folder: Path
-    files: int
-    bytes: int
-    wal: tuple[str, str] | None = None
-    dumps: tuple[str, ...] = ()
-    owner: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def export(point: RecoveryPoint, history: History, folder: Path, parts: Sequence[Part], *, clock: Clock, progress: Progress) -> Exported:

@@ -10,7 +10,6 @@ from typing import Any
 from holdfast.errors import Damaged
 from holdfast.model import Clock, Extracted, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, restored_partly, write_list
-from holdfast.systems.files import isolate as isolation
 from holdfast.systems.files.errors import MountInTheWay, TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.plain import EntryUnexpected
@@ -19,6 +18,7 @@ from holdfast.systems.files.restore import target as targets
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.run import FolderRestore
 from holdfast.systems.files.settings import FilesSettings
+from holdfast.systems.shared import boxes
 
 _HEAL = "Heal the vault where another location has it (holdfast vault check --read all --heal)"
 _GO_ON = f"{_HEAL}, then run the same restore with --delta; or look for it in another point: holdfast points"
@@ -86,7 +86,7 @@ class FilesRecovery:
 
         clocks: dict[str, float] = options.get("clocks", {})
         given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
-        with isolation.open_box(self.sandbox) as box:
+        with boxes.open_box(self.sandbox, "files") as box:
             plan = self.plan_restore(history, RestoreRequest(box / "tree", until, given))
             began = self.clock.monotonic()
             _, lacks = self._restore(history, plan, progress)
@@ -119,4 +119,4 @@ class FilesRecovery:
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
 
     def sweep(self) -> Sequence[str]:
-        return isolation.sweep(self.sandbox)
+        return boxes.sweep(self.sandbox, "files")

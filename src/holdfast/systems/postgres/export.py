@@ -10,12 +10,11 @@ import os
 import pwd
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.errors import Refused
 from holdfast.model import Clock, Extracted, Progress, RecoveryPoint
-from holdfast.systems.contract import History, PointReader, StoredEntry
+from holdfast.systems.contract import Exported, History, PointReader, StoredEntry
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.capture import config as outside
 from holdfast.systems.postgres.capture import logical
@@ -56,22 +55,6 @@ class ExportTargetExists(Refused):
     """Something stands where the export is to be written."""
 
     code = "export-target-exists"
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """``wal``: (first, last) position of the WAL written, as PostgreSQL shows them; None for a point without WAL (a logical one).
-    ``owner``: the account that all of it belongs to, and that alone reads it; ``notes``: what to know.
-    """
-
-    point: str
-    folder: Path
-    files: int
-    bytes: int
-    wal: tuple[str, str] | None
-    dumps: tuple[str, ...]
-    owner: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def export(

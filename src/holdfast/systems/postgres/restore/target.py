@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from holdfast.errors import Usage
+from holdfast.plan.values.moments import on_wall
 from holdfast.systems.postgres import lsn as positions
 
 Kind = Literal["latest", "immediate", "time", "lsn", "xid", "name", "point"]
@@ -122,7 +123,7 @@ def _time(text: str, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime | None:
     except ValueError as error:
         raise BadTarget(f"{text!r} looks like a time and is not one: {error}.", hint="Write it as 2026-11-21 14:03:05+01:00.") from error
     if found.tzinfo is None:
-        found = found.replace(tzinfo=zone)
+        found = on_wall(text, found, zone)
     # Told again on the plan's wall clock, whatever clock it was asked for on.
     return found.astimezone(dt.UTC).astimezone(zone)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from holdfast.errors import Refused
 
-_PREFIX = "hf-files-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,10 +27,11 @@ def _folder(given: Path | None) -> Path:
 
 
 @contextlib.contextmanager
-def open_box(given: Path | None) -> Iterator[Path]:
-    sweep(given)
+def open_box(given: Path | None, kind: str) -> Iterator[Path]:
+    """``given``: the plan's folder for such copies. Raises Refused."""
+    sweep(given, kind)
     folder = _folder(given)
-    box = folder / f"{_PREFIX}{secrets.token_hex(4)}"
+    box = folder / f"hf-{kind}-{secrets.token_hex(4)}"
     lock = box.with_suffix(".lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -46,10 +46,10 @@ def open_box(given: Path | None) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def sweep(given: Path | None) -> list[str]:
-    """Remove what killed processes left; returns the folders."""
+def sweep(given: Path | None, kind: str) -> list[str]:
+    """Remove what killed processes left of copies of ``kind``; returns the folders."""
     removed = []
-    for lock in sorted(_folder(given).glob(f"{_PREFIX}*.lock")):
+    for lock in sorted(_folder(given).glob(f"hf-{kind}-*.lock")):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -88,7 +88,7 @@ def remove(box: Path) -> None:
             os.rmdir(name, dir_fd=top)
     finally:
         os.close(top)
-    os.rmdir(box)
+    box.rmdir()
 
 
 def _emptied(folder: int, top: int) -> list[str]:

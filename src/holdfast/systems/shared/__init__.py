@@ -1,0 +1,1 @@
+"""What kinds of system do alike, beside their contract: throw-away folders."""
