@@ -51,8 +51,8 @@ class BucketRecovery:
     @contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
         """The point itself, read out of the vault as a restore reads it; with the option ``against`` the objects at that address."""
-        from holdfast.systems.bucket.against import AgainstView
-        from holdfast.systems.bucket.view import PointView
+        from holdfast.systems.bucket.proof.against import AgainstView
+        from holdfast.systems.bucket.proof.view import PointView
 
         chosen = targets.choose(self.name, history.points(), until)
         reader = history.open(chosen.point.id)
@@ -74,7 +74,7 @@ class BucketRecovery:
 
     @contextmanager
     def source(self, on: str | None = None) -> Iterator[Isolated]:
-        from holdfast.systems.bucket.view import SourceView
+        from holdfast.systems.bucket.proof.view import SourceView
 
         if on:
             raise BucketUsage(f"A bucket has no member {on!r}.", hint="Leave it out.")
@@ -86,7 +86,7 @@ class BucketRecovery:
 
     def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
         """What the bucket says, and the point whose state it is in: none when something was changed since the newest point."""
-        from holdfast.systems.bucket.against import newest_matching
+        from holdfast.systems.bucket.proof.against import newest_matching
 
         history = self.history() if self.history is not None else None
         with self.source(on) as view:

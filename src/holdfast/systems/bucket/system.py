@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.model import Clock, Progress, RecoveryPoint, SystemClock
-from holdfast.systems.bucket.capture import BucketCapture
+from holdfast.systems.bucket.capture.run import BucketCapture
 from holdfast.systems.bucket.probe import probe
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Probe

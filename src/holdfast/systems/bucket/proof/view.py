@@ -10,11 +10,11 @@ import blake3
 from holdfast.connect.objects import Job, Listed, Objects, in_order
 from holdfast.errors import Damaged
 from holdfast.model import Progress
+from holdfast.systems.bucket.capture.reading import PART, Got, read
 from holdfast.systems.bucket.entries import described_of, name_of
 from holdfast.systems.bucket.errors import BucketNonsense, BucketSql
-from holdfast.systems.bucket.hashing import BlockHash, SetHash, of_bytes
 from holdfast.systems.bucket.listing import BUDGET, lines_of
-from holdfast.systems.bucket.reading import PART, Got, read
+from holdfast.systems.bucket.proof.hashing import BlockHash, SetHash, of_bytes
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
@@ -144,7 +144,7 @@ class SourceView(View):
         return {self._settings.url: found.document()}
 
     def _jobs(self) -> Iterator[Job[Got]]:
-        from holdfast.systems.bucket.reading import parts
+        from holdfast.systems.bucket.capture.reading import parts
 
         for listed in lines_of(self._settings, self._store, everything=False):
             if listed.size <= PART:

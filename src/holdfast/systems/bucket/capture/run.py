@@ -6,12 +6,12 @@ from typing import Any
 
 from holdfast.connect.objects import Job, Listed, ObjectChanged, ObjectDenied, ObjectGone, Objects, in_order
 from holdfast.model import Entry, Progress
+from holdfast.systems.bucket.capture.ledger import Ledger
+from holdfast.systems.bucket.capture.reading import SMALL, Got, parts, read
 from holdfast.systems.bucket.entries import entry_of, unchanged
 from holdfast.systems.bucket.errors import BucketEmptied
-from holdfast.systems.bucket.ledger import Ledger
 from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.merge import BaseLines
-from holdfast.systems.bucket.reading import SMALL, Got, parts, read
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Bulk, CaptureWriter, Sink, StoredLine
 
@@ -165,7 +165,7 @@ class BucketCapture:
 
     def _large(self, listed: Listed, tries: int) -> None:
         """A large object by itself, as it is now."""
-        from holdfast.systems.bucket.reading import again
+        from holdfast.systems.bucket.capture.reading import again
 
         for left in reversed(range(tries)):
             try:

@@ -8,9 +8,9 @@ from holdfast.connect.objects.asking import shown
 from holdfast.systems.bucket.entries import described_of, name_of, unchanged
 from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.merge import BaseLines, pairs
+from holdfast.systems.bucket.proof.view import View
 from holdfast.systems.bucket.restore.select import Renaming, Selection, listing
 from holdfast.systems.bucket.settings import BucketSettings
-from holdfast.systems.bucket.view import View
 from holdfast.systems.contract import History, PointReader, StoredEntry, StoredLine, Structural, Target
 
 WHOLE = 4 << 20

@@ -1,0 +1,1 @@
+"""One recovery point of a bucket: what is new or changed is fetched."""
