@@ -118,6 +118,12 @@ class FolderObjects:
 
     def begin(self, key: str, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
         del described, tags
+        if key.endswith("/"):
+            raise KeyImpossible(
+                f"The key {key!r} holds something, and below {self.url} it would be a folder.",
+                hint="Restore into a bucket, or leave it out (--path).",
+                key=key,
+            )
         folder = self._folder_of(key)
         name = f"{_PARTIAL}{os.urandom(8).hex()}"
         (folder / name).touch(exist_ok=False)

@@ -6,6 +6,7 @@ of a core for each object. Reference: docs.aws.amazon.com/AmazonS3/latest/API.
 
 import email.utils
 import hashlib
+import re
 import xml.etree.ElementTree as ET
 import xml.sax.saxutils as sax
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ HEADERS = (
     "x-amz-website-redirect-location",
 )
 _META = "x-amz-meta-"
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 has no way to write (section 2.2, Char)."""
 
 
 class S3Objects:
@@ -209,9 +212,12 @@ class S3Objects:
         self._asker.ask("DELETE", key, {"uploadId": upload}, missing=True)
 
     def delete(self, keys: Sequence[str]) -> None:
-        if not keys:
+        # What XML cannot say, a control character for example, is asked for by an address.
+        for key in filter(_NO_XML.search, keys):
+            self._asker.ask("DELETE", key, missing=True)
+        rows = "".join(f"<Object><Key>{_escaped(key)}</Key></Object>" for key in keys if not _NO_XML.search(key))
+        if not rows:
             return
-        rows = "".join(f"<Object><Key>{_escaped(key)}</Key></Object>" for key in keys)
         body = f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode("utf-8", "surrogateescape")
         root = self._xml(self._asker.ask("POST", None, {"delete": ""}, {"content-type": "application/xml"}, body, md5=True), "deleting")
         for error in root.iter("Error"):

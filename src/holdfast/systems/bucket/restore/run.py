@@ -81,7 +81,7 @@ class BucketRestore:
                 continue
             if listed is None or not (surely_same(line, listed) or maybe_same(line, listed)):
                 yield Job(line)
-            elif surely_same(line, listed):
+            elif surely_same(line, listed) and not self.store.keeps_headers:
                 self._kept += line.size
             else:
                 yield Job(line, lambda line=line, listed=listed: self._same(line, listed))  # type: ignore[misc]
@@ -91,6 +91,7 @@ class BucketRestore:
         if not self.store.keeps_headers:
             return True
         described, tags = described_of(line)
+        # Even of the very object that was captured the tags may be others by now, and no listing tells it.
         now = self.store.describe(listed.key)
         if now is None or now.etag != listed.etag or now.headers != described.headers or now.metadata != described.metadata:
             return False
