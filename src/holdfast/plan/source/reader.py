@@ -50,8 +50,8 @@ except ImportError:  # PyYAML built without libyaml
             _Resolver.__init__(self)
 
 
-def read(text: str, file: str) -> tuple[Mapping, list[Problem]]:
-    """The file's mapping (empty when it has none) and what is wrong with it as YAML."""
+def read(text: str, file: str, *, what: str = "a plan", begin: str = "platform: NAME") -> tuple[Mapping, list[Problem]]:
+    """The file's mapping (empty when it has none) and what is wrong with it as YAML. ``what`` it is, and how one begins, for people."""
     top = Mark(file, 1, 1)
     try:
         root = _Composer(text).get_single_node()
@@ -65,17 +65,18 @@ def read(text: str, file: str) -> tuple[Mapping, list[Problem]]:
         return Mapping(top), [Problem(top, "", f"not YAML: {what}", "the file must be UTF-8 text without control characters")]
     if root is None:
         return Mapping(top), []
-    reading = _Reading(file)
+    reading = _Reading(file, what)
     tree = reading.tree(root)
     if isinstance(tree, Mapping):
         return tree, reading.problems
-    problem = Problem(tree.mark, "", "a plan is a mapping of keys to values", "begin with 'platform: NAME'")
+    problem = Problem(tree.mark, "", f"{what} is a mapping of keys to values", f"begin with '{begin}'")
     return Mapping(top), [*reading.problems, problem]
 
 
 class _Reading:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, what: str) -> None:
         self.file = file
+        self.what = what
         self.problems: list[Problem] = []
         self.nodes = 0
         self.open: set[int] = set()
@@ -91,7 +92,7 @@ class _Reading:
             self._wrong(mark, "an alias that contains itself", "write the value out")
             return Scalar(None, mark)
         if node.tag not in _KNOWN:
-            self._wrong(mark, f"the tag '{node.tag}' means nothing in a plan", "leave it out")
+            self._wrong(mark, f"the tag '{node.tag}' means nothing in {self.what}", "leave it out")
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.ScalarNode):
