@@ -1,62 +1,34 @@
 """Copies files into a point, telling what was gone when it was its turn."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from holdfast.connect.objects import Job, in_order
 from holdfast.model import Entry, Progress
-from holdfast.systems.contract import CaptureWriter
+from holdfast.systems.contract import CaptureWriter, Sink, StoredEntry
+from holdfast.systems.delta.capture.fetching import Got, Lost, Part, Read, Whole, entry_of, jobs, shorter, unlike_parquet
 from holdfast.systems.delta.capture.pin import Wanted
-from holdfast.systems.delta.store import Missing, Store, Thing
+from holdfast.systems.delta.store import Missing, Store
 
-_WHOLE = 8 << 20
-_PARQUET = b"PAR1"
 Opener = Callable[[str], tuple[Store, str]]
 """(the store, the key) of an absolute address in a log."""
 
 
-@dataclass
-class Lost:
-    """What was gone or broken; filled by several threads."""
+@dataclass(slots=True)
+class _Keep:
+    """The base has it."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    gone: list[Wanted] = field(default_factory=list)
-    broken: dict[str, tuple[Wanted, str]] = field(default_factory=dict)
-
-    def miss(self, wanted: Wanted) -> None:
-        with self.lock:
-            self.gone.append(wanted)
-
-    def broke(self, wanted: Wanted, why: str) -> None:
-        with self.lock:
-            self.broken[wanted.path] = (wanted, why)
+    wanted: Wanted
+    stored: StoredEntry
 
 
-class _Read:
-    """A file read while it is captured; one that vanishes leaves no entry."""
+@dataclass(slots=True)
+class _Here:
+    """Lies on this machine: the vault's workers read it themselves."""
 
-    def __init__(self, store: Store, key: str, wanted: Wanted, size: int, lost: Lost) -> None:
-        self._store, self._key, self._wanted, self._size, self._lost = store, key, wanted, size, lost
-        self._gone = False
-
-    def read_into(self, offset: int, buffer: memoryview) -> int:
-        try:
-            got = self._store.read_into(self._key, offset, buffer)
-        except Missing:
-            self._gone = True
-            return 0
-        if got < len(buffer) and offset + got < self._size:
-            self._lost.broke(self._wanted, f"is {offset + got} bytes long where the log says {self._size}")
-        if why := _parquet(self._wanted, offset, buffer[:got], self._size):
-            self._lost.broke(self._wanted, why)
-        return got
-
-    def close(self) -> bool | None:
-        if self._gone:
-            self._lost.miss(self._wanted)
-            return False
-        return None
+    wanted: Wanted
+    store: Store
+    key: str
 
 
 class Copier:
@@ -64,6 +36,8 @@ class Copier:
 
     def __init__(self, store: Store, opener: Opener, writer: CaptureWriter, progress: Progress, reusable: Callable[[Wanted], bool]) -> None:
         self._store, self._opener, self._writer, self._progress, self._reusable = store, opener, writer, progress, reusable
+        self._bulk = writer.bulk(_read_many)
+        self._sink: Sink | None = None
         self._added: set[str] = set()
         self.lost = Lost()
         self.fetched = 0
@@ -71,96 +45,141 @@ class Copier:
 
     def copy(self, files: Iterable[Wanted]) -> None:
         """Add those that are not in the point yet, and wait until they are read."""
-        local = self._store.local("") is not None
-        if local:
-            for wanted in files:
-                self._one(wanted, None)
-        else:
-            for job in in_order(self._jobs(files)):
-                if job.run is not None:
-                    try:
-                        data = job.result()
-                    except Missing:
-                        self.lost.miss(job.what)
-                        continue
-                    self._one(job.what, data)
-                else:
-                    self._one(job.what, None)
+        for job in in_order(self._jobs(files)):
+            self._take(job)
+        self._bulk.flush()
         self._writer.flush()
         for wanted in self.lost.gone:
             self._added.discard(wanted.path)
 
-    def _jobs(self, files: Iterable[Wanted]) -> Iterator[Job[bytes]]:
+    # ------------------------------------------------------------ what is to be done
+
+    def _jobs(self, files: Iterable[Wanted]) -> Iterator[Job[Got]]:
         for wanted in files:
-            if (
-                wanted.path in self._added
-                or wanted.address is not None
-                or wanted.size is None
-                or wanted.size > _WHOLE
-                or self._known(wanted)
-            ):
-                yield Job(wanted)
+            if wanted.path in self._added:
                 continue
-            yield Job(wanted, lambda key=wanted.key, size=wanted.size: _fetch(self._store, key, size), wanted.size)  # type: ignore[misc]
-
-    def _known(self, wanted: Wanted) -> bool:
-        base = self._writer.base
-        return base is not None and self._reusable(wanted) and base.find(wanted.path) is not None
-
-    def _one(self, wanted: Wanted, data: bytes | None) -> None:
-        if wanted.path in self._added:
-            return
-        size, mtime_ns = wanted.size, wanted.mtime_ns
-        entry = Entry(wanted.path, size=size or 0, mode=0o644, mtime_ns=mtime_ns, extra={"e": wanted.etag} if wanted.etag else {})
-        if data is None and self._reusable(wanted) and self._reuse(wanted, entry):
             self._added.add(wanted.path)
-            self.kept += 1
-            return
-        store, key = (self._store, wanted.key) if wanted.address is None else self._opener(wanted.address)
-        if data is None and size is None:
-            thing: Thing | None = store.head(key)
-            if thing is None:
-                self.lost.miss(wanted)
-                return
-            size = thing.size
-            entry = Entry(wanted.path, size=size, mode=0o644, mtime_ns=thing.mtime_ns, extra={"e": thing.etag} if thing.etag else {})
-        self._added.add(wanted.path)
-        self.fetched += 1
-        if data is not None:
-            if size is not None and len(data) != size:
-                self.lost.broke(wanted, f"is {len(data)} bytes long where the log says {size}")
-            elif why := _parquet(wanted, 0, memoryview(data), len(data)):
-                self.lost.broke(wanted, why)
-            self._writer.add(entry, data)
-        else:
-            self._writer.add(entry, _Read(store, key, wanted, size or 0, self.lost))
+            stored = self._stored(wanted)
+            if stored is not None:
+                yield Job(_Keep(wanted, stored))
+            else:
+                yield from self._fetches(wanted)
 
-    def _reuse(self, wanted: Wanted, entry: Entry) -> bool:
+    def _fetches(self, wanted: Wanted) -> Iterator[Job[Got]]:
+        store, key = (self._store, wanted.key) if wanted.address is None else self._opener(wanted.address)
+        if store.local(key) is not None:
+            yield Job(_Here(wanted, store, key))
+        else:
+            yield from jobs(store, key, wanted)
+
+    def _stored(self, wanted: Wanted) -> StoredEntry | None:
+        """The same file in the base."""
         base = self._writer.base
-        stored = base.find(wanted.path) if base is not None else None
-        if stored is None:
-            return False
+        if base is None or not self._reusable(wanted):
+            return None
+        stored = base.find(wanted.path)
+        if stored is None or stored.entry.kind != "file" or wanted.size not in (None, stored.entry.size):
+            return None
         if wanted.log and (stored.entry.mtime_ns != wanted.mtime_ns or stored.entry.extra.get("e", "") != wanted.etag):
             # A log that was put back and went on has other commits under the same numbers.
-            return False
-        if wanted.size is None:
-            entry = stored.entry
-        return self._writer.reuse(entry)
+            return None
+        return stored
+
+    # ------------------------------------------------------------ what came, in order
+
+    def _take(self, job: Job[Got]) -> None:
+        what = job.what
+        if isinstance(what, Part):
+            self._part(job, what)
+        elif isinstance(what, Whole):
+            self._whole(job, what.wanted)
+        elif isinstance(what, _Here):
+            self._here(what)
+        elif self._bulk.keep(what.stored):
+            self.kept += 1
+        else:
+            # Some location lost its content: it is read anew.
+            for more in in_order(self._fetches(what.wanted)):
+                self._take(more)
+
+    def _whole(self, job: Job[Got], wanted: Wanted) -> None:
+        try:
+            got = job.result()
+        except Missing:
+            self.lost.miss(wanted)
+            return
+        self.fetched += 1
+        entry = entry_of(wanted, got.thing)
+        size = len(got.data)
+        if size != entry.size:
+            self.lost.broke(wanted, shorter(size, entry.size))
+        elif why := unlike_parquet(wanted, 0, memoryview(got.data), size):
+            self.lost.broke(wanted, why)
+        if not size:
+            self._bulk.entry(entry)
+        elif size <= self._bulk.largest:
+            self._bulk.small(entry.path, size, (entry, got.data))
+        else:
+            self._bulk.flush()
+            sink = self._writer.stream(entry)
+            sink.write(got.data)
+            sink.close()
+
+    def _part(self, job: Job[Got], what: Part) -> None:
+        wanted, size = what.wanted, what.wanted.size or 0
+        if what.start == 0:
+            self._sink = None
+        elif self._sink is None:
+            return  # an earlier part was gone: so is the file
+        try:
+            data = job.result().data
+        except Missing:
+            # A stream that is never closed leaves no entry.
+            self._sink = None
+            self.lost.miss(wanted)
+            return
+        if what.start == 0:
+            self.fetched += 1
+            self._bulk.flush()
+            self._sink = self._writer.stream(entry_of(wanted, None))
+        assert self._sink is not None
+        last = what.start + len(data)
+        if why := unlike_parquet(wanted, what.start, memoryview(data), size):
+            self.lost.broke(wanted, why)
+        self._sink.write(data)
+        if job.cost > len(data) and wanted.path not in self.lost.broken:
+            self.lost.broke(wanted, shorter(last, size))
+        if what.start + job.cost == size:
+            self._sink.close()
+            self._sink = None
+
+    def _here(self, what: _Here) -> None:
+        wanted = what.wanted
+        thing = what.store.head(what.key) if wanted.size is None else None
+        if wanted.size is None and thing is None:
+            self.lost.miss(wanted)
+            return
+        self.fetched += 1
+        entry = entry_of(wanted, thing)
+        read = Read(what.store, what.key, wanted, entry.size, self.lost)
+        if entry.size <= self._bulk.largest:
+            self._bulk.small(entry.path, entry.size, (entry, read))
+        else:
+            self._bulk.flush()
+            self._writer.add(entry, read)
 
 
-def _fetch(store: Store, key: str, size: int) -> bytes:
-    buffer = bytearray(size)
-    got = store.read_into(key, 0, memoryview(buffer)) if size else 0
-    return bytes(buffer[:got])
-
-
-def _parquet(wanted: Wanted, offset: int, data: memoryview, size: int) -> str:
-    """What is wrong with the ends of a data file; cheap, and finds what was cut off or overwritten with zeros."""
-    if wanted.log or wanted.rows is None or not wanted.path.endswith(".parquet") or size < 12:
-        return ""
-    if offset == 0 and len(data) >= 4 and data[:4] not in (_PARQUET, b"PARE"):
-        return "does not begin like a Parquet file"
-    end = offset + len(data)
-    if end == size and len(data) >= 4 and data[-4:] not in (_PARQUET, b"PARE"):
-        return "does not end like a Parquet file"
-    return ""
+def _read_many(handles: Sequence[tuple[Entry, bytearray | Read]], view: memoryview) -> Sequence[tuple[Entry, int, int] | None]:
+    """What was fetched already is put where it is hashed, what lies here is read into it."""
+    found: list[tuple[Entry, int, int] | None] = []
+    at = 0
+    for entry, source in handles:
+        if isinstance(source, Read):
+            end = at + source.read_into(0, view[at : at + entry.size])
+            there = source.close() is not False
+        else:
+            end, there = at + len(source), True
+            view[at:end] = source
+        found.append((entry, at, end) if there else None)
+        at = end
+    return found
