@@ -10,6 +10,7 @@ from holdfast.errors import HoldfastError
 from holdfast.systems.delta.errors import NoVersion, RestoreUsage, RewindRefused, TableMoved, TargetTaken
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.log.snapshot import replay
+from holdfast.systems.delta.restore.place import parent
 from holdfast.systems.delta.store import LocalStore
 from tests.delta import golden
 from tests.delta.kit import Lake, delta_rows, write
@@ -109,7 +110,32 @@ def test_a_clones_absolute_paths_lead_to_the_copy(lake):
     assert len(delta_rows(lake.folder / "out" / "clone")) == len(expected[max(expected, key=int)]["rows"])
 
 
+def test_no_table_is_put_into_another_table(lake):
+    write(orders(lake), a=[1])
+    lake.backup()
+    lake.restore(lake.folder / "out", tables=["orders"])
+    with pytest.raises(TargetTaken, match="inside of a table"):
+        lake.restore(lake.folder / "out")
+    assert not (lake.folder / "out" / "orders").exists()
+
+
+def test_what_came_there_since_the_plan_is_not_written_over(lake):
+    write(orders(lake), a=[1])
+    lake.backup()
+    plan = lake.plan(lake.folder / "out")
+    write(lake.folder / "out" / "orders", a=[7])
+    with pytest.raises(TargetTaken):
+        lake.recovery().restore(lake.history, plan, lake.said)
+    assert delta_rows(lake.folder / "out" / "orders") == [[7]]
+
+
 # ---------------------------------------------------------------- B: the damaged one moved aside
+
+
+def test_what_is_above_a_place():
+    assert parent("s3://bucket/lake/orders/") == ("s3://bucket/lake", "orders")
+    assert parent("file:///lake") == ("file:///", "lake")
+    assert parent("/lake") == ("/", "lake")
 
 
 def test_in_place_moves_the_damaged_table_aside(lake):

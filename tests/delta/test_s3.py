@@ -8,7 +8,7 @@ import pytest
 from holdfast.connect.objects import Options, split
 from holdfast.connect.objects.s3 import S3Objects
 from holdfast.model import SystemClock
-from holdfast.systems.delta.errors import TableMoved, TargetTaken
+from holdfast.systems.delta.errors import RestoreUsage, TableMoved, TargetTaken
 from holdfast.systems.delta.objects import ObjectStore
 from holdfast.systems.delta.store import LocalStore, Missing
 from tests.cli.running import answer, holdfast
@@ -116,6 +116,20 @@ def test_back_into_a_bucket_by_all_three_ways(lake):
     lake.restore(lake.url, in_place=True)
     assert lake.rows("orders") == [[1], [2]]
     assert len(lake._open(lake.url).folders("")) == 2
+
+
+def test_a_table_that_is_a_whole_bucket_is_never_written_over(lake):
+    lake.url = f"s3://{lake.bucket}"
+    object.__setattr__(lake.settings, "url", lake.url)
+    lake.write("", a=[1])
+    lake.backup()
+    lake.write("", a=[2])
+    before = {thing.key: thing.etag for thing in lake._open(lake.url).things("")}
+    with pytest.raises(RestoreUsage, match="nothing is beside it"):
+        lake.plan(lake.url, in_place=True)
+    assert {thing.key: thing.etag for thing in lake._open(lake.url).things("")} == before
+    lake.restore(lake.url, rewind=True)
+    assert lake.rows("") == [[1]]
 
 
 def test_the_port_keeps_its_promises(lake):

@@ -63,6 +63,13 @@ class DeltaRecovery:
             if one.rewind is not None:
                 done = _sum(done, self._rewind(store, one.rewind, progress, notes, reached))
             elif one.held is not None:
+                # Looked at again: the plan may be old, and two tables in one place are none.
+                there = next(iter(store.things(one.folder)), None)
+                if there is not None:
+                    raise TargetTaken(
+                        f"{detail.url}/{one.folder} holds something already: {there.key}.",
+                        hint="Who writes there? Stop it, and run this again.",
+                    )
                 done = _sum(done, copy.table(store, one.held, one.folder, progress))
                 reached["versions"][one.name] = one.held.version
         for back, above, name in detail.streams:

@@ -28,4 +28,4 @@ def same(one: str, other: str) -> bool:
 def parent(url: str) -> tuple[str, str]:
     """(the address above, the last name)."""
     above, _, name = url.rstrip("/").rpartition("/")
-    return above or "/", name
+    return "file:///" if above in ("file:/", "file://") else above or "/", name

@@ -15,7 +15,10 @@ from holdfast.systems.delta.restore.rewind import Rewind, look
 from holdfast.systems.delta.restore.streams import StreamBack, going_with
 from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import Store
-from holdfast.systems.delta.tables import prefix
+from holdfast.systems.delta.tables import is_table, prefix
+
+_TOPS = ("s3:/", "gs:/", "az:/")
+"""What would be above a bucket as a whole."""
 
 
 @dataclass
@@ -122,11 +125,23 @@ def _aside(settings: DeltaSettings, url: str, back: TableBack, made: Detail, sta
     made.url = settings.url
     back.folder = prefix(back.name)
     above, name = parent(own)
+    if above in _TOPS or not name:
+        raise RestoreUsage(
+            f"{own} is all of its place: nothing is beside it where the damaged table could be moved to.",
+            hint="Say --rewind, or restore into a new place, or move the table away yourself first.",
+        )
     made.asides.append((above, name, f"{name}.damaged-{stamp}"))
 
 
 def _free(store: Store, made: Detail, obstacles: list[Obstacle]) -> None:
     for back in made.tables:
+        outer = next((one for one in _outer(back.folder) if is_table(store, one)), None)
+        if outer is not None:
+            message = (
+                f"{store.url}/{back.folder} lies inside of a table, {f'{store.url}/{outer}'.rstrip('/')}, whose next vacuum would empty it."
+            )
+            obstacles.append(Obstacle(TargetTaken.code, message, "Name a place beside that table."))
+            continue
         there = next(iter(store.things(back.folder)), None)
         if there is not None:
             obstacles.append(
@@ -136,6 +151,12 @@ def _free(store: Store, made: Detail, obstacles: list[Obstacle]) -> None:
                     "Name a new place, or --in-place for the lake itself.",
                 )
             )
+
+
+def _outer(folder: str) -> list[str]:
+    """The folders around one, the store's root first."""
+    parts = folder.strip("/").split("/") if folder else []
+    return ["/".join(parts[:count]) for count in range(len(parts))]
 
 
 def _steps(made: Detail, mode: str) -> list[str]:
