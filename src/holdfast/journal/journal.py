@@ -4,18 +4,24 @@ In ``folder``: ``host`` (the tag of the chain in use), ``<tag>.jsonl`` (entries)
 ``exported.json`` (how far each location has copies). Order of a write: the entry is appended and fsynced, then the head is replaced; so
 the head never runs ahead.
 
+Each entry's payload gets a ``clock``: the monotonic clock's seconds and the boot that they count from, so that a wall clock that was set
+is seen.
+
 A chain that turns out damaged is never mended: it is left as it is, and a new chain begins whose first entry says what was found. A line
 that a crash tore off was never acknowledged: it is set aside, and an entry says so.
 """
 
+import collections
 import contextlib
 import fcntl
+import functools
 import hashlib
+import itertools
 import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,16 +54,22 @@ class Copies(Protocol):
 class Journal:
     """Append and read. Safe from several processes of one host (one lock file)."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, about: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None) -> None:
+        """``about``: what joins an entry as its ``context``, from its kind and payload: who asked, by which plan. {} for nothing."""
         self.folder = folder
         self._clock = clock
+        self._about = about
+        self.written: collections.deque[Record] = collections.deque(maxlen=1000)
+        """What this process recorded last."""
 
     def record(self, kind: str, **payload: Any) -> Record:
         """Append one entry; durable when it returns. Raises JournalUnwritable; TypeError for a payload that has no JSON form."""
+        context = self._about(kind, payload) if self._about else {}
+        said = {**payload, "context": dict(context)} if context else payload
         try:
             with self._locked():
                 tag, last = self._tail()
-                return self._append(tag, last, kind, payload)
+                record = self._append(tag, last, kind, said)
         except OSError as error:
             raise JournalUnwritable(
                 f"The journal in {self.folder} cannot be written: {error}.",
@@ -65,6 +77,23 @@ class Journal:
                 folder=str(self.folder),
                 kind=kind,
             ) from error
+        self.written.append(record)
+        return record
+
+    def head(self) -> tuple[str, int, str] | None:
+        """(tag of the chain in use, number and hash of its newest entry); None before the first one. Raises JournalUnwritable."""
+        try:
+            with self._locked():
+                if not (self.folder / "host").exists():
+                    return None
+                tag, last = self._tail()
+        except OSError as error:
+            raise JournalUnwritable(f"The journal in {self.folder} cannot be read: {error}.", folder=str(self.folder)) from error
+        return None if last is None else (tag, last.n, last.hash)
+
+    def lines(self, tag: str, begin: int = 0) -> Iterator[bytes]:
+        """The stored lines of a chain from entry ``begin`` on, unchecked: line i is entry i."""
+        yield from itertools.islice(self._lines(tag), begin, None)
 
     def entries(self, tag: str | None = None) -> Iterator[Record]:
         """The entries of one chain, oldest first; without ``tag``, those of all chains of this host.
@@ -185,7 +214,9 @@ class Journal:
     def _append(self, tag: str, last: Record | None, kind: str, payload: dict[str, Any]) -> Record:
         if last is None and not kind.startswith("journal."):
             last = self._append(tag, None, "journal.begin", {"host": socket.gethostname()})
-        record = make(last.n + 1 if last else 0, last.hash if last else origin(tag), kind, self._clock.now(), payload)
+        clock = {"boot": boot(), "mono": round(self._clock.monotonic(), 6)}
+        said = {**payload, "clock": clock}
+        record = make(last.n + 1 if last else 0, last.hash if last else origin(tag), kind, self._clock.now(), said)
         descriptor = os.open(self._path(tag), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
             size = os.fstat(descriptor).st_size
@@ -245,6 +276,15 @@ class Journal:
         except FileNotFoundError:
             return {}
         return known
+
+
+@functools.cache
+def boot() -> str:
+    """Which boot of the machine this is, as 8 hex digits: monotonic clocks compare only within one. '' where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except OSError:
+        return ""
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -42,8 +42,8 @@ def make(n: int, prev: str, kind: str, at: dt.datetime, payload: Mapping[str, An
         "at": at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
         "payload": payload,
     }
-    digest = hashlib.sha256(_canonical(body)).hexdigest()
-    return parse(_canonical({**body, "hash": digest}) + b"\n")
+    digest = hashlib.sha256(canonical(body)).hexdigest()
+    return parse(canonical({**body, "hash": digest}) + b"\n")
 
 
 def parse(line: bytes) -> Record:
@@ -53,17 +53,18 @@ def parse(line: bytes) -> Record:
     document = json.loads(line)
     if not isinstance(document, dict) or set(document) != {"n", "prev", "kind", "at", "payload", "hash"}:
         raise ValueError("not a journal entry")
-    if _canonical(document) + b"\n" != line:
+    if canonical(document) + b"\n" != line:
         raise ValueError("not in canonical form")
     digest = document.pop("hash")
-    if hashlib.sha256(_canonical(document)).hexdigest() != digest:
+    if hashlib.sha256(canonical(document)).hexdigest() != digest:
         raise ValueError("the content does not match its hash")
     return Record(
         document["n"], document["prev"], document["kind"], dt.datetime.fromisoformat(document["at"]), document["payload"], digest, line
     )
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """The one notation of what is hashed and signed; times and paths become text. Raises TypeError, ValueError (NaN)."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_text).encode()
 
 

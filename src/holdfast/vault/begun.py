@@ -22,6 +22,9 @@ _KEPT = (
     names.DAMAGED,
     names.JOURNAL,
     names.PLAN,
+    names.HOSTS,
+    names.ANCHORS,
+    names.EVIDENCE,
 )
 
 

@@ -18,9 +18,9 @@ from holdfast.vault.text import from_b64, to_time
 if TYPE_CHECKING:
     from holdfast.vault.keys.ring import Ring
 
-SHARED_KINDS = frozenset({"index", "writer", "ring", "shred"})
+SHARED_KINDS = frozenset({"index", "writer", "ring", "shred", "host", "anchor"})
 """Sealed to all who hold the identity key (mode 2)."""
-BOXED_KINDS = frozenset({"point", "log", "journal", "plan", "hold"})
+BOXED_KINDS = frozenset({"point", "log", "journal", "plan", "hold", "evidence"})
 """Sealed to the epoch and to the writer itself (mode 1)."""
 ROOT_KINDS = frozenset({"config", "writer", "epoch", "drop", "ring", "shred", "revoked"})
 """Signed by the root: who holds only a writer's key makes none of them, so it cannot make a point vanish."""

@@ -29,6 +29,9 @@ KINDS = {
     names.HOLDS: ("hold",),
     "journal/": ("journal",),
     "plan/": ("plan",),
+    names.HOSTS: ("host",),
+    names.ANCHORS: ("anchor",),
+    names.EVIDENCE: ("evidence",),
 }
 """Which envelopes may stand where."""
 

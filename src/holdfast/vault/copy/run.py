@@ -36,7 +36,7 @@ _POINTS = 64
 _INCREMENTS = 16
 _TRIES = 3
 _KEYS = (names.WRITERS, names.EPOCHS, names.RINGS, names.REVOKED, names.SLOTS, names.SCOPED, names.SHREDS)
-_RECORDS = (names.HOLDS, names.JOURNAL, names.PLAN)
+_RECORDS = (names.HOLDS, names.JOURNAL, names.PLAN, names.HOSTS, names.ANCHORS, names.EVIDENCE)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,20 @@ from holdfast.vault.notary import inventory_entry
 from holdfast.vault.text import from_json, to_time
 
 _THREADS = 8
-_SIGNED = (names.POINTS, names.INDEX, names.LOGS, names.HOLDS, names.JOURNAL, names.PLAN, names.SESSIONS, names.CONDEMNED, names.DAMAGED)
+_SIGNED = (
+    names.POINTS,
+    names.INDEX,
+    names.LOGS,
+    names.HOLDS,
+    names.JOURNAL,
+    names.PLAN,
+    names.HOSTS,
+    names.ANCHORS,
+    names.EVIDENCE,
+    names.SESSIONS,
+    names.CONDEMNED,
+    names.DAMAGED,
+)
 """Where envelopes of writers stand. Packs need no list: only an index or a point that is believed leads to one."""
 
 

@@ -1,4 +1,4 @@
-"""The newest copies of journal and plan are locked again by each check: no later commit needs them, so none locks them."""
+"""The newest copies of journal and plan, and what proves them, are locked again by each check: no commit needs them, so none locks them."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -10,9 +10,12 @@ from holdfast.vault.lock.extend import MARGIN, LockBook, extend
 from holdfast.vault.lock.policy import slack
 
 ENTRIES = 1000
-"""Newest entries of each host's journal ..."""
+"""Newest entries, anchors and documents of evidence of each host, newest keys of hosts ..."""
 PLANS = 10
 """... and newest plans, and as many copies of the runbooks, that stay locked as long as somebody checks. Older ones are locked once."""
+
+
+_OF_HOSTS = (names.JOURNAL, names.ANCHORS, names.EVIDENCE, names.HOSTS)
 
 
 def keep_records(storage: Storage, cache: Path | None, held: Iterable[str]) -> int:
@@ -36,8 +39,8 @@ def newest(held: Iterable[str]) -> list[str]:
     """The names of what is locked again: they end in numbers and times that sort."""
     groups: dict[str, list[str]] = {}
     for name in held:
-        if name.startswith(names.JOURNAL):
+        if name.startswith(_OF_HOSTS):
             groups.setdefault(name.rpartition("/")[0], []).append(name)
         elif name.startswith(names.PLAN):
             groups.setdefault("plan." + name.partition(".")[2], []).append(name)
-    return [name for group, some in groups.items() for name in sorted(some)[-(ENTRIES if group.startswith(names.JOURNAL) else PLANS) :]]
+    return [name for group, some in groups.items() for name in sorted(some)[-(PLANS if group.startswith("plan.") else ENTRIES) :]]
