@@ -1,6 +1,7 @@
 """Tables in a bucket of a real MinIO."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,50 @@ def test_a_table_that_is_a_whole_bucket_is_never_written_over(lake):
     assert {thing.key: thing.etag for thing in lake._open(lake.url).things("")} == before
     lake.restore(lake.url, rewind=True)
     assert lake.rows("") == [[1]]
+
+
+SIZES = (100 << 10, 3 << 20, 10 << 20)
+"""Read in bulk, by one request, and in parts."""
+
+
+def sized(lake) -> list[str]:
+    """A table of a file of each size, of bytes that do not shrink; their keys by size."""
+    for number, size in enumerate(SIZES):
+        lake.write("orders", a=[number], b=[os.urandom(size)])
+    found = [thing for thing in lake._open(lake.url).things("orders/") if thing.key.endswith(".parquet")]
+    return [thing.key for thing in sorted(found, key=lambda one: one.size)]
+
+
+def contents(store, prefix: str) -> dict[str, bytes]:
+    return {thing.key: store.get(thing.key) for thing in store.things(prefix)}
+
+
+def test_files_of_every_size_go_there_and_back(lake):
+    sized(lake)
+    point = lake.backup()
+    assert not point.findings
+    lake.restore(f"{lake.url}-copy")
+    assert contents(lake._open(f"{lake.url}-copy"), "orders/") == contents(lake._open(lake.url), "orders/")
+    assert not lake._open(lake.url)._objects._asker.ask("GET", None, {"uploads": ""}).body.count(b"<Upload>")
+    again = lake.backup()
+    assert again.facts["fetched"] == 0
+
+
+def test_a_large_file_that_is_gone_or_cut_off_is_named(lake):
+    _, middle, large = sized(lake)
+    store = lake._open(lake.url)
+    whole = store.get(large)
+    store._objects.delete([f"lake/{middle}"])
+    for cut in (len(whole) - 20, 5 << 20):
+        store._objects.put(f"lake/{large}", whole[:cut])
+        found = {one.where["path"]: one for one in lake.backup().findings}
+        assert {path: one.code for path, one in found.items()} == {
+            f"tables/{middle}": "delta-file-lost",
+            f"tables/{large}": "delta-file-broken",
+        }
+        assert f"is {cut} bytes long where the log says {len(whole)}" in found[f"tables/{large}"].message
+    store._objects.delete([f"lake/{large}"])
+    assert {one.code for one in lake.backup().findings} == {"delta-file-lost"}
 
 
 def test_the_port_keeps_its_promises(lake):

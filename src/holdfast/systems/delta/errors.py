@@ -51,6 +51,18 @@ class RaceLost(FoundWrong):
     code = "delta-race-lost"
 
 
+class SharedOdd(Refused):
+    """A worker of an executor handed over other files than it was asked for."""
+
+    code = "delta-shared-odd"
+
+
+class SharedUnseen(Unreachable):
+    """A worker of an executor does not see files that are there."""
+
+    code = "delta-shared-unseen"
+
+
 class NothingFound(Refused):
     """No table is there for the plan's patterns, though the last point holds some."""
 

@@ -1,17 +1,18 @@
 """Tables in a bucket: the port over ``connect.objects``."""
 
-import os
-import tempfile
-import threading
+import contextlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, Self
 
-from holdfast.connect.objects import ObjectChanged, ObjectGone, Objects
+from holdfast.connect.objects import Buffer, Described, ObjectChanged, ObjectGone, Objects, StoreDenied, StoreThrottled, StoreUnreachable
 from holdfast.systems.delta.store import Missing, Thing
+from holdfast.systems.shared.putting import LargeTarget, Putter
 
-_PART = 64 << 20
+_PART = 8 << 20
 _WHOLE = 32 << 20
 _LARGEST_COPY = 5 << 30
+_THREADS = 16
+_BUDGET = 64 << 20
 
 
 class Bucket(Objects, Protocol):
@@ -105,6 +106,9 @@ class ObjectStore:
         del mtime_ns  # a bucket keeps its own times
         return ObjectWriting(self._objects, self._prefix + key, size)
 
+    def many(self) -> "ManyPuts":
+        return ManyPuts(self._objects, self._prefix)
+
     def move(self, source: str, target: str) -> None:
         """Each object is copied by the store, and removed when all of them are there."""
         moved = []
@@ -129,10 +133,14 @@ class ObjectStore:
     def _through(self, thing: Thing, new: str) -> None:
         writing = ObjectWriting(self._objects, new, thing.size)
         buffer = memoryview(bytearray(_PART))
-        for start in range(0, thing.size, _PART):
-            view = buffer[: min(_PART, thing.size - start)]
-            self._objects.read_into(self._prefix + thing.key, view, start=start, etag=thing.etag)
-            writing.write(start, view)
+        try:
+            for start in range(0, thing.size, _PART):
+                view = buffer[: min(_PART, thing.size - start)]
+                self._objects.read_into(self._prefix + thing.key, view, start=start, etag=thing.etag)
+                writing.write(start, view)
+        except BaseException:
+            writing.abandon()
+            raise
         writing.close()
 
     def _asked(self, key: str) -> tuple[int, str]:
@@ -142,32 +150,65 @@ class ObjectStore:
 
 
 class ObjectWriting:
-    """Gathered in memory, or in a file where it is large, and sent when it is whole."""
+    """One object by itself: gathered in memory, or sent in parts where it is large. Nothing is seen of it before ``close``."""
 
     def __init__(self, objects: Objects, key: str, size: int) -> None:
-        self._objects, self._key, self._size = objects, key, size
+        self._objects, self._key = objects, key
         self._memory = bytearray(size) if size <= _WHOLE else None
-        self._file = None if size <= _WHOLE else tempfile.TemporaryFile(prefix="hf-delta-")  # noqa: SIM115 - closed when sent
-        self._lock = threading.Lock()
+        if self._memory is None:
+            self._puts = ManyPuts(objects, "", threads=4)
+            self._large = self._puts.large(key, size)
 
     def write(self, offset: int, data: memoryview) -> None:
         if self._memory is not None:
             self._memory[offset : offset + len(data)] = data
-            return
-        assert self._file is not None
-        with self._lock:
-            while data:
-                done = os.pwrite(self._file.fileno(), data, offset)
-                data, offset = data[done:], offset + done
+        else:
+            self._large.write(offset, data)
 
     def close(self) -> None:
         if self._memory is not None:
             self._objects.put(self._key, self._memory)
             return
-        assert self._file is not None
-        with self._file as file:
-            upload = self._objects.begin(self._key)
-            etags = []
-            for number, start in enumerate(range(0, self._size, _PART), 1):
-                etags.append(self._objects.part(self._key, upload, number, os.pread(file.fileno(), _PART, start)))
-            self._objects.complete(self._key, upload, etags)
+        with self._puts:
+            self._large.close()
+            self._puts.wait()
+
+    def abandon(self) -> None:
+        if self._memory is None:
+            self._puts.give_up()
+
+
+class ManyPuts:
+    """Many objects at once, by many requests. Satisfies ``Many``."""
+
+    def __init__(self, objects: Objects, prefix: str, threads: int = _THREADS) -> None:
+        self._objects, self._prefix = objects, prefix
+        self._putter = Putter(objects, threads, _BUDGET)
+        self._uploads: list[LargeTarget] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.give_up()
+        else:
+            self._putter.__exit__()
+
+    def put(self, key: str, data: Buffer) -> None:
+        self._putter.put(self._prefix + key, data, Described(len(data), 0, ""), {})
+
+    def large(self, key: str, size: int) -> LargeTarget:
+        upload = LargeTarget(self._putter, self._objects, self._prefix + key, Described(size, 0, ""), {})
+        self._uploads.append(upload)
+        return upload
+
+    def wait(self) -> None:
+        self._putter.wait()
+
+    def give_up(self) -> None:
+        """Uploads in parts that were begun are not left behind, as far as the store can be asked."""
+        self._putter.__exit__()
+        for upload in self._uploads:
+            with contextlib.suppress(StoreDenied, StoreThrottled, StoreUnreachable, ObjectGone):
+                upload.abandon()

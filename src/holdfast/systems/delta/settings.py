@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from holdfast.systems.contract import Sharing
 from holdfast.systems.delta.store import Store
 
 
@@ -22,6 +23,7 @@ class DeltaSettings:
     open: Callable[[str], Store] = field(default=lambda url: _local(url), repr=False)  # noqa: PLW0108 - defined below
     rhythm: dt.timedelta | None = None
     rpo: dt.timedelta | None = None
+    sharing: Sharing | None = field(default=None, repr=False)
     copy_time: Callable[[], dt.timedelta | None] = field(default=lambda: None, repr=False)
 
 

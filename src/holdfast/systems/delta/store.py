@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
+from holdfast.systems.contract import Buffer, Target
 from holdfast.systems.delta.errors import StoreFault
 
 
@@ -31,6 +32,24 @@ class Writing(Protocol):
     def write(self, offset: int, data: memoryview) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Many(Protocol):
+    """Many objects being written at once; leaving the context by an error drops what is not whole. Several threads may use it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def put(self, key: str, data: Buffer) -> None:
+        """Returns soon; ``data`` must stay as it is."""
+        ...
+
+    def large(self, key: str, size: int) -> Target: ...
+
+    def wait(self) -> None:
+        """Every object that was put is durable when it returns. Raises the first error."""
+        ...
 
 
 class Store(Protocol):
@@ -64,6 +83,10 @@ class Store(Protocol):
         ...
 
     def writing(self, key: str, size: int, mtime_ns: int) -> Writing: ...
+
+    def many(self) -> Many | None:
+        """None where each object is best written by itself."""
+        ...
 
     def move(self, source: str, target: str) -> None:
         """A folder with all below it to a new name."""
@@ -178,6 +201,9 @@ class LocalStore:
 
     def writing(self, key: str, size: int, mtime_ns: int) -> "LocalWriting":
         return LocalWriting(self._path(key), size, mtime_ns)
+
+    def many(self) -> None:
+        return None
 
     def move(self, source: str, target: str) -> None:
         old, new = self._path(source), self._path(target)

@@ -61,6 +61,8 @@ class DeltaSystem:
                 found.append(Probe(f"stream {given}", "warn", "holds no checkpoint of a query", "Look at the address in the plan."))
             else:
                 found.append(Probe(f"stream {given}", "ok", f"query {stream.id}, batch {stream.before}"))
+        if self.settings.sharing is not None:
+            found += self.settings.sharing.probe()
         return found
 
     def coordinate(self) -> Mapping[str, Any]:
@@ -78,3 +80,9 @@ class DeltaSystem:
         del logs
         store = self.settings.open(self.settings.url)
         return Capture(self.settings, store, writer, progress, self.clock).run(self.kind)
+
+    def store(self, shard: Mapping[str, Any], writer: CaptureWriter, progress: Progress) -> Mapping[str, Any]:
+        """See ``systems.contract.Shared``."""
+        from holdfast.systems.delta.capture import shard as shards
+
+        return shards.store(self.settings, shard, writer, progress)

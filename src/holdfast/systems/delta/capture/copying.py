@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from holdfast.connect.objects import Job, in_order
 from holdfast.model import Entry, Progress
-from holdfast.systems.contract import CaptureWriter, Sink, StoredEntry
+from holdfast.systems.contract import CaptureWriter, Done, Sink, StoredEntry
 from holdfast.systems.delta.capture.fetching import Got, Lost, Part, Read, Whole, entry_of, jobs, shorter, unlike_parquet
 from holdfast.systems.delta.capture.pin import Wanted
+from holdfast.systems.delta.errors import SharedOdd, SharedUnseen
 from holdfast.systems.delta.store import Missing, Store
 
 Opener = Callable[[str], tuple[Store, str]]
@@ -51,6 +52,35 @@ class Copier:
         self._writer.flush()
         for wanted in self.lost.gone:
             self._added.discard(wanted.path)
+
+    def lacks(self, wanted: Wanted) -> bool:
+        """Whether the file would have to be read: neither the point nor the base has it."""
+        return wanted.path not in self._added and self._stored(wanted) is None
+
+    def adopt(self, shard: Sequence[Wanted], done: Done) -> None:
+        """What another process stored of these files. Those that it found gone are left for ``copy``. Raises SharedOdd, SharedUnseen."""
+        asked = {one.path: one for one in shard}
+        gone = set(done.report["gone"])
+        paths = done.shard.paths()
+        if not gone <= asked.keys() or sorted(paths) != sorted(asked.keys() - gone):
+            raise SharedOdd(
+                f"A worker was asked for {len(asked)} files, and handed over {len(paths)}, not all of them the same.",
+                hint="Nothing was committed. Who else can write with the workers' key?",
+            )
+        for path in sorted(gone):
+            store, key = (self._store, asked[path].key) if asked[path].address is None else self._opener(asked[path].address or "")
+            if store.head(key) is not None:
+                raise SharedUnseen(
+                    f"A worker found no {key} below {store.url}, and it is there.",
+                    hint="A folder must be mounted on all workers under the same path.",
+                )
+        self._bulk.flush()
+        self._writer.adopt(done.shard)
+        self._added |= asked.keys() - gone
+        self.fetched += len(paths)
+        for path, why in done.report["broken"].items():
+            if path in asked:
+                self.lost.broke(asked[path], str(why))
 
     # ------------------------------------------------------------ what is to be done
 

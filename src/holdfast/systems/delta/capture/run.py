@@ -9,6 +9,7 @@ from holdfast.systems.contract import CaptureWriter
 from holdfast.systems.delta.capture import streams as streaming
 from holdfast.systems.delta.capture.copying import Copier
 from holdfast.systems.delta.capture.pin import Pinned, Wanted, pin
+from holdfast.systems.delta.capture.sharing import share
 from holdfast.systems.delta.errors import NothingFound, RaceLost
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.settings import DeltaSettings
@@ -113,6 +114,9 @@ class Capture:
 
     def _copy(self, copier: Copier) -> bool:
         """Whether all that is needed of the pinned versions is in the point."""
+        if self._settings.sharing is not None:
+            data = (wanted for one in self._pinned.values() for wanted in one.data())
+            share(self._settings.sharing, copier, self._watched(data), self._progress)
         steps = (Pinned.data, Pinned.vectors)
         for step in steps:
             copier.copy(self._watched(wanted for one in self._pinned.values() for wanted in step(one)))

@@ -1,7 +1,7 @@
 """Tables written out of the vault into a place of their own, and proved there."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from holdfast.model import Extracted, Progress
@@ -15,6 +15,8 @@ from holdfast.systems.delta.restore.rewrite import rewritten
 from holdfast.systems.delta.store import Store, Writing
 
 _ELSEWHERE = "from-elsewhere"
+_SMALL = 4 << 20
+"""Bytes of the largest file that a reader hands over whole."""
 
 
 class _Into:
@@ -39,19 +41,39 @@ Job = tuple[PointReader, StoredEntry, str]
 
 
 def write(store: Store, jobs: Iterable[Job], progress: Progress) -> Extracted:
-    """Each entry to its key. Raises what the store and the vault raise."""
-    by_reader: dict[int, tuple[PointReader, list[tuple[StoredEntry, str]]]] = {}
+    """Each entry to its key; all of them are there when it returns. Raises what the store and the vault raise."""
+    by_reader: dict[int, tuple[PointReader, dict[str, tuple[StoredEntry, str]]]] = {}
     for reader, stored, key in jobs:
         _require_plain(key)
-        by_reader.setdefault(id(reader), (reader, []))[1].append((stored, key))
+        by_reader.setdefault(id(reader), (reader, {}))[1][stored.entry.path] = stored, key
     total = Extracted()
     for reader, wanted in by_reader.values():
-        done = reader.extract(_targets(store, wanted), progress=progress)
+        done = _write_many(store, reader, wanted, progress)
         total = Extracted(total.files + done.files, total.written + done.written, total.kept + done.kept, total.fetched + done.fetched)
     return total
 
 
-def _targets(store: Store, wanted: list[tuple[StoredEntry, str]]) -> Iterator[tuple[StoredEntry, Callable[[], Target]]]:
+def _write_many(store: Store, reader: PointReader, wanted: Mapping[str, tuple[StoredEntry, str]], progress: Progress) -> Extracted:
+    many = store.many()
+    if many is None:
+        return reader.extract(_targets(store, wanted.values()), progress=progress)
+    with many:
+
+        def small(files: Sequence[tuple[StoredEntry, memoryview | bytes]]) -> None:
+            for stored, data in files:
+                many.put(wanted[stored.entry.path][1], data)
+
+        def targets() -> Iterator[tuple[StoredEntry, Callable[[], Target] | None]]:
+            for stored, key in wanted.values():
+                size = stored.entry.size
+                yield stored, None if size <= _SMALL else lambda key=key, size=size: many.large(key, size)  # type: ignore[misc]
+
+        done = reader.extract(targets(), progress=progress, small=small)
+        many.wait()
+    return done
+
+
+def _targets(store: Store, wanted: Iterable[tuple[StoredEntry, str]]) -> Iterator[tuple[StoredEntry, Callable[[], Target]]]:
     for stored, key in wanted:
         entry = stored.entry
         if entry.size == 0:
