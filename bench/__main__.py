@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 from bench import report, trees
-from bench.cases import backups, buckets, wal
+from bench.cases import backups, buckets, tables, wal
 from bench.cases import trees as tree_cases
 from bench.contenders.bound import shared
 from bench.results import Results
 from tests.servers import ServerMissing
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = ("empty", "pgbench", "orders", "wal", "files", "large", "bucket")
+KINDS = ("empty", "pgbench", "orders", "wal", "files", "large", "bucket", *tables.SHAPES)
 TREES = {"files": trees.SMALL, "large": trees.LARGE}
 WHOLE = {"gib": 2, "rounds": 5, "wal_gib": 1, "load_seconds": 20}
 QUICK = {"gib": 0.1, "rounds": 1, "wal_gib": 0.1, "load_seconds": 4}
@@ -36,13 +36,20 @@ def main() -> int:
         default="",
         help="also buckets of so many objects of 4 KiB (1000,10000,100000)",
     )
+    parser.add_argument(
+        "--table-growth",
+        nargs="?",
+        const="1000,10000,100000",
+        default="",
+        help="also tables of so many files of 4 KiB (1000,10000,100000)",
+    )
     parser.add_argument("--wal-gib", type=float, help="WAL to catch up with and to replay (default 1)")
     parser.add_argument("--load-seconds", type=float, help="length of each run under pgbench's load (default 20)")
     args = parser.parse_args()
     for name, value in (QUICK if args.quick else WHOLE).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    if (args.growth or args.bucket_growth) and "--data" not in " ".join(sys.argv):
+    if (args.growth or args.bucket_growth or args.table_growth) and "--data" not in " ".join(sys.argv):
         args.data = ""
     kinds, wanted = [kind for kind in args.data.split(",") if kind], set(args.contenders.split(","))
     results = Results()
@@ -59,6 +66,10 @@ def main() -> int:
         if kind == "bucket":
             buckets.measure(results, kind, args.objects // 20 if args.quick else args.objects, args.object_size, args.rounds, wanted, say)
             continue
+        if kind in tables.SHAPES:
+            count, size = tables.SHAPES[kind]
+            tables.measure(results, kind, max(4, count // 20) if args.quick else count, size, args.rounds, wanted, say)
+            continue
         if kind == "wal":
             wal.measure(results, args.wal_gib, args.load_seconds, args.rounds, wanted, say)
             continue
@@ -72,6 +83,8 @@ def main() -> int:
         tree_cases.growth(results, [int(count) for count in args.growth.split(",")], args.rounds, wanted, say)
     if args.bucket_growth:
         buckets.growth(results, [int(count) for count in args.bucket_growth.split(",")], args.rounds, wanted, say)
+    if args.table_growth:
+        tables.growth(results, [int(count) for count in args.table_growth.split(",")], args.rounds, wanted, say)
     print(report.table(results))
     print()
     print(report.parts(results))

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.results import MEMORY, Results, heaviest, judged
 
-CONTENDERS = ("bound", "pgbackrest", "restic", "borg", "rustic", "rclone", "holdfast")
+CONTENDERS = ("bound", "pgbackrest", "restic", "borg", "rustic", "rclone", "bucket", "holdfast")
 MIB = 1 << 20
 
 
@@ -42,7 +42,23 @@ def parts(results: Results) -> str:
                 fixed, whole = results.median("empty", "full", name, what), results.median(kind, "full", name, what)
                 if gib and fixed and whole:
                     lines.append(f"{kind:<8} full, {name:<11} {what:<8} {fixed:6.2f} fixed + {(whole - fixed) / gib:6.2f} for each GiB")
+    lines += per_gib(results)
     return "\n".join([*lines, ""]) if lines else ""
+
+
+def per_gib(results: Results) -> list[str]:
+    """Rate, and CPU seconds for each GiB, of what is copied from and to object stores."""
+    lines = []
+    for data in dict.fromkeys(data for data, _, _ in results.rounds):
+        sizes = (facts["bytes"] for (of, case, _), facts in results.facts.items() if (of, case) == (data, "data") and "objects" in facts)
+        size = next(sizes, 0)
+        for case in ("first", "restore"):
+            for name in CONTENDERS:
+                seconds, cpu = results.median(data, case, name), results.median(data, case, name, "cpu")
+                if size and seconds and cpu is not None:
+                    rate, each = size / MIB / seconds, cpu / size * (1 << 30)
+                    lines.append(f"{data:<8} {case:<8} {name:<11} {rate:8,.0f} MiB/s, {each:6.2f} CPU seconds for each GiB")
+    return lines
 
 
 def verdicts(results: Results) -> str:

@@ -92,6 +92,8 @@ TARGETS = (
     Target("bucket", "first", "bound", "seconds", 0.9),
     Target("bucket", "restore", "rclone", "seconds", 1),
     Target("bucket", "restore", "bound", "seconds", 0.9),
+    *(Target(data, case, "bucket", "seconds", 0.9) for data in ("table", "table-8M") for case in ("first", "unchanged", "restore")),
+    *(Target(data, case, "rclone", "seconds", 1) for data in ("table", "table-8M") for case in ("first", "restore")),
     Target("wal", "catch up", "pgbackrest", "mib_per_second", 1, rate=True),
     Target("wal", "replay", "pgbackrest", "mib_per_second", 1, rate=True),
 )

@@ -14,6 +14,7 @@ from holdfast.connect.objects import Objects, Options, open_objects
 from tests.servers import MinioServer, ServerMissing
 
 Say = Callable[[str], None]
+Keeper = BucketBound | Rclone | HoldfastBucket
 OBJECTS, SIZE = 4000, 256 << 10
 CASES = ("first", "unchanged", "restore")
 SMALL = 4 << 10
@@ -22,6 +23,21 @@ SMALL = 4 << 10
 
 def measure(results: Results, kind: str, count: int, size: int, rounds: int, wanted: set[str], say: Say) -> None:
     """``count`` objects of ``size`` bytes that do not shrink; contenders take turns, and who comes first alternates."""
+
+    def fill(store: Objects) -> None:
+        say(f"{kind}: making {count:,} objects")
+        with ThreadPoolExecutor(16) as pool:
+            for _ in pool.map(lambda i: store.put(f"d{i % 100:02}/object-{i:08}", os.urandom(size)), range(count)):
+                pass
+        results.fact(kind, "data", "bucket", objects=count, bytes=count * size)
+
+    turns(results, kind, fill, (BucketBound, Rclone, HoldfastBucket), rounds, wanted, say)
+
+
+def turns(
+    results: Results, kind: str, fill: Callable[[Objects], None], who: Sequence[type[Keeper]], rounds: int, wanted: set[str], say: Say
+) -> None:
+    """Each of ``who`` over a bucket that ``fill`` fills, in turns."""
     try:
         server = MinioServer.create()
     except ServerMissing as missing:
@@ -30,13 +46,9 @@ def measure(results: Results, kind: str, count: int, size: int, rounds: int, wan
     keepers: list[BucketKeeper] = []
     try:
         bucket = server.bucket()
-        say(f"{kind}: making {count:,} objects")
         store = _open(server, bucket)
-        with ThreadPoolExecutor(16) as pool:
-            for _ in pool.map(lambda i: store.put(f"d{i % 100:02}/object-{i:08}", os.urandom(size)), range(count)):
-                pass
-        results.fact(kind, "data", "bucket", objects=count, bytes=count * size)
-        keepers = _enter(results, server, bucket, wanted)
+        fill(store)
+        keepers = _enter(results, server, bucket, who, wanted)
         for turn in range(rounds + 1):
             say(f"{kind}: round {turn} of {rounds}" if turn else f"{kind}: everybody once, not timed")
             for one in keepers if turn % 2 == 0 else reversed(keepers):
@@ -66,9 +78,9 @@ def _name(count: int) -> str:
     return f"{count:,} o"
 
 
-def _enter(results: Results, server: MinioServer, bucket: str, wanted: set[str]) -> list[BucketKeeper]:
+def _enter(results: Results, server: MinioServer, bucket: str, who: Sequence[type[Keeper]], wanted: set[str]) -> list[BucketKeeper]:
     found: list[BucketKeeper] = []
-    for one in (BucketBound, Rclone, HoldfastBucket):
+    for one in who:
         if one.name in wanted:
             try:
                 found.append(one(server, bucket))

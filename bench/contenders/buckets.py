@@ -49,6 +49,7 @@ class _Keeper:
 
 class HoldfastBucket(_Keeper):
     name = "holdfast"
+    kind = "bucket"
 
     def fresh(self) -> None:
         super().fresh()
@@ -63,7 +64,7 @@ tiers:
   measured: {{rpo: 24h, rto: 4h, backup: daily, keep: {{last: 1}}, locations: [local]}}
 limits: {{workers: 2}}
 systems:
-  {SYSTEM}: {{kind: bucket, tier: measured, url: "s3://{self.bucket}", endpoint: "{self.server.endpoint}"}}
+  {SYSTEM}: {{kind: {self.kind}, tier: measured, url: "s3://{self.bucket}", endpoint: "{self.server.endpoint}"}}
 """
         )
         self.run("init", "--yes")
