@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from holdfast.assembly.executor import sharing_of
 from holdfast.assembly.places import Places
 from holdfast.plan import EffectiveSystem
 
@@ -38,6 +39,7 @@ def settings(platform: Places, effective: EffectiveSystem) -> "DeltaSettings":
         rhythm=effective.backup.longest_gap if effective.backup is not None else None,
         rpo=effective.tightest_rpo,
         copy_time=copy_time,
+        sharing=sharing_of(platform, effective.name, spec.executor),
     )
 
 

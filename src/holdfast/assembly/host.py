@@ -27,6 +27,8 @@ class Host:
         self.plan = plan
         self.clock: Clock = clock or SystemClock()
         self.environ = os.environ if environ is None else environ
+        self.limits: tuple[float | None, int] = (None, 0)
+        """Bytes a second and threads of what runs now, for other processes that take part in it."""
 
     @cached_property
     def state(self) -> State:

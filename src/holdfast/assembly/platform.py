@@ -94,6 +94,8 @@ class Platform(PostgresSystems):
 
         effective = self.plan.effective(system)
         several = len(effective.locations) > 1
+        if wish is not None:
+            self.limits = (wish.rate, wish.workers)
         return backup(
             self.system(system),
             self.vault(system),

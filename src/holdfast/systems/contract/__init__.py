@@ -7,6 +7,7 @@ the fit.
 from holdfast.systems.contract.capture import Buffer, Bulk, CaptureWriter, Inspect, ReadMany, Sink, Source, StoredEntry, StoredLine
 from holdfast.systems.contract.lacking import INCOMPLETE, Lack, RestoredPartly, restored_partly, set_aside, write_list
 from holdfast.systems.contract.logs import LogReader, LogStore, LogWriter
+from holdfast.systems.contract.pool import Done, Pool, Shared, Sharing
 from holdfast.systems.contract.reading import Lost, LostLines, PointReader, Target
 from holdfast.systems.contract.recovery import (
     Exported,
@@ -31,6 +32,7 @@ __all__ = [
     "Bulk",
     "Capabilities",
     "CaptureWriter",
+    "Done",
     "Exported",
     "History",
     "Inspect",
@@ -46,6 +48,7 @@ __all__ = [
     "Moments",
     "Obstacle",
     "PointReader",
+    "Pool",
     "Probe",
     "ReadMany",
     "Recoverable",
@@ -54,6 +57,8 @@ __all__ = [
     "Restored",
     "RestoredPartly",
     "Searchable",
+    "Shared",
+    "Sharing",
     "Sink",
     "Source",
     "StoredEntry",

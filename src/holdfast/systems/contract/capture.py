@@ -140,6 +140,12 @@ class CaptureWriter(Protocol):
         """For trees of many small files."""
         ...
 
+    def adopt(self, shard: Any, entries: range | None = None) -> None:
+        """What a process of a pool stored (``Done.shard``) belongs to this point: all of its entries, or those of these numbers, in the
+        order of calls as with ``add``.
+        """
+        ...
+
     def flush(self) -> None:
         """Wait until everything queued was read and hashed (its packs may still be under way). Raises the first worker's error."""
         ...

@@ -1,5 +1,6 @@
 """A shard: what one process stored of a recovery point that another process commits (docs/spark-executor.md)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,10 @@ class Shard:
     def to_json(self) -> dict[str, Any]:
         packs = [[pack.hex(), digest.hex(), size] for pack, digest, size in self.packs]
         return {"entries": list(self.entries), "packs": packs, "counts": dict(self.counts)}
+
+    def paths(self) -> list[str]:
+        """Of the entries, in their order."""
+        return [json.loads(line)["p"] for line in self.entries]
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Shard":

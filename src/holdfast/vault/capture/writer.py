@@ -84,7 +84,8 @@ class Writer:
         self._tree = TreeWriter(self._trees, self._table, identity, self._reuse.segment)
         if settings.shard:
             self._tree.loose = []
-        self._adopted: list[Shard] = []
+        self._adopting: Shard | None = None
+        self._adopted: dict[str, int] = {}
         self._finisher = Finisher(self._reuse, self._table, self._tree)
         chunk = settings.chunk_size
         run = max(1 << 20, chunk)
@@ -181,18 +182,22 @@ class Writer:
             kept=self._finisher.used_base,
         )
 
-    def adopt(self, shard: Shard) -> None:
-        """Entries that a session begun after this one stored and handed over. Its packs must lie in every location of this session: the
-        commit looks. No prune takes them before, as long as this session lasts: its lists are older than they are, or wait for it.
+    def adopt(self, shard: Shard, entries: range | None = None) -> None:
+        """Entries (all, or those of these numbers) that a session begun after this one stored and handed over. Its packs must lie in every
+        location of this session: the commit looks. No prune takes them before, as long as this session lasts: its lists are older than
+        they are, or wait for it.
         """
         self._engine.check()
-        for pack, digest, size in shard.packs:
-            self._table.weigh({self._table.number(pack, digest): size})
-        for line in shard.entries:
+        if shard is not self._adopting:
+            self._adopting = shard
+            for name, value in shard.counts.items():
+                self._adopted[name] = self._adopted.get(name, 0) + value
+            for pack, digest, size in shard.packs:
+                self._table.weigh({self._table.number(pack, digest): size})
+        for line in shard.entries if entries is None else shard.entries[entries.start : entries.stop]:
             document = json.loads(line)
             entry = Entry(document["p"], kind="file" if document["k"] == "f" else "dir", size=document["s"])
             self._queue_done(FileWork(entry, document["s"], self.settings.chunk_size, document=document))
-        self._adopted.append(shard)
 
     def hand_over(self) -> Shard:
         """Instead of a commit, of a session begun with ``shard``: what it stored, durable with its index. The session ends."""
@@ -298,7 +303,7 @@ class Writer:
             "new_chunks": sum(c.new_chunks for c in counts),
             "stored": self._data.stored + self._trees.stored,
         }
-        return {name: value + sum(shard.counts[name] for shard in self._adopted) for name, value in own.items()}
+        return {name: value + self._adopted.get(name, 0) for name, value in own.items()}
 
     def _commit(
         self,

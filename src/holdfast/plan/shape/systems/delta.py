@@ -4,16 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.systems.common import SystemSpec
+from holdfast.plan.shape.systems.executor import Executor
 from holdfast.plan.shape.types import BucketUrl, Text, Texts
 from holdfast.plan.shape.vault import Endpoint
-
-
-class Executor(Part):
-    """Where copying and verifying fan out; without it, a local pool."""
-
-    spark: Text | None = None
 
 
 class DeltaSystem(SystemSpec, Endpoint):
@@ -27,7 +21,7 @@ class DeltaSystem(SystemSpec, Endpoint):
         description="folders of streaming checkpoints, below the URL or whole addresses; those of flows into the lake belong to it, too",
     )
     expectations: Text | None = Field(None, description="folder with Great Expectations suites")
-    executor: Executor | None = None
+    executor: Executor | None = Field(None, description="copying and proof by a Spark cluster")
 
     def missing(self) -> str:
         return "" if self.url else "url"

@@ -2,7 +2,6 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import asdict
 
 from holdfast.model import Progress
@@ -28,9 +27,9 @@ def share(sharing: Sharing, copier: Copier, files: Iterable[Wanted], progress: P
     with sharing.open(progress) as pool:
         progress.phase("copy", sum(one.size or 0 for one in fresh))
         shards = cut(fresh, FOR_EACH * pool.width)
-        with closing(pool.store({"files": [asdict(one) for one in shard]} for shard in shards)) as answers:
-            for shard, done in zip(shards, answers, strict=True):
-                copier.adopt(shard, done)
+        answers = pool.store({"files": [asdict(one) for one in shard]} for shard in shards)
+        for shard, done in zip(shards, answers, strict=True):
+            copier.adopt(shard, done)
 
 
 def cut(files: Sequence[Wanted], count: int) -> list[list[Wanted]]:
