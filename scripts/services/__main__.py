@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.services import debian, maven, minio, registry, spark
+from scripts.services import debian, golang, maven, minio, registry, spark
 from scripts.services.outcome import Outcome
 from tests.servers.versions import VERSIONS
 
@@ -16,6 +16,7 @@ def main() -> int:
         debian.install,
         *(lambda one=one: maven.install(one) for one in VERSIONS),
         minio.install,
+        golang.google,
         *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "rclone", "git", "git-lfs", "softhsm2")),
         registry.install,
         spark.install,

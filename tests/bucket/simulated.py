@@ -13,6 +13,7 @@ class Simulated:
 
     url = "s3://simulated"
     keeps_headers = True
+    takes = frozenset({"metadata", "tags"})
 
     def __init__(self, count: int, changed: frozenset[int] = frozenset()) -> None:
         self.count, self.changed = count, changed
@@ -44,6 +45,7 @@ class AnyKey:
 
     url = "s3://any"
     keeps_headers = True
+    takes = frozenset({"metadata", "tags"})
 
     def __init__(self) -> None:
         self.held: dict[str, tuple[bytes, int]] = {}

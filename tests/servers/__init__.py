@@ -4,6 +4,7 @@ Nothing here asks for root. As root the servers run under an ordinary account, s
 """
 
 from tests.servers.account import Account, service_account
+from tests.servers.gcs import GoogleServer
 from tests.servers.minio import MinioServer
 from tests.servers.need import ServerMissing, need
 from tests.servers.ports import free_port
@@ -13,6 +14,7 @@ from tests.servers.versions import VERSIONS, available_versions, client_tool, se
 __all__ = [
     "VERSIONS",
     "Account",
+    "GoogleServer",
     "MinioServer",
     "PostgresServer",
     "ServerMissing",

@@ -28,7 +28,8 @@ class Described:
     """What a store says of an object along with its content.
 
     ``headers``: content-type, content-encoding, content-language, content-disposition, cache-control, expires,
-    x-amz-website-redirect-location, as far as set, by these names. ``metadata``: what users attached, names in lower case.
+    x-amz-website-redirect-location, x-goog-custom-time, as far as set, by these names. ``metadata``: what users attached, names
+    as the store tells them (S3: in lower case).
     """
 
     size: int
@@ -51,6 +52,8 @@ class Objects(Protocol):
     url: str
     keeps_headers: bool
     """False: content types, metadata, tags cannot be stored there."""
+    takes: frozenset[str]
+    """What of it can be: names of headers as in ``Described``, ``metadata``, ``tags``. The rest a put leaves out, and its caller tells."""
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[Listed]:
         """What is current, in the order of the keys' bytes; a page at a time is in memory."""

@@ -20,6 +20,7 @@ class FolderObjects:
     """
 
     keeps_headers = False
+    takes: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path) -> None:
         self.url = f"file://{folder}"

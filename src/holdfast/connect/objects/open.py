@@ -60,4 +60,8 @@ def open_objects(
         from holdfast.connect.objects.s3 import S3Objects
 
         return S3Objects(bucket, options or Options(), clock, note)
-    raise StoreAddress(f"{scheme}:// is not understood here yet.", hint="Write s3://bucket/prefix or file:///folder.")
+    if scheme == "gs":
+        from holdfast.connect.objects.google.store import GoogleObjects
+
+        return GoogleObjects(bucket, options or Options(), clock, note)
+    raise StoreAddress(f"{scheme}:// is not understood here yet.", hint="Write s3://bucket/prefix, gs://bucket/prefix or file:///folder.")

@@ -4,11 +4,11 @@ Why no library: object_store (obstore) knows no keys with ``..``, ``//`` or cont
 of a core for each object. Reference: docs.aws.amazon.com/AmazonS3/latest/API.
 """
 
-import email.utils
+import calendar
+import functools
 import hashlib
 import re
 import xml.etree.ElementTree as ET
-import xml.sax.saxutils as sax
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
@@ -32,6 +32,8 @@ HEADERS = (
     "x-amz-website-redirect-location",
 )
 _META = "x-amz-meta-"
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no way to write (section 2.2, Char)."""
 
@@ -40,6 +42,7 @@ class S3Objects:
     """Satisfies ``Objects``."""
 
     keeps_headers = True
+    takes = frozenset((*HEADERS, "metadata", "tags"))
 
     def __init__(self, bucket: str, options: Options, clock: Clock, note: Callable[[str], None] | None = None) -> None:
         self.url = f"s3://{bucket}"
@@ -188,7 +191,7 @@ class S3Objects:
         return self._asker.ask("PUT", key, query, None, data, md5=True).headers.get("etag", "").strip('"')
 
     def complete(self, key: str, upload: str, etags: Sequence[str]) -> str:
-        parts = "".join(f"<Part><PartNumber>{i}</PartNumber><ETag>{sax.escape(etag)}</ETag></Part>" for i, etag in enumerate(etags, 1))
+        parts = "".join(f"<Part><PartNumber>{i}</PartNumber><ETag>{_escaped(etag)}</ETag></Part>" for i, etag in enumerate(etags, 1))
         body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
         patience = self._asker.patience()
         while True:
@@ -263,7 +266,7 @@ def described(answer: Answer) -> Described:
     storage = headers.get("x-amz-storage-class", "")
     return Described(
         int(size) if size.isdigit() else 0,
-        int(email.utils.parsedate_to_datetime(modified).timestamp()) * 1_000_000_000 if modified else 0,
+        _second(modified) * 1_000_000_000 if modified else 0,
         headers.get("etag", "").strip('"'),
         headers.get("x-amz-version-id", ""),
         "" if storage == "STANDARD" else storage,
@@ -271,6 +274,19 @@ def described(answer: Answer) -> Described:
         {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)},
         int(headers.get("x-amz-tagging-count", "0") or 0),
     )
+
+
+@functools.lru_cache(256)
+def _second(text: str) -> int:
+    """Of the time in a header: ``Wed, 21 Oct 2015 07:28:00 GMT``, or what else was ever allowed there."""
+    match = _HTTP_DATE.fullmatch(text)
+    month = _MONTHS.find(match[2]) if match is not None else -1
+    if match is not None and month % 3 == 0:
+        return calendar.timegm((int(match[3]), month // 3 + 1, int(match[1]), int(match[4]), int(match[5]), int(match[6])))
+    # Costs a short command more to import than all else here.
+    from email.utils import parsedate_to_datetime
+
+    return int(parsedate_to_datetime(text).timestamp())
 
 
 def _headers(given: Described | None, tags: Mapping[str, str] | None) -> dict[str, str]:
@@ -287,5 +303,8 @@ def _headers(given: Described | None, tags: Mapping[str, str] | None) -> dict[st
     return headers
 
 
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
+
+
 def _escaped(key: str) -> str:
-    return sax.escape(key, {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
+    return key.translate(_ESCAPES)

@@ -35,6 +35,7 @@ class Signer:
     def __init__(self, region: str) -> None:
         self._region = region
         self._made: tuple[str, str, bytes] = ("", "", b"")
+        self._stamp: tuple[int, str] = (0, "")
 
     def headers(
         self,
@@ -47,7 +48,11 @@ class Signer:
         payload: str,
     ) -> dict[str, str]:
         """What is to be sent beside ``headers`` (names in lower case, ``host`` among them); ``path`` and ``query`` encoded."""
-        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        second = int(now.timestamp())
+        known, stamp = self._stamp
+        if known != second:
+            stamp = now.astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+            self._stamp = second, stamp
         more = {"x-amz-content-sha256": payload, "x-amz-date": stamp}
         if credentials.token:
             more["x-amz-security-token"] = credentials.token
@@ -59,7 +64,7 @@ class Signer:
         scope = f"{stamp[:8]}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-        signature = hmac.new(self._key(credentials, stamp[:8]), text.encode(), "sha256").hexdigest()
+        signature = hmac.digest(self._key(credentials, stamp[:8]), text.encode(), "sha256").hex()
         more["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
         )
@@ -71,6 +76,6 @@ class Signer:
             return known[2]
         key = f"AWS4{credentials.secret_key}".encode()
         for part in (day, self._region, "s3", "aws4_request"):
-            key = hmac.new(key, part.encode(), "sha256").digest()
+            key = hmac.digest(key, part.encode(), "sha256")
         self._made = (day, credentials.secret_key, key)
         return key

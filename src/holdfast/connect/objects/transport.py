@@ -5,10 +5,11 @@ The standard library's client parses headers as e-mail and copies every body; at
 
 import contextlib
 import os
+import re
 import socket
 import ssl
+import struct
 import threading
-import urllib.request
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 60.0
 """Seconds without a byte."""
 _HEAD = 64 << 10
+_FIRST = 4096
+"""Bytes that a read for a head takes: what follows it goes straight to where it belongs, by one call for all of it."""
+_LINE = re.compile(r"([^:\r\n]+):([^\r\n]*)")
+_TIMEVAL = struct.Struct("ll")
 _IDLE = 64
 
 
@@ -115,7 +120,9 @@ class Transport:
                 _tunnel(made, self._host, self._port)
             if self._context is not None:
                 made = self._context.wrap_socket(made, server_hostname=self._host)
-            return _Connection(made)
+            else:
+                _block(made, self._read_timeout)
+            return _Connection(made, whole=0 if self._context is not None else socket.MSG_WAITALL)
         except (OSError, ValueError) as error:
             if made is not None:
                 made.close()
@@ -123,8 +130,11 @@ class Transport:
 
 
 class _Connection:
-    def __init__(self, sock: socket.socket) -> None:
+    """``whole``: how to ask for as many bytes as there is room for, in one call (0: it cannot be asked for)."""
+
+    def __init__(self, sock: socket.socket, whole: int) -> None:
         self._socket = sock
+        self._whole = whole
         self._rest = b""
         self.reusable = False
         self.answered = False
@@ -156,20 +166,17 @@ class _Connection:
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > _HEAD:
                 raise Broken("the answer's head does not end")
-            more = self._socket.recv(_HEAD)
+            more = self._socket.recv(_FIRST)
             if not more:
                 raise Broken("the connection was closed before an answer")
             self.answered = True
-            data += more
+            data = data + more if data else more
         self._rest = data[end + 4 :]
-        first, *lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
+        first, _, lines = data[:end].decode("utf-8", "surrogateescape").partition("\r\n")
         words = first.split(" ", 2)
         if not first.startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():
             raise Broken("the answer is no HTTP")
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            headers[name.strip().lower()] = value.strip()
+        headers = {name.lower(): value.strip() for name, value in _LINE.findall(lines)}
         self.reusable = headers.get("connection", "").lower() != "close" and first.startswith("HTTP/1.1")
         return Answer(int(words[1]), headers)
 
@@ -209,7 +216,7 @@ class _Connection:
         got, size = len(rest), len(view)
         try:
             while got < size:
-                more = self._socket.recv_into(view[got:])
+                more = self._socket.recv_into(view[got:], size - got, self._whole)
                 if not more:
                     raise Broken("the connection was closed in the middle of an answer")
                 got += more
@@ -255,17 +262,27 @@ class _Connection:
         self._rest += more
 
 
+def _block(sock: socket.socket, seconds: float) -> None:
+    """Time-outs kept by the kernel: a socket with one of Python's own is asked twice for everything (poll, then recv), piece by piece."""
+    sock.settimeout(None)
+    span = _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
+
+
 def _close(idle: list[_Connection]) -> None:
     while idle:
         idle.pop().close()
 
 
 def _said(error: BaseException) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    return "no answer in time" if isinstance(error, TimeoutError | BlockingIOError) else str(error) or type(error).__name__
 
 
 def _proxy(host: str) -> tuple[str, int] | None:
     """The proxy that the environment names for https; one without credentials."""
+    import urllib.request
+
     if urllib.request.proxy_bypass(host):
         return None
     named = urllib.request.getproxies().get("https")

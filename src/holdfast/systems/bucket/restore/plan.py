@@ -23,7 +23,7 @@ _KNOWN = frozenset({"paths", "delta", "in_place", "remove_extra", "purpose", "cl
 
 
 _LONGEST = 1024
-"""Bytes of a key in S3."""
+"""Bytes of a key in S3 and in Google's store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def maybe_same(line: StoredLine, listed: Listed) -> bool:
 def _count(reader: PointReader, detail: Detail, point: RecoveryPoint) -> Counts:
     """Raises KeyImpossible."""
     selection, names = detail.selection, detail.names
-    longer = detail.address.startswith("s3://") and len(names.target.encode()) > len(names.source.encode())
+    longer = detail.address.startswith(("s3://", "gs://")) and len(names.target.encode()) > len(names.source.encode())
     if not longer and not selection.paths and selection.as_of is None and point.facts.get("versions") != "all":
         size, objects = int(point.facts.get("bytes", 0)), int(point.facts.get("objects", 0))
         return Counts(objects, size, objects, 0, size)

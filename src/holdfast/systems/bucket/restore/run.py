@@ -1,13 +1,15 @@
 """Does a restore of a bucket: what differs is written by many requests at once, then the target is listed and compared."""
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.connect.objects import Job, Listed, Objects, in_order
+from holdfast.connect.objects import Described, Job, Listed, Objects, in_order
 from holdfast.connect.objects.asking import shown
 from holdfast.model import Extracted, Progress
-from holdfast.systems.bucket.entries import described_of, name_of
+from holdfast.systems.bucket.entries import described_of, name_of, taken
 from holdfast.systems.bucket.errors import NotRestored
 from holdfast.systems.bucket.listing import BUDGET
 from holdfast.systems.bucket.restore.plan import Detail, maybe_same, sides, surely_same
@@ -34,6 +36,8 @@ class BucketRestore:
         assert isinstance(self.plan.detail, Detail)
         self._detail = self.plan.detail
         self._kept = self._dressed = 0
+        self._left: Counter[str] = Counter()
+        self._counting = threading.Lock()
         self._uploads: list[LargeTarget] = []
 
     def run(self) -> Extracted:
@@ -90,16 +94,17 @@ class BucketRestore:
         """The content is; and headers, metadata, storage class and tags?"""
         if not self.store.keeps_headers:
             return True
-        described, tags = described_of(line)
+        headers, metadata, tags = taken(*described_of(line), self.store.takes)
         # Even of the very object that was captured the tags may be others by now, and no listing tells it.
         now = self.store.describe(listed.key)
-        if now is None or now.etag != listed.etag or now.headers != described.headers or now.metadata != described.metadata:
+        if now is None or now.etag != listed.etag or now.headers != headers or now.metadata != metadata:
             return False
         return (self.store.tags(listed.key) if now.tag_count else {}) == tags
 
     def _opener(self, putter: Putter, line: StoredLine) -> Callable[[], Target]:
         def opened() -> Target:
             described, tags = described_of(line)
+            self._dress(described, tags)
             target = LargeTarget(putter, self.store, self._key(line), described, tags)
             self._uploads.append(target)
             return target
@@ -109,8 +114,15 @@ class BucketRestore:
     def _small(self, putter: Putter, many: Sequence[tuple[StoredEntry, memoryview | bytes]]) -> None:
         for stored, data in many:
             described, tags = described_of(stored)
-            self._dressed += bool(described.headers or described.metadata or tags)
+            self._dress(described, tags)
             putter.put(self._key(stored), data, described, tags)
+
+    def _dress(self, described: Described, tags: Mapping[str, str]) -> None:
+        """Counts what belongs to an object, and what of it the target does not take."""
+        names = [*described.headers, *(["metadata"] if described.metadata else []), *(["tags"] if tags else [])]
+        with self._counting:
+            self._dressed += bool(names)
+            self._left.update(name for name in names if name not in self.store.takes)
 
     def _key(self, stored: StoredEntry) -> str:
         return self._detail.names.key(name_of(stored.entry.path).key)
@@ -168,5 +180,8 @@ class BucketRestore:
     def _tell(self, putter: Putter) -> None:
         if self._dressed and not self.store.keeps_headers:
             self.notes.append(f"A folder keeps no content types, metadata or tags: those of {self._dressed} objects stay in the point.")
+        elif self.store.keeps_headers:
+            for name, count in sorted(self._left.items()):
+                self.notes.append(f"{self.store.url} takes no {name}: those of {count} objects stay in the point.")
         for name, count in sorted(putter.classes.items()):
             self.notes.append(f"{count} objects of the storage class {name} were written with the standard one.")

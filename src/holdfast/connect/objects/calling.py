@@ -1,0 +1,159 @@
+"""Requests to a store that is not S3: each is signed, and tried again while that makes sense. Google's and Azure's stores build on it."""
+
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from holdfast.connect.objects.asking import Patience, shown
+from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreThrottled, StoreUnreachable
+from holdfast.connect.objects.open import Options
+from holdfast.connect.objects.sign import encoded_query
+from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
+from holdfast.model import Clock
+
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_THROTTLED = frozenset({429, 503})
+_QUIET = 30.0
+
+
+class Caller:
+    """Of one bucket or container. Thread-safe.
+
+    A store says by overriding how a request is signed (``_signed``), what an answer means (``_said``), and which of them tell that an
+    object is gone, changed, refused (``_kind``).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        address: str,
+        options: Options,
+        clock: Clock,
+        note: Callable[[str], None] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.url, self.clock = url, clock
+        self._options, self._note, self._jitter = options, note, jitter
+        self.transport = transport(url, address, options)
+        self._noted = -_QUIET
+
+    def patience(self) -> Patience:
+        return Patience(self._options.patience, self.clock, self._jitter)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Buffer | None = None,
+        *,
+        key: str | None = None,
+        into: memoryview | None = None,
+        patience: Patience | None = None,
+        also: frozenset[int] = frozenset(),
+    ) -> Answer:
+        """An answer below 300, or of a status in ``also``. ``path`` is encoded, ``key`` is for errors. With ``into`` a body that broke off
+        is an answer as well (``got``, status 0).
+
+        Raises ObjectGone, ObjectChanged, ObjectDenied, StoreDenied, StoreThrottled, StoreUnreachable.
+        """
+        patience = patience or self.patience()
+        while True:
+            try:
+                answer = self._once(method, path, query or {}, headers or {}, body, into)
+            except Partial as error:
+                if into is not None and error.answer.got:
+                    error.answer.headers.setdefault("x-broken", str(error))
+                    error.answer.status = 0
+                    return error.answer
+                self.again(patience, key, str(error))
+                continue
+            except Broken as error:
+                if error.fresh:
+                    self.again(patience, key, str(error))
+                continue
+            if answer.status < 300 or answer.status in also:
+                return answer
+            self.judge(answer, key, patience)
+
+    def _once(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: Buffer | None, into: memoryview | None
+    ) -> Answer:
+        given = {"host": self.transport.host, **headers}
+        signed, query = self._signed(method, path, query, given, body)
+        text = encoded_query(query)
+        return self.transport.ask(method, f"{path}?{text}" if text else path, signed, body, into)
+
+    def close(self) -> None:
+        self.transport.close()
+
+    # ------------------------------------------------------------ what each store says for itself
+
+    def _signed(
+        self, method: str, path: str, query: Mapping[str, str], headers: dict[str, str], body: Buffer | None
+    ) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Headers and query with what proves who asks."""
+        raise NotImplementedError
+
+    def _said(self, answer: Answer) -> tuple[str, str]:
+        """(the store's word for an error, its sentence)."""
+        raise NotImplementedError
+
+    def _kind(self, status: int, code: str, key: str | None) -> str:
+        """``gone``, ``changed``, ``object`` (this object is refused), ``archived``, ``again``, or empty: the store refuses altogether."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ when it went wrong
+
+    def again(self, patience: Patience, key: str | None, said: str, *, throttled: bool = False, after: float | None = None) -> None:
+        """Pauses. Raises StoreThrottled, StoreUnreachable when it was tried for long enough."""
+        now = self.clock.monotonic()
+        if self._note is not None and patience.tries >= 2 and now - self._noted >= _QUIET:
+            self._noted = now
+            self._note(f"{self.url} {'says that it is asked too much' if throttled else 'fails'}: it is asked again ({said}).")
+        if patience.wait(after):
+            return
+        what = "" if key is None else f" at {shown(key)}"
+        kind = StoreThrottled if throttled else StoreUnreachable
+        hint = "Ask less at once (threads in the plan), or at another time." if throttled else "Look at the endpoint and the network."
+        raise kind(f"{self.url} failed{what} in {patience.tries} tries: {said}", hint=hint, url=self.url, key=key)
+
+    def judge(self, answer: Answer, key: str | None, patience: Patience) -> None:
+        """Returns when it is to be tried again."""
+        code, message = self._said(answer)
+        said = f"{answer.status} {code} {message}".strip()[:400]
+        kind = self._kind(answer.status, code, key)
+        if not kind and answer.status in AGAIN:
+            kind = "again"
+        if kind == "again":
+            after = answer.headers.get("retry-after", "")
+            self.again(patience, key, said, throttled=answer.status in _THROTTLED, after=float(after) if after.isdigit() else None)
+            return
+        self._refuse(kind, answer.status, code, said, key)
+
+    def _refuse(self, kind: str, status: int, code: str, said: str, key: str | None) -> NoReturn:
+        details = {"url": self.url, "key": key, "said": code, "status": status}
+        what = self.url if key is None else f"{self.url}/{shown(key)}"
+        if kind == "gone":
+            raise ObjectGone(f"{what} is not there.", hint="See: holdfast ls", **details)
+        if kind == "changed":
+            raise ObjectChanged(f"{what} was replaced meanwhile.", hint="Run it again.", **details)
+        if kind == "archived":
+            raise ObjectDenied(f"{what} is archived: it must be brought back from its tier first.", hint="Restore it there.", **details)
+        if kind == "object":
+            raise ObjectDenied(
+                f"{what} is refused: {said}", hint="Look at what the credentials allow for this object and its key.", **details
+            )
+        hint = "Look at the name, the endpoint, the credentials and what they allow."
+        raise StoreDenied(f"{what} refused: {said}", hint=hint, **details)
+
+
+def transport(url: str, address: str, options: Options) -> Transport:
+    """Raises StoreDenied: the certificates cannot be read."""
+    certificate = (options.certificate, options.key) if options.certificate else None
+    try:
+        return Transport(address, ca=options.ca, certificate=certificate, read_timeout=options.read_timeout)
+    except (OSError, ssl.SSLError) as error:
+        raise StoreDenied(f"The certificates for {url} cannot be read: {error}", hint="Name readable PEM files.") from error
