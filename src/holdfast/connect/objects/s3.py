@@ -4,7 +4,7 @@ Why no library: object_store (obstore) knows no keys with ``..``, ``//`` or cont
 of a core for each object. Reference: docs.aws.amazon.com/AmazonS3/latest/API.
 """
 
-import calendar
+import datetime as dt
 import functools
 import hashlib
 import re
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 from holdfast.connect.objects.asking import Asker, shown
-from holdfast.connect.objects.contract import Buffer, Described, Listed
+from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreUnreachable
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import encoded_path
@@ -42,7 +42,6 @@ class S3Objects:
     """Satisfies ``Objects``."""
 
     keeps_headers = True
-    takes = frozenset((*HEADERS, "metadata", "tags"))
 
     def __init__(self, bucket: str, options: Options, clock: Clock, note: Callable[[str], None] | None = None) -> None:
         self.url = f"s3://{bucket}"
@@ -142,6 +141,9 @@ class S3Objects:
         return {tag.findtext("Key") or "": tag.findtext("Value") or "" for tag in root.iter("Tag")}
 
     # ------------------------------------------------------------ writing
+
+    def fitting(self, described: Described, tags: Mapping[str, str]) -> Fitting:
+        return Fitting({name: value for name, value in described.headers.items() if name in HEADERS}, described.metadata, tags)
 
     def put(self, key: str, data: Buffer, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
         headers = _headers(described, tags)
@@ -282,7 +284,8 @@ def _second(text: str) -> int:
     match = _HTTP_DATE.fullmatch(text)
     month = _MONTHS.find(match[2]) if match is not None else -1
     if match is not None and month % 3 == 0:
-        return calendar.timegm((int(match[3]), month // 3 + 1, int(match[1]), int(match[4]), int(match[5]), int(match[6])))
+        day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
+        return int(dt.datetime(year, month // 3 + 1, day, hour, minute, second, tzinfo=dt.UTC).timestamp())
     # Costs a short command more to import than all else here.
     from email.utils import parsedate_to_datetime
 
