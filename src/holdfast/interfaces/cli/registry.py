@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "assess": Entry("plan.assess", "what is promised beside what is configured, measured and paid"),
             },
         ),
+        "expectations": Entry("expectations", "derive a Great Expectations suite from a healthy table, to be a check of the plan"),
         "check": Entry("check", "connect to everything in the plan and say what works, what does not, and what to do"),
     },
     "Protect": {
@@ -64,8 +65,16 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
         "verify": Entry("verify", "restore into isolation, run the checks, compare, tear down"),
         "drill": Entry("drill", "a rehearsal against the clock, with a report"),
         "status": Entry("status", "promise, exposure now and last proof of each system"),
-        "report": Entry("report", "evidence of runs"),
-        "evidence": Group("evidence files", {"verify": Entry("evidence.verify", "check an evidence file offline")}),
+        "report": Entry("evidence.report", "signed evidence of a run, or of all tests of a period"),
+        "evidence": Group(
+            "evidence files",
+            {
+                "verify": Entry("evidence.verify", "check evidence files offline"),
+                "anchor": Entry("evidence.anchor", "sign the journal's head and put it where it cannot be taken back"),
+                "key": Entry("evidence.key", "whom to believe: the vault's root, this host's key"),
+                "script": Entry("evidence.script", "the program that checks evidence without Holdfast"),
+            },
+        ),
     },
     "Operate": {
         "vault": Group(
@@ -86,7 +95,21 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
         "cancel": Entry("cancel", "stop a run at a safe point"),
         "failover": Entry("failover", "move work to the standby"),
         "failback": Entry("failback", "move work home again"),
-        "runbook": Group("runbooks", {"run": Entry("runbook.run", "run a runbook"), "list": Entry("runbook.list", "list runbooks")}),
+        "runbook": Group(
+            "steps that people and machines take together, from Markdown files",
+            {
+                "new": Entry("runbook.new", "write a runbook to be filled in"),
+                "list": Entry("runbook.list", "list runbooks, and systems that have none"),
+                "show": Entry("runbook.show", "a runbook's steps, or its page for paper"),
+                "lint": Entry("runbook.lint", "check runbooks, and that every system has one"),
+                "run": Entry("runbook.run", "run a runbook"),
+                "resume": Entry("runbook.resume", "go on with a run, after a kill too"),
+                "approve": Entry("runbook.approve", "answer what a run waits for: approve, confirm, choose, or say what happened"),
+                "skip": Entry("runbook.skip", "leave out a step of a run, with a reason"),
+                "abort": Entry("runbook.abort", "end a run and undo what ran"),
+                "history": Entry("runbook.history", "runs of runbooks, or everything that one of them did"),
+            },
+        ),
         "incident": Group("incidents", {"declare": Entry("incident.declare", "declare an incident")}),
         "serve": Entry("serve", "scheduler, API, web console and metrics in one process"),
     },

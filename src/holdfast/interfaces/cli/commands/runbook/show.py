@@ -1,0 +1,45 @@
+"""``holdfast runbook show``: JSON ``{"file", "hash", "runbook": the compiled snapshot}``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from holdfast.interfaces.cli.command import Argument, Option
+from holdfast.interfaces.cli.commands.runbook.desk import Desk
+from holdfast.interfaces.cli.context import Session
+from holdfast.runbooks.format.page import page
+
+
+def command(
+    session: Session,
+    name: Annotated[str, Argument("a runbook's name, or the path of its file", "NAME")],
+    *,
+    print_: Annotated[bool, Option("the page for paper: every step by hand, with room to write", "--print")] = False,
+    output: Annotated[Path | None, Option("write it into this new file", "-o", "--output", metavar="FILE")] = None,
+) -> int:
+    """Show a runbook: its facts and its steps; with --print the page that works on paper."""
+    found, snapshot = Desk(session).library.snapshot(name)
+    text = page(snapshot)
+    if output is not None:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+
+    def human() -> None:
+        if output is not None:
+            session.out.say(f"{output} is written.")
+            return
+        if print_:
+            session.out.raw(text)
+            return
+        said = snapshot.document
+        session.out.say(f"{said['title']}  ({snapshot.name}, {snapshot.hash[:19]})")
+        session.out.say(f"{found.path}: for {', '.join(said['systems']) or 'no system of the plan'}, RTO {said['rto'] or 'not said'}")
+        for parameter, shape in said["parameters"].items():
+            session.out.say(f"  --param {parameter}=…  {shape.get('ask') or shape['type']}")
+        rows = [
+            (str(number), step["id"], step["kind"], step["title"], "yes" if step.get("undo") else "", "yes" if step.get("probe") else "")
+            for number, step in enumerate(snapshot.steps, 1)
+        ]
+        session.out.table(("", "step", "kind", "what", "undo", "probe"), rows, right=(0,))
+
+    session.out.result({"file": found.path, "hash": snapshot.hash, "runbook": snapshot.document}, human)
+    return 0

@@ -1,0 +1,1 @@
+"""Resumable, journaled steps for people and machines, from Markdown files."""

@@ -1,0 +1,90 @@
+"""What every kind of action is asked. A new kind is one class of this shape, added to ``actions.registry``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from holdfast.model import Clock
+from holdfast.plan.shape.base import Part
+from holdfast.runbooks.actions.output import Kept
+
+Outcome = Literal["ok", "failed", "timeout", "interrupted"]
+RUN_MARK = "HOLDFAST_RUNBOOK_RUN"
+STEP_MARK = "HOLDFAST_RUNBOOK_STEP"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a spec is refused before anything runs. ``path`` below the action's own mapping."""
+
+    path: tuple[str | int, ...]
+    message: str
+    hint: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One doing of an action. ``values``: by reference (``target``, ``restore.port``), secrets among them; ``secrets``: what may be shown
+    nowhere. ``timeout`` in seconds. ``program``: the argv that Holdfast itself is started with; ``environment`` what processes get besides
+    their own variables; ``directory``: where they start.
+    """
+
+    values: Mapping[str, Any]
+    secrets: Sequence[str]
+    timeout: float
+    clock: Clock
+    program: Sequence[str]
+    environment: Mapping[str, str]
+    directory: Path
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The run's parameters without its secrets: shell steps find them in their environment."""
+    secret: Callable[[Mapping[str, Any]], str] = field(default=lambda _place: "")
+    """The text of a secret, by its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``answer``: what it says as a check: True (green, it happened), False (it did not), None (nobody knows). ``document``: the JSON it
+    gave, None when there was none; ``text``: its output as a whole where it was not too large.
+    """
+
+    outcome: Outcome
+    answer: bool | None
+    message: str
+    streams: Mapping[str, Kept] = field(default_factory=dict)
+    document: Any = None
+    text: str | None = None
+    code: int | None = None
+
+
+class Action(Protocol):
+    """``short``: the key that a plain value stands for (``shell: text``). ``verbatim``: keys in which nothing is inserted.
+    ``for_secrets``: keys below which a secret may stand; elsewhere others could read it (a process list, a URL in a log).
+    """
+
+    name: str
+    shape: type[Part]
+    short: str | None
+    verbatim: frozenset[str]
+    for_secrets: frozenset[str]
+
+    def examine(self, spec: Mapping[str, Any]) -> list[Fault]:
+        """What cannot be safe, seen without running it."""
+        ...
+
+    def repeatable(self, spec: Mapping[str, Any]) -> bool:
+        """Whether it is known to change nothing, so that it may be done again without asking."""
+        ...
+
+    def told(self, spec: Mapping[str, Any], variable: "Callable[[str], str]") -> str:
+        """What a person would type into a shell instead: on paper, and in a dry run.
+
+        ``variable``: the name of the shell variable that holds what is inserted for a reference.
+        """
+        ...
+
+    def run(self, spec: Mapping[str, Any], call: Call) -> Result:
+        """Do it, once. Never raises for what the outside world did: that is a Result."""
+        ...

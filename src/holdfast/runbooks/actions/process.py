@@ -1,0 +1,146 @@
+"""A process of a step: in a session of its own, with a time limit for all of it, its output bounded."""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from holdfast.model import Clock
+from holdfast.runbooks.actions.contract import RUN_MARK
+from holdfast.runbooks.actions.output import Capture, Kept
+
+GRACE = 5.0
+"""Seconds between the polite and the final signal."""
+LINGER = 1.0
+"""Seconds that output is still read after the process ended, where something it started holds the pipe open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """``code``: exit status, negative for a signal; ``late``: it was ended because its time was over."""
+
+    code: int
+    late: bool
+    out: Kept
+    err: Kept
+    text: str | None
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    timeout: float,
+    clock: Clock,
+    secrets: Sequence[str] = (),
+) -> Ended:
+    """Raises OSError when it cannot be started. When interrupted (Ctrl-C), everything it started is ended first."""
+    process = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        cwd=directory,
+        start_new_session=True,
+    )
+    out, err = Capture(secrets), Capture(secrets)
+    try:
+        late = _watch(process, {process.stdout: out, process.stderr: err}, clock, clock.monotonic() + timeout)
+    except BaseException:
+        _end(process, clock)
+        raise
+    finally:
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+    kept_out, kept_err = out.end(), err.end()
+    return Ended(process.returncode, late, kept_out, kept_err, out.whole)
+
+
+def _watch(process: "subprocess.Popen[bytes]", streams: "Mapping[IO[bytes] | None, Capture]", clock: Clock, deadline: float) -> bool:
+    gone: float | None = None
+    with selectors.DefaultSelector() as selector:
+        for stream, capture in streams.items():
+            assert stream is not None
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, selectors.EVENT_READ, capture)
+        while selector.get_map():
+            now = clock.monotonic()
+            if gone is None and process.poll() is not None:
+                gone = now
+            if gone is not None and now - gone > LINGER:
+                return False
+            if gone is None and now > deadline:
+                _end(process, clock)
+                return True
+            for key, _ in selector.select(0.05 if gone is None else LINGER / 10):
+                data = os.read(key.fd, 1 << 16)
+                if data:
+                    key.data.feed(data)
+                else:
+                    selector.unregister(key.fileobj)
+    try:
+        process.wait(max(0.0, deadline - clock.monotonic()))
+    except subprocess.TimeoutExpired:
+        _end(process, clock)
+        return True
+    return False
+
+
+def _end(process: "subprocess.Popen[bytes]", clock: Clock) -> None:
+    """The whole session's group: first politely."""
+    for how, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, how)
+        until = clock.monotonic() + patience
+        while clock.monotonic() < until:
+            if process.poll() is not None and not _group_lives(process.pid):
+                return
+            clock.sleep(0.02)
+    process.wait(GRACE)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def still_at_work(run_id: str) -> list[int]:
+    """Processes on this host that a run started, its own drivers left out: they carry its mark in their environment. Where there is no
+    ``/proc`` nothing can be seen.
+    """
+    wanted = f"{RUN_MARK}={run_id}".encode()
+    own = _ancestors()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        number = int(folder.name)
+        if number in own:
+            continue
+        with contextlib.suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(number)
+    return sorted(found)
+
+
+def _ancestors() -> set[int]:
+    found, number = set[int](), os.getpid()
+    while number > 1 and number not in found:
+        found.add(number)
+        try:
+            stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            break
+        number = int(stat.rpartition(")")[2].split()[1])
+    return found
