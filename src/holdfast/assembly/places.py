@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from holdfast.vault import Vault
 
 
+_LEFT, _NEXT = "The journal and the plan were not copied into", "They are copied by the next command that works with the vault."
+
+
 @dataclass(frozen=True)
 class Created:
     """The vault's id; the recovery key when it was made just now (it is stored nowhere), None when it was there already. ``joined``: names
@@ -236,12 +239,20 @@ class Places(Host):
         """The journal, the plan and its runbooks, copied into every location of the vaults that were opened; returns what could not be, in
         words.
 
-        Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
+        Before that, what this process proved is put into signed reports, and the journal's head is anchored (``Prover.after``). Without an
+        opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
         """
+        from holdfast.assembly.proving import Prover
         from holdfast.errors import HoldfastError
         from holdfast.plan.portable import as_text
         from holdfast.vault.records import RecordCopies
 
+        told: list[str] = []
+        if any(vault.role != "reader" for vault in self._vaults.values()):
+            try:
+                Prover(self, told.append).after()
+            except HoldfastError as error:
+                told.append(f"What was proved is not in a report yet: {error.message}")
         failed: dict[str, str] = {}
         done: set[str] = set()
         runbooks = self.plan.runbooks()
@@ -257,7 +268,11 @@ class Places(Host):
                     copies.put_runbooks(runbooks)
                 except HoldfastError as error:
                     failed[storage.url] = error.message
-        return [f"The journal and the plan were not copied into {url}: {message}" for url, message in failed.items()]
+        return [*told, *(f"{_LEFT} {url}: {message} {_NEXT}" for url, message in failed.items())]
+
+    def opened(self) -> "list[Vault]":
+        """The vaults that were opened so far: one for each set of locations."""
+        return list(self._vaults.values())
 
     def close(self) -> None:
         for vault in self._vaults.values():

@@ -212,7 +212,7 @@ def _run(evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Non
         raise Altered(f"The report says {results['outcome']!r}; the journal says {outcome!r}.")
     if results["checks"] != (ends[0]["payload"].get("results") or [] if ends else []):
         raise Altered("The checks in the report are not those in the journal.")
-    if evidence["scope"]["plan"] != (starts[0]["payload"].get("plan") or None):
+    if evidence["scope"]["plan"] != (starts[0]["payload"].get("context") or {}).get("plan"):
         raise Altered("The plan's hash in the report is not the one in the journal.")
     if evidence["clocks"]["findings"] != clock_findings(found):
         raise Altered("What the report says of its clocks is not what the journal shows.")

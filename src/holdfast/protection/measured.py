@@ -38,6 +38,20 @@ def _restore(run: Run) -> Restore | None:
     return Restore(int(sizes["bytes"]), int(sizes.get("log_bytes") or 0), float(seconds), None if replay is None else float(replay))
 
 
+def returns(state: State, system: str, limit: int = 200) -> list[float | None]:
+    """What each restore and each restore into isolation took, oldest first: seconds, or None for one that failed or proved nothing."""
+    done = [run for verb in ("restore", "verify") for run in state.runs.recent(active=False, system=system, verb=verb, limit=limit)]
+    done.sort(key=lambda run: run.started)
+    return [_took(run) for run in done if run.outcome != "cancelled"]
+
+
+def _took(run: Run) -> float | None:
+    clocks: dict[str, float] = run.facts.get("clocks") or {}
+    if run.outcome != "ok" or not clocks or run.facts.get("verdict", "passed") != "passed":
+        return None
+    return float(clocks.get("total") or sum(clocks.values()))
+
+
 def measured(system: str, state: State, now: dt.datetime) -> Measured:
     """For `plan assess`, from this host's state alone. ``exposure``: the age of what the follower last knew to be in its worst location;
     ``restore``: the last proof's.

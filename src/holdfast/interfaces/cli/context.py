@@ -99,7 +99,7 @@ class Session:
         if platform is None or "journal" not in getattr(platform, "__dict__", ()):
             return
         for sentence in platform.copy_records():
-            self.out.warn(f"{sentence} They are copied by the next command that works with the vault.")
+            self.out.warn(sentence)
 
     def tell_troubles(self) -> None:
         """Which locations were found bad while another one served in their place: somebody has to look after them."""

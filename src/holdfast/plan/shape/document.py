@@ -3,7 +3,7 @@
 from pydantic import Field, SkipValidation
 
 from holdfast.plan.shape.base import Part
-from holdfast.plan.shape.operations import Channel, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
+from holdfast.plan.shape.operations import Channel, Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
 from holdfast.plan.shape.promise import Tier
 from holdfast.plan.shape.systems import SystemSpec
 from holdfast.plan.shape.types import Name, Text, Texts, TimeZone
@@ -36,3 +36,4 @@ class Document(Part):
     people: dict[Name, Person] = Field(default_factory=dict)
     channels: dict[Name, Channel] = Field(default_factory=dict)
     runbooks: Text | None = None
+    evidence: Evidence = Field(default_factory=Evidence.model_construct)

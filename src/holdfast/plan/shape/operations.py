@@ -7,7 +7,7 @@ from pydantic import Field
 
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.promise import Count
-from holdfast.plan.shape.types import BucketUrl, DateRange, DayWindow, Duration, Name, OneOrMany, Rate, Size, Text, Texts
+from holdfast.plan.shape.types import BucketUrl, DateRange, DayWindow, Duration, HttpUrl, Name, OneOrMany, Rate, Size, Text, Texts, When
 from holdfast.plan.values.secret import Address, SecretRef
 
 
@@ -86,6 +86,20 @@ class Prices(Part):
     currency: Text | None = None
     storage: dict[Name, Price] = Field(default_factory=dict)
     downtime_per_hour: dict[Name, Price] = Field(default_factory=dict)
+
+
+class Authority(Part):
+    """Who stamps anchors with the time (RFC 3161). ``ca``: a PEM file with the authority's root."""
+
+    url: HttpUrl
+    ca: Text
+
+
+class Evidence(Part):
+    """How often the journal's head is anchored besides after each proof, and who puts a time stamp on it."""
+
+    anchor: When | None = None
+    timestamp: Annotated[tuple[Authority, ...], OneOrMany()] = ()
 
 
 class Person(Part):

@@ -46,6 +46,9 @@ def command(
         return 0
     from holdfast.protection.run_due import run_due
 
+    session.platform.trigger = "schedule"
+    session.platform.anchoring = bool(session.platform.journal)
+
     def still(item: "Due") -> "Due | None":
         return next((again for again in look([item.system]) if again.key == item.key), None)
 

@@ -1,0 +1,218 @@
+"""What a run proved, as signed evidence; and the journal's head, anchored in the vault's locations."""
+
+import datetime as dt
+import functools
+import hashlib
+import socket
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from holdfast.evidence.anchors import Anchor, Anchors, Place
+from holdfast.evidence.document import PROVING, Facts
+from holdfast.evidence.issue import Issued, Reports, Run, RunGoesOn, find
+from holdfast.evidence.roots import Roots
+from holdfast.evidence.signing import Signer, certify
+from holdfast.journal import boot
+from holdfast.plan.values.cron import parse_schedule
+
+if TYPE_CHECKING:
+    from holdfast.assembly.places import Places
+    from holdfast.journal import Record
+    from holdfast.storage import Storage
+    from holdfast.vault import Vault
+
+RHYTHM = parse_schedule("hourly")
+"""How often ``due --run`` anchors where the plan says nothing."""
+
+
+class Prover:
+    """Of one platform. ``told`` hears of what did not work: proof never fails what it is about."""
+
+    def __init__(self, platform: "Places", told: Callable[[str], None]) -> None:
+        self._platform = platform
+        self._told = told
+        self.reports = Reports(platform.state_folder / "evidence", platform.journal, platform.host_key)
+
+    # ------------------------------------------------------------ what happens by itself
+
+    def after(self) -> None:
+        """At a command's end: a report for each run of this process that proved something, and an anchor when one is due."""
+        ended = [one for one in self._platform.journal.written if one.kind.endswith(".end") and one.kind[:-4] in PROVING]
+        for record in ended:
+            run = self._run(record)
+            if run is not None and self.reports.of(run.id) is None:
+                self.report(run)
+        if not ended and self._platform.anchoring and self._due():
+            self.anchor()
+
+    def _run(self, end: "Record") -> Run | None:
+        """The run that ended. One that another process began, and this one resumed, is looked for in the whole journal."""
+        head = self._platform.journal.head()
+        mine = [one for one in self._platform.journal.written if one.payload.get("run") == end.payload.get("run")]
+        if head is not None and mine[0].kind == f"{end.kind[:-4]}.start":
+            return Run(str(end.payload["run"]), head[0], mine[0], end)
+        return find(self._platform.journal, str(end.payload.get("run")))
+
+    def _due(self) -> bool:
+        anchors = self._anchors()
+        last = anchors.newest() if anchors else None
+        schedule = self._platform.plan.document.evidence.anchor or RHYTHM
+        return last is None or schedule.next_after(last.at, self._platform.plan.zone) <= self._platform.clock.now()
+
+    # ------------------------------------------------------------ what is asked for
+
+    def anchor(self) -> Anchor | None:
+        """The head, in every location of the vaults that were opened.
+
+        None where no vault was, where its key only reads, or without a journal.
+        """
+        anchors = self._anchors()
+        return anchors.anchor() if anchors else None
+
+    def find(self, begin: str) -> Run:
+        """Raises RunNotFound."""
+        return find(self._platform.journal, begin)
+
+    def report(self, run: Run) -> Issued:
+        """The report of a run: the one that was issued, else a new one. Raises RunGoesOn, EvidenceUnwritable, JournalDoubtful."""
+        issued = self.reports.of(run.id)
+        if issued is None:
+            going = self._platform.state.runs.get(run.id) if run.end is None else None
+            if going is not None and going.outcome is None:
+                raise RunGoesOn(f"The run {run.id} goes on.", hint="See: holdfast jobs", run=run.id)
+            anchor = self.anchor()
+            covers = anchor is not None and anchor.chain == run.chain
+            to = anchor.n if anchor is not None and covers else self._platform.journal.believed(run.chain)[-1].n
+            issued = self.reports.issue(run, to, lambda: self._facts(run, anchor if covers else None))
+        self._copy(issued)
+        return issued
+
+    def _copy(self, issued: Issued) -> None:
+        from holdfast.errors import HoldfastError
+
+        for place in self._places():
+            try:
+                place.holds.put_evidence(issued.chain, issued.number, issued.data)
+            except HoldfastError as error:
+                self._told(f"The report {issued.number} was not copied into {place.url}: {error.message}")
+
+    # ------------------------------------------------------------ where, by whom
+
+    @functools.cached_property
+    def _vault(self) -> "Vault | None":
+        """Of those that were opened, the one with most locations and a key that writes."""
+        writing = [vault for vault in self._platform.opened() if vault.role != "reader"]
+        return max(writing, key=lambda vault: len(vault.locations.storages), default=None)
+
+    def _storages(self) -> "dict[str, tuple[Vault, Storage]]":
+        found: dict[str, tuple[Vault, Storage]] = {}
+        for vault in self._platform.opened():
+            if vault.role != "reader":
+                for storage in vault.locations.storages:
+                    found.setdefault(storage.url, (vault, storage))
+        return found
+
+    def _places(self) -> list[Place]:
+        from holdfast.storage.contract import versions_of
+        from holdfast.vault.proofs import Proofs
+
+        places = []
+        for url, (vault, storage) in self._storages().items():
+            layer = versions_of(storage)
+            locked = layer.locked_until if layer is not None and layer.lock is not None else _never
+            places.append(Place(url, Proofs(storage, vault.notary, self._platform.clock.now), locked))
+        return places
+
+    @functools.cached_property
+    def signer(self) -> Signer:
+        """The host's key, with the certificate of the writer as whom the vault is open."""
+        from holdfast.vault.proofs import encoded, vouch, writer_of
+
+        key, name, vault = self._platform.host_key, socket.gethostname(), self._vault
+        if vault is None:
+            ids = [one.id for one in self._platform.opened()]
+            return Signer(key, name, ids[0] if ids else "")
+        writer = writer_of(vault.notary, vault.locations.read)
+        Roots(self._platform.journal.folder).remember(vault.id, writer.root.hex())
+        certificate = certify(key, name, vault.id, writer.id, lambda message: vouch(vault.notary, message), self._platform.clock.now())
+        return Signer(key, name, vault.id, certificate, encoded(writer))
+
+    def _anchors(self) -> Anchors | None:
+        from holdfast.connect.timestamps import stamp
+
+        if self._vault is None:
+            return None
+        base = self._platform.plan.path.parent
+        stamps = {one.url: functools.partial(stamp, one.url, base / one.ca) for one in self._platform.plan.document.evidence.timestamp}
+        return Anchors(
+            self._platform.journal,
+            self.signer,
+            self._places(),
+            self._platform.clock,
+            stamps=stamps,
+            told=self._told,
+        )
+
+    # ------------------------------------------------------------ what a report says besides
+
+    def _facts(self, run: Run, anchor: Anchor | None) -> Facts:
+        clock = self._platform.clock
+        now = clock.now().astimezone(dt.UTC)
+        issued = {"at": now.isoformat(timespec="microseconds"), "boot": boot(), "mono": round(clock.monotonic(), 6)}
+        return Facts(
+            vault=self.signer.vault,
+            platform=self._platform.plan.platform,
+            host={"name": self.signer.name, "chain": run.chain, "key": self.signer.key.id},
+            signer=self.signer.block(),
+            anchor=None if anchor is None else anchor.to_json(),
+            issued=issued,
+            backup=self._backup(run),
+            history=self._history(run),
+        )
+
+    def _backup(self, run: Run) -> dict[str, Any] | None:
+        """The recovery point that the run was about, as the vault has it."""
+        from holdfast.errors import HoldfastError
+
+        said: Mapping[str, Any] = run.end.payload if run.end else {}
+        wanted = said.get("point") or (said.get("reached") or {}).get("point")
+        vault = self._vault
+        if not wanted or vault is None:
+            return None
+        try:
+            point = next((one for one in vault.points() if one.id == wanted), None)
+            if point is None:
+                return {"id": wanted, "found": False}
+            name = f"points/{point.id}"
+            stored = vault.locations.get(name)
+            holding = [storage.url for storage in vault.locations.storages if storage.head(name) is not None]
+        except HoldfastError as error:
+            return {"id": wanted, "found": False, "reason": error.message}
+        return {
+            "id": point.id,
+            "found": True,
+            "sha256": hashlib.sha256(stored).hexdigest(),
+            "method": point.method,
+            "label": point.label,
+            "committed_at": point.committed_at.isoformat(),
+            "age_seconds": round(max((run.start.at - point.committed_at).total_seconds(), 0.0), 3),
+            "encryption": "AES-256-GCM; the point is signed (Ed25519)",
+            "locations": holding,
+            "writer": point.writer,
+            "bytes": point.totals.bytes,
+        }
+
+    def _history(self, run: Run) -> dict[str, Any]:
+        """How the promise of the run's system was kept so far, this run included."""
+        from holdfast.protection.confidence import kept
+        from holdfast.protection.measured import returns
+
+        name = run.start.payload.get("system")
+        promise = (run.start.payload.get("context") or {}).get("promise") or {}
+        if not isinstance(name, str) or promise.get("rto") is None:
+            return {}
+        return {"rto": kept(returns(self._platform.state, name), float(promise["rto"])).to_json()}
+
+
+def _never(_: str) -> dt.datetime | None:
+    return None
