@@ -7,6 +7,7 @@ JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inc
 status 0 only when every system passed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -94,7 +95,17 @@ def _verify(session: Session, name: str, to: str | None, options: Mapping[str, A
                 content=content and not options,
                 options=options,
             )
-            work.add(verdict=found.report.verdict, counts=found.report.counts, reached=dict(found.reached), clocks=dict(found.clocks))
+            said = found.to_json()
+            work.add(
+                verdict=said["verdict"],
+                counts=said["counts"],
+                reached=said["reached"],
+                clocks=dict(found.clocks),
+                exact=found.exact,
+                torn_down=found.torn_down,
+                isolation="restored into a throw-away place of its own",
+                results=_plain(said["results"]),
+            )
     except HoldfastError as error:
         platform.state.proofs.add(name, "restore", ok=False, code=error.code)
         return {"system": name, "verdict": "error", "code": error.code, "message": error.message, "hint": error.hint}
@@ -102,6 +113,11 @@ def _verify(session: Session, name: str, to: str | None, options: Mapping[str, A
     point = str(found.reached.get("point") or "") or None
     platform.state.proofs.add(name, "restore", ok=ok, point=point, counts=found.report.counts, seconds=sum(found.clocks.values()))
     return found.to_json()
+
+
+def _plain(results: Any) -> Any:
+    """As the journal can keep it for ever: what has no JSON form is kept as text."""
+    return json.loads(json.dumps(results, default=str), parse_constant=str)
 
 
 def _show(session: Session, document: dict[str, Any]) -> None:
