@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import VERSIONS, GoogleServer, MinioServer, PostgresServer, need
+from tests.servers import VERSIONS, AzuriteServer, GoogleServer, MinioServer, PostgresServer, need
 from tests.servers.account import folders_removed
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that: programs under test could then
@@ -91,5 +91,14 @@ def google() -> Iterator[GoogleServer]:
     """A server that speaks Google Cloud Storage's interface, shared by the session: use a bucket of your own."""
     with need():
         server = GoogleServer.create()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzuriteServer]:
+    """A server that speaks Azure Blob Storage's interface, shared by the session: use a container of your own."""
+    with need():
+        server = AzuriteServer.create()
     yield server
     server.remove()

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.services import debian, golang, maven, minio, registry, spark
+from scripts.services import azurite, debian, golang, maven, minio, registry, spark
 from scripts.services.outcome import Outcome
 from tests.servers.versions import VERSIONS
 
@@ -17,6 +17,7 @@ def main() -> int:
         *(lambda one=one: maven.install(one) for one in VERSIONS),
         minio.install,
         golang.google,
+        azurite.install,
         *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "rclone", "git", "git-lfs", "softhsm2")),
         registry.install,
         spark.install,

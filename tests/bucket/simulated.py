@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 
-from holdfast.connect.objects import Described, Listed, ObjectChanged, ObjectGone
+from holdfast.connect.objects import Described, Fitting, Listed, ObjectChanged, ObjectGone
 
 T0 = 1_700_000_000_000_000_000
 
@@ -13,7 +13,6 @@ class Simulated:
 
     url = "s3://simulated"
     keeps_headers = True
-    takes = frozenset({"metadata", "tags"})
 
     def __init__(self, count: int, changed: frozenset[int] = frozenset()) -> None:
         self.count, self.changed = count, changed
@@ -45,10 +44,12 @@ class AnyKey:
 
     url = "s3://any"
     keeps_headers = True
-    takes = frozenset({"metadata", "tags"})
 
     def __init__(self) -> None:
         self.held: dict[str, tuple[bytes, int]] = {}
+
+    def fitting(self, described, tags) -> Fitting:
+        return Fitting(described.headers, described.metadata, tags)
 
     def put(self, key: str, data, described=None, tags=None) -> str:
         del described, tags

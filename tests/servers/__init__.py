@@ -4,6 +4,7 @@ Nothing here asks for root. As root the servers run under an ordinary account, s
 """
 
 from tests.servers.account import Account, service_account
+from tests.servers.azurite import AzuriteServer
 from tests.servers.gcs import GoogleServer
 from tests.servers.minio import MinioServer
 from tests.servers.need import ServerMissing, need
@@ -14,6 +15,7 @@ from tests.servers.versions import VERSIONS, available_versions, client_tool, se
 __all__ = [
     "VERSIONS",
     "Account",
+    "AzuriteServer",
     "GoogleServer",
     "MinioServer",
     "PostgresServer",

@@ -34,6 +34,10 @@ class LoopbackServer:
     def command(self) -> Sequence[str]:
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        """What is not for every eye in a list of processes."""
+        return {}
+
     @classmethod
     def create(cls) -> Self:
         """Raises ServerMissing."""
@@ -49,7 +53,7 @@ class LoopbackServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder), "TZ": "UTC"},
+                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder), "TZ": "UTC", **self.environment()},
                 start_new_session=True,
             )
         end = time.monotonic() + timeout

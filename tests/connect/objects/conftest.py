@@ -18,11 +18,14 @@ def place_of(kind: str, request, *, versions: bool = False, patience: float = 20
     if kind == "s3":
         minio = request.getfixturevalue("minio")
         return Place(new_bucket(minio, versions=versions), options_of(minio, patience=patience))
+    if kind == "az":
+        azurite = request.getfixturevalue("azurite")
+        return Place(f"az://{azurite.container()}", Options(endpoint=azurite.address, credentials=azurite.credentials, patience=patience))
     server = request.getfixturevalue("google")
     return Place(f"gs://{server.bucket(versions=versions)}", Options(endpoint=server.endpoint, patience=patience))
 
 
-@pytest.fixture(params=["s3", "gs"])
+@pytest.fixture(params=["s3", "gs", "az"])
 def place(request):
     one = place_of(request.param, request)
     yield one

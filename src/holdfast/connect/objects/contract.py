@@ -42,6 +42,14 @@ class Described:
     tag_count: int = 0
 
 
+class Fitting(NamedTuple):
+    """Of what belongs to an object, beside its storage class, what a store can hold."""
+
+    headers: Mapping[str, str]
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
 class Objects(Protocol):
     """A bucket or folder. Keys are whole (nothing is put in front of them) and may hold any character. Thread-safe.
 
@@ -52,8 +60,10 @@ class Objects(Protocol):
     url: str
     keeps_headers: bool
     """False: content types, metadata, tags cannot be stored there."""
-    takes: frozenset[str]
-    """What of it can be: names of headers as in ``Described``, ``metadata``, ``tags``. The rest a put leaves out, and its caller tells."""
+
+    def fitting(self, described: Described, tags: Mapping[str, str]) -> Fitting:
+        """What of it can be stored there. The rest a put leaves out, and its caller tells."""
+        ...
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[Listed]:
         """What is current, in the order of the keys' bytes; a page at a time is in memory."""

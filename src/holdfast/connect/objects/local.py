@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from holdfast.connect.objects.contract import Buffer, Described, Listed
+from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import KeyImpossible, ObjectChanged, ObjectDenied, ObjectGone, StoreUnreachable
 
 _PARTIAL = ".holdfast-partial-"
@@ -20,7 +20,6 @@ class FolderObjects:
     """
 
     keeps_headers = False
-    takes: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path) -> None:
         self.url = f"file://{folder}"
@@ -107,6 +106,10 @@ class FolderObjects:
     def tags(self, key: str, version: str = "") -> Mapping[str, str]:
         del key, version
         return {}
+
+    def fitting(self, described: Described, tags: Mapping[str, str]) -> Fitting:
+        del described, tags
+        return Fitting({}, {}, {})
 
     def put(self, key: str, data: Buffer, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
         del described, tags

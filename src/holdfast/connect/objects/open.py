@@ -64,4 +64,8 @@ def open_objects(
         from holdfast.connect.objects.google.store import GoogleObjects
 
         return GoogleObjects(bucket, options or Options(), clock, note)
+    if scheme == "az":
+        from holdfast.connect.objects.azure.store import AzureObjects
+
+        return AzureObjects(bucket, options or Options(), clock, note)
     raise StoreAddress(f"{scheme}:// is not understood here yet.", hint="Write s3://bucket/prefix, gs://bucket/prefix or file:///folder.")

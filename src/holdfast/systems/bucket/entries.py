@@ -73,14 +73,6 @@ def described_of(stored: StoredEntry) -> tuple[Described, Mapping[str, str]]:
     return Described(entry.size, entry.mtime_ns, etag, version, storage, headers, metadata, len(tags)), tags
 
 
-def taken(
-    described: Described, tags: Mapping[str, str], takes: frozenset[str]
-) -> tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]:
-    """Headers, metadata and tags as a store that ``takes`` these can hold them."""
-    headers = {name: value for name, value in described.headers.items() if name in takes}
-    return headers, described.metadata if "metadata" in takes else {}, tags if "tags" in takes else {}
-
-
 def is_marker(stored: StoredLine) -> bool:
     return bool(stored.extra.get("d"))
 

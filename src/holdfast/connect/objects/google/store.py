@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from holdfast.connect.objects.asking import shown
-from holdfast.connect.objects.contract import Buffer, Described, Listed
+from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable
 from holdfast.connect.objects.google.asking import GoogleCaller
 from holdfast.connect.objects.google.items import FIELDS, HEADERS, Item, history, item, resource
@@ -37,7 +37,6 @@ class GoogleObjects:
     """Satisfies ``Objects``. Generations are versions; of deletions see ``items.history``."""
 
     keeps_headers = True
-    takes = frozenset({*HEADERS, "metadata"})
 
     def __init__(self, bucket: str, options: Options, clock: Clock, note: Callable[[str], None] | None = None) -> None:
         self.url, self.bucket = f"gs://{bucket}", bucket
@@ -154,6 +153,10 @@ class GoogleObjects:
         return {}
 
     # ------------------------------------------------------------ writing
+
+    def fitting(self, described: Described, tags: Mapping[str, str]) -> Fitting:
+        del tags
+        return Fitting({name: value for name, value in described.headers.items() if name in HEADERS}, described.metadata, {})
 
     def put(self, key: str, data: Buffer, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
         del tags

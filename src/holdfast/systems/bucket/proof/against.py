@@ -5,7 +5,7 @@ from typing import Any
 
 from holdfast.connect.objects import Job, Listed, ObjectChanged, ObjectDenied, ObjectGone, Objects, in_order
 from holdfast.connect.objects.asking import shown
-from holdfast.systems.bucket.entries import described_of, name_of, taken, unchanged
+from holdfast.systems.bucket.entries import described_of, name_of, unchanged
 from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.merge import BaseLines, pairs
 from holdfast.systems.bucket.proof.view import View
@@ -97,7 +97,7 @@ class AgainstView(View):
         view = memoryview(data if data is not None else bytearray(1))
         now = self._store.read_into(listed.key, view, etag=listed.etag, version=listed.version)
         if self._store.keeps_headers:
-            headers, metadata, tags = taken(*described_of(line), self._store.takes)
+            headers, metadata, tags = self._store.fitting(*described_of(line))
             have = self._store.tags(listed.key) if now.tag_count else {}
             for what, mine, theirs in (
                 ("headers", headers, now.headers),

@@ -9,7 +9,7 @@ from pathlib import Path
 from holdfast.connect.objects import Described, Job, Listed, Objects, in_order
 from holdfast.connect.objects.asking import shown
 from holdfast.model import Extracted, Progress
-from holdfast.systems.bucket.entries import described_of, name_of, taken
+from holdfast.systems.bucket.entries import described_of, name_of
 from holdfast.systems.bucket.errors import NotRestored
 from holdfast.systems.bucket.listing import BUDGET
 from holdfast.systems.bucket.restore.plan import Detail, maybe_same, sides, surely_same
@@ -19,6 +19,7 @@ from holdfast.systems.contract import PointReader, RestorePlan, StoredEntry, Sto
 WHOLE = 4 << 20
 _NAMED = 5
 _REMOVED = 1000
+_TOLD = 20
 
 
 @dataclass
@@ -94,7 +95,7 @@ class BucketRestore:
         """The content is; and headers, metadata, storage class and tags?"""
         if not self.store.keeps_headers:
             return True
-        headers, metadata, tags = taken(*described_of(line), self.store.takes)
+        headers, metadata, tags = self.store.fitting(*described_of(line))
         # Even of the very object that was captured the tags may be others by now, and no listing tells it.
         now = self.store.describe(listed.key)
         if now is None or now.etag != listed.etag or now.headers != headers or now.metadata != metadata:
@@ -119,10 +120,13 @@ class BucketRestore:
 
     def _dress(self, described: Described, tags: Mapping[str, str]) -> None:
         """Counts what belongs to an object, and what of it the target does not take."""
-        names = [*described.headers, *(["metadata"] if described.metadata else []), *(["tags"] if tags else [])]
+        fits = self.store.fitting(described, tags)
+        left = [name for name in described.headers if name not in fits.headers]
+        left += [f"metadata {name}" for name in described.metadata if name not in fits.metadata]
+        left += [f"tag {name}" for name in tags if name not in fits.tags]
         with self._counting:
-            self._dressed += bool(names)
-            self._left.update(name for name in names if name not in self.store.takes)
+            self._dressed += bool(described.headers or described.metadata or tags)
+            self._left.update(left)
 
     def _key(self, stored: StoredEntry) -> str:
         return self._detail.names.key(name_of(stored.entry.path).key)
@@ -181,7 +185,9 @@ class BucketRestore:
         if self._dressed and not self.store.keeps_headers:
             self.notes.append(f"A folder keeps no content types, metadata or tags: those of {self._dressed} objects stay in the point.")
         elif self.store.keeps_headers:
-            for name, count in sorted(self._left.items()):
-                self.notes.append(f"{self.store.url} takes no {name}: those of {count} objects stay in the point.")
+            for name, count in self._left.most_common(_TOLD):
+                self.notes.append(f"{self.store.url} does not take {shown(name)}: of {count} objects it stays in the point alone.")
+            if len(self._left) > _TOLD:
+                self.notes.append(f"{self.store.url} does not take {len(self._left) - _TOLD} more names of metadata or tags.")
         for name, count in sorted(putter.classes.items()):
             self.notes.append(f"{count} objects of the storage class {name} were written with the standard one.")
