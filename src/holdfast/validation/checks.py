@@ -4,10 +4,11 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from holdfast.errors import HoldfastError
-from holdfast.model import Clock
+from holdfast.model import Clock, SystemClock
 from holdfast.systems.contract import Isolated
 from holdfast.validation.answers import answer, plain, same
 from holdfast.validation.results import Result, State
@@ -18,7 +19,7 @@ class Check:
     """One question and how its answer is judged. ``compare``: with the source's answer; else with ``expect``. ``timeout`` in seconds.
 
     ``command`` is run by the shell with ``HOLDFAST_CONNECTION`` and ``HOLDFAST_DATABASE`` set; it must exit with 0, and its
-    output is the answer.
+    output is the answer. ``suite``: a file of Great Expectations, judged on ``table``; ``expect`` is [] then: nothing that does not hold.
     """
 
     name: str
@@ -29,13 +30,25 @@ class Check:
     compare: bool = False
     on: str | None = None
     timeout: float | None = None
+    suite: Path | None = None
+    table: str = ""
 
 
 def ask(view: Isolated, check: Check) -> Any:
-    """The answer. Raises the system's own error, or the command's failure as FoundWrong."""
+    """The answer; of a suite, what does not hold. Raises the system's own error, or the command's failure as FoundWrong."""
+    if check.suite is not None:
+        return [f"{one.name}: {one.detail or one.actual}" for one in _suite(check, view, SystemClock()) if one.state != "passed"]
     if check.sql is not None:
         return answer(view.query(check.sql, database=check.database, timeout=check.timeout))
     return _run(view, check)
+
+
+def _suite(check: Check, view: Isolated, clock: Clock) -> list[Result]:
+    from holdfast.validation import expectations
+
+    assert check.suite is not None
+    suite = expectations.read(check.suite)
+    return expectations.outcomes(suite, view, check.table, clock, name=check.name, database=check.database, timeout=check.timeout)
 
 
 def _run(view: Isolated, check: Check) -> Any:
@@ -65,6 +78,13 @@ def run(checks: Sequence[Check], view: Isolated, sources: Mapping[str, Any], clo
         began = clock.monotonic()
         if check.compare and check.name not in sources:
             found.append(Result(check.name, "check", "skipped", detail=moved or "the source gave no answer to compare with"))
+            continue
+        if check.suite is not None:
+            try:
+                found += _suite(check, view, clock)
+            except HoldfastError as error:
+                detail = f"{error.message} {error.hint}".strip()
+                found.append(Result(check.name, "expectation", "failed", None, None, detail, clock.monotonic() - began))
             continue
         expected = plain(sources[check.name] if check.compare else check.expect)
         try:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from holdfast.model import Extracted, Progress, RecoveryPoint
 from holdfast.systems.contract.logs import LogStore
 from holdfast.systems.contract.reading import PointReader
+from holdfast.systems.contract.relation import Relation
 from holdfast.systems.contract.system import RestoreRequest
 
 
@@ -120,6 +121,10 @@ class Isolated(Protocol):
 
     def differences(self, other: "Isolated", name: str, limit: int = 5) -> Mapping[str, Any]:
         """Where two copies of one thing differ: how many, and examples of the keys."""
+        ...
+
+    def relation(self, table: str, database: str | None = None) -> Relation:
+        """A table for a library that speaks SQL itself. Raises TableUnknown; a Usage error where a system has no tables."""
         ...
 
 

@@ -12,6 +12,7 @@ import blake3
 from holdfast.errors import Damaged
 from holdfast.model import Clock, Progress, RecoveryPoint, counted
 from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
+from holdfast.systems.contract.relation import Relation
 from holdfast.systems.files import attributes
 from holdfast.systems.files.capture import reading
 from holdfast.systems.files.capture.ledger import Ledger
@@ -22,6 +23,7 @@ from holdfast.systems.files.handles import Handle
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.settings import FilesSettings, outside
+from holdfast.systems.shared.tabular import of_files
 
 _RUN = 1 << 20
 _NAMED = 5
@@ -47,6 +49,11 @@ class _View:
     def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
         del statement, database, timeout
         raise NoQuestions("Files answer no SQL.", hint="Write the check with command: it finds the folder in HOLDFAST_CONNECTION.")
+
+    def relation(self, table: str, database: str | None = None) -> Relation:
+        """``table``: a path or pattern of Parquet or CSV files."""
+        del table, database
+        raise NoQuestions("Files are asked in an isolated copy only.")
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
         del progress
@@ -134,6 +141,10 @@ class RestoredView(_View):
         super().__init__(FilesSettings(tuple(str(into / root.lstrip("/")) for root in self._roots)), str(into), reached, str(into))
         self._into = into
         self._reader = reader
+
+    def relation(self, table: str, database: str | None = None) -> Relation:
+        del database
+        return of_files(self._into, table, self._into.parent)
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
         """Everything the point holds is there, with its attributes, and nothing else is; and its content is what was recorded."""

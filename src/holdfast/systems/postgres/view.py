@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.errors import FoundWrong
 from holdfast.model import Progress, counted
 from holdfast.systems.contract import Isolated, Structural
+from holdfast.systems.contract.relation import Relation, TableUnknown
 from holdfast.systems.postgres import digest as digests
 from holdfast.systems.postgres.link import connection as connections
 
@@ -119,6 +120,22 @@ class PostgresView:
                     "absent": "here" if found[0] is None else "there",
                 }
             return digests.differences(sessions[0], found[0], sessions[1], found[1], limit)
+
+    def relation(self, table: str, database: str | None = None) -> Relation:
+        name = database or self._database
+        address = connections.merged(self._dsn, dbname=name) if name else self._dsn
+        with self.connect(database) as session:
+            rows = session.execute(
+                "select n.nspname, c.relname, pg_catalog.pg_table_is_visible(c.oid) from pg_catalog.pg_class c"
+                " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f')"
+                " and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')"
+            ).fetchall()
+        known = {f"{schema}.{one}": (schema, one) for schema, one, _ in rows}
+        known |= {one: (schema, one) for schema, one, visible in rows if visible}
+        if table not in known:
+            raise TableUnknown.among(table, known)
+        schema, one = known[table]
+        return Relation("postgres", address, one, schema)
 
     # ------------------------------------------------------------ structure
 

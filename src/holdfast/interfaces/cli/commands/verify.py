@@ -16,7 +16,7 @@ from holdfast.errors import HoldfastError, Usage
 from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
-from holdfast.validation import Check
+from holdfast.validation import Check, suites_in
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -62,7 +62,16 @@ def checks_of(session: Session, name: str) -> list[Check]:
     for spec in session.plan.effective(name).spec.checks:
         timeout = spec.timeout.total_seconds() if spec.timeout else None
         compare = spec.compare == "source"
+        if spec.suite is not None:
+            suite = session.plan.resolve(spec.suite)
+            found.append(Check(spec.name, database=spec.database, expect=[], timeout=timeout, suite=suite, table=spec.table or ""))
+            continue
         found.append(Check(spec.name, spec.sql, spec.command, spec.database, spec.expect, compare, spec.on, timeout))
+    folder = getattr(session.plan.effective(name).spec, "expectations", None)
+    if folder is not None:
+        # Without any, the folder itself fails as a check: what was to be judged was not.
+        suites = suites_in(session.plan.resolve(folder)) or [(folder, session.plan.resolve(folder))]
+        found += [Check(f"suite {table}", expect=[], suite=suite, table=table) for table, suite in suites]
     return found
 
 

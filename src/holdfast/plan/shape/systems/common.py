@@ -15,13 +15,15 @@ Label = Annotated[str, Field(max_length=200)]
 class CheckSpec(Part):
     """A question to the restored copy.
 
-    Exactly one of ``sql``, ``command``; exactly one of ``expect`` (the answer) and ``compare: source`` (the answer is captured at the
-    coordinate that the point belongs to, on the member that ``on`` names).
+    Exactly one of ``sql``, ``command``, ``suite``; of the first two, exactly one of ``expect`` (the answer) and ``compare: source`` (the
+    answer is captured at the coordinate that the point belongs to, on the member that ``on`` names). A suite holds what it expects itself.
     """
 
     name: Text
     sql: Text | None = None
     command: Text | None = None
+    suite: Text | None = Field(None, description="file of a Great Expectations suite, beside the plan; for table")
+    table: Text | None = Field(None, description="what the suite is about: a table; of files, Parquet or CSV files by their path")
     database: Text | None = None
     expect: Any = None
     compare: Literal["source"] | None = None
@@ -30,8 +32,14 @@ class CheckSpec(Part):
 
     @model_validator(mode="after")
     def _one_question_one_answer(self) -> Self:
-        if (self.sql is None) == (self.command is None):
-            raise BadValue(f"check '{self.name}' needs one question", hint="write either sql: or command:")
+        if sum(one is not None for one in (self.sql, self.command, self.suite)) != 1:
+            raise BadValue(f"check '{self.name}' needs one question", hint="write one of sql:, command: and suite:")
+        if (self.suite is None) != (self.table is None):
+            raise BadValue(f"check '{self.name}' needs suite: and table: together", hint="write suite: FILE and table: NAME")
+        if self.suite is not None:
+            if "expect" in self.model_fields_set or self.compare is not None or self.on is not None:
+                raise BadValue(f"check '{self.name}' has a suite, which holds what it expects", hint="leave expect:, compare: and on: out")
+            return self
         if ("expect" in self.model_fields_set) == (self.compare is not None):
             raise BadValue(f"check '{self.name}' needs one expected answer", hint="write either expect: VALUE or compare: source")
         if self.on is not None and self.compare is None:

@@ -20,7 +20,7 @@ class DeltaSystem(SystemSpec, Endpoint):
         None,
         description="folders of streaming checkpoints, below the URL or whole addresses; those of flows into the lake belong to it, too",
     )
-    expectations: Text | None = Field(None, description="folder with Great Expectations suites")
+    expectations: Text | None = Field(None, description="folder with Great Expectations suites: orders.json is that of the table orders")
     executor: Executor | None = Field(None, description="copying and proof by a Spark cluster")
 
     def missing(self) -> str:

@@ -18,6 +18,7 @@ from holdfast.systems.bucket.proof.hashing import BlockHash, SetHash, of_bytes
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
+from holdfast.systems.contract.relation import Relation
 
 WHOLE = 4 << 20
 
@@ -40,6 +41,10 @@ class View:
     def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
         del statement, database, timeout
         raise BucketSql("A bucket answers no SQL.", hint="Restore it, and write the check for what is in it.")
+
+    def relation(self, table: str, database: str | None = None) -> Relation:
+        del table, database
+        raise BucketSql("A bucket has no tables.", hint="Suites are run on Delta tables, PostgreSQL, and Parquet and CSV files of folders.")
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
         del progress

@@ -31,13 +31,13 @@ class TableAt:
         return self.name or "the table"
 
 
-def connect(folder: Path) -> Any:
-    """A DuckDB that spills into ``folder`` and speaks UTC. Raises MissingExtra."""
+def connect(folder: Path, database: str = ":memory:") -> Any:
+    """A DuckDB that spills into ``folder`` and speaks UTC. ``database``: its file. Raises MissingExtra."""
     try:
         import duckdb
     except ImportError as error:
         raise MissingExtra("delta", "Asking Delta tables") from error
-    connection = duckdb.connect()
+    connection = duckdb.connect(database)
     spill = sql.literal(str(folder / "spill"))
     connection.execute(f"SET temp_directory={spill}; SET memory_limit='1GB'; SET TimeZone='UTC'; SET preserve_insertion_order=false")
     return connection

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
 from holdfast.systems.contract import Isolated, Structural
+from holdfast.systems.contract.relation import Relation, TableUnknown
 from holdfast.systems.delta.capture.pin import Wanted
 from holdfast.systems.delta.capture.run import opener
 from holdfast.systems.delta.data import rows, sql
+from holdfast.systems.delta.data.relation import written
 from holdfast.systems.delta.data.rows import TableAt
 from holdfast.systems.delta.errors import FileBroken, QueryFailed
 from holdfast.systems.delta.held import Held, pinned_in
@@ -33,6 +36,7 @@ class LakeView:
         self._made: Any = None
         self._created: set[str] = set()
         self._digests: dict[str, dict[str, Any]] = {}
+        self._relations: list[Path] = []
 
     @property
     def reached(self) -> Mapping[str, Any]:
@@ -106,6 +110,17 @@ class LakeView:
         ]
         return {"missing": sum(missing.values()), "extra": sum(extra.values()), "changed": 0, "examples": examples[:limit]}
 
+    def relation(self, table: str, database: str | None = None) -> Relation:
+        del database
+        names = self._names()
+        if table == "table" and "" in names:
+            table = ""
+        if table not in names:
+            raise TableUnknown.among(table, names)
+        relation, folder = written(self._tables[names[table]], self._folder)
+        self._relations.append(folder)
+        return relation
+
     def _hashes(self, name: str) -> dict[str, int]:
         if name not in self._tables:
             return {}
@@ -117,6 +132,8 @@ class LakeView:
     def close(self) -> None:
         if self._made is not None:
             self._made.close()
+        while self._relations:
+            shutil.rmtree(self._relations.pop())
 
     # ------------------------------------------------------------ views
 
