@@ -6,6 +6,7 @@ import pytest
 
 from tests.plan.writing import SMALL, changed, errors, problems
 
+RAW = "  raw:\n    kind: bucket\n    tier: ordinary\n    url: '%s'\n"
 EVENTS = "  events: {kind: kafka, tier: ordinary, bootstrap: 'k:9092'}\n"
 
 ERRORS = {
@@ -104,6 +105,37 @@ ERRORS = {
         changed("    labels: {team: core}", "    wal_backlog: {warn: 2GiB, limit: 1GiB}"),
         "wal_backlog of 'orders-db' warns only past its limit; write a warning below the limit",
     ),
+    "certificates that nobody looks at": (
+        SMALL + RAW % "s3://raw" + "    endpoint: 'http://minio:9000'\n    tls: {ca: ca.pem}\n",
+        "systems.raw has certificates (tls), and its endpoint is no https; write https://, or take tls out",
+    ),
+    "half a certificate": (
+        SMALL + RAW % "s3://raw" + "    tls: {cert: c.pem}\n",
+        "systems.raw: cert and key belong together; give both",
+    ),
+    "a certificate that no location shows": (
+        changed("region: eu-west-1", "tls: {cert: c.pem, key: c.key}"),
+        "location 'offsite' cannot show a certificate of its own; name the ca alone; credentials say who asks",
+    ),
+    "a bucket that holds the vault": (
+        SMALL + RAW % "s3://shop-dr",
+        "the location 'offsite' lies in what 'raw' protects: each backup would store the ones before it;"
+        " give the vault a bucket or folder of its own, or name prefixes beside it",
+    ),
+    "a bucket inside of the vault": (
+        SMALL + RAW % "file:///var/lib/holdfast/packs/",
+        "the location 'onsite' lies in what 'raw' protects: each backup would store the ones before it;"
+        " give the vault a bucket or folder of its own, or name prefixes beside it",
+    ),
+    "a prefix that holds the vault": (
+        SMALL + RAW % "s3://shop-dr" + "    prefixes: [landing/, hold]\n",
+        "the location 'offsite' lies in what 'raw' protects: each backup would store the ones before it;"
+        " give the vault a bucket or folder of its own, or name prefixes beside it",
+    ),
+    "a bucket that is asked in SQL": (
+        SMALL + RAW % "s3://raw" + "    checks: [{name: a, sql: x, expect: 1}]\n",
+        "check 'a': a bucket answers no SQL; write command: instead",
+    ),
 }
 
 WARNINGS = {
@@ -163,3 +195,8 @@ def test_the_place_is_where_the_deciding_key_is_written(tmp_path):
     by_system = errors(tmp_path, changed("    labels: {team: core}", "    rto: 5h"))
     assert by_tier[0].startswith("holdfast.yaml:10:10: ")
     assert by_system[0].startswith("holdfast.yaml:23:10: ")
+
+
+@pytest.mark.parametrize("more", ["    prefixes: [landing/]\n", "    endpoint: 'https://minio.example'\n"])
+def test_a_vault_beside_what_is_protected_is_fine(tmp_path, more):
+    assert problems(tmp_path, SMALL + RAW % "s3://shop-dr" + more) == []

@@ -6,11 +6,13 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,9 +41,13 @@ def minio_program() -> Path:
 class MinioServer:
     """``endpoint`` (http://127.0.0.1:port), ``access_key``, ``secret_key``, ``region``; use as a context manager, or call ``remove()``."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Callable[[Path], None] | None = None) -> None:
         self.program = minio_program()
         self.folder = server_folder("minio", keep=True)
+        self.certificates = self.folder / "certificates" if certificate is not None else None
+        if certificate is not None and self.certificates is not None:
+            self.certificates.mkdir()
+            certificate(self.certificates)
         self.port = free_port()
         self.access_key = "holdfast-test"
         self.secret_key = secrets.token_hex(16)
@@ -50,14 +56,15 @@ class MinioServer:
         _live.add(self)
 
     @classmethod
-    def create(cls) -> Self:
-        server = cls()
+    def create(cls, certificate: Callable[[Path], None] | None = None) -> Self:
+        """``certificate`` writes ``public.crt`` and ``private.key`` into a folder: then it answers over TLS alone."""
+        server = cls(certificate)
         server.start()
         return server
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.certificates else ''}://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,6 +82,8 @@ class MinioServer:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         account.own(data)
+        if self.certificates:
+            account.own(self.certificates)
         environment = {
             **account.environment(self.folder),
             "MINIO_ROOT_USER": self.access_key,
@@ -85,7 +94,15 @@ class MinioServer:
         }
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.program, "server", "--quiet", "--address", f"127.0.0.1:{self.port}", data],
+                [
+                    self.program,
+                    "server",
+                    "--quiet",
+                    *(("--certs-dir", self.certificates) if self.certificates else ()),
+                    "--address",
+                    f"127.0.0.1:{self.port}",
+                    data,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -99,7 +116,9 @@ class MinioServer:
             if self.process.poll() is not None:
                 raise RuntimeError(f"MinIO ended with status {self.process.returncode} at start:\n{self.log_text()}")
             try:
-                with urllib.request.urlopen(f"{self.endpoint}/minio/health/ready", timeout=2) as answer:
+                # Whether its certificate is right is what tests ask, with a client of their own.
+                unverified = ssl._create_unverified_context()
+                with urllib.request.urlopen(f"{self.endpoint}/minio/health/ready", timeout=2, context=unverified) as answer:
                     if answer.status == 200:
                         return
             except urllib.error.HTTPError as error:
@@ -162,6 +181,22 @@ class MinioServer:
             client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         client.close()
         return name
+
+    def make(self, name: str, ca: str) -> None:
+        """A new bucket, asked for over TLS."""
+        import boto3
+
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+            verify=ca,
+        )
+        with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=name)
+        client.close()
 
     def log_text(self) -> str:
         with contextlib.suppress(OSError):

@@ -21,6 +21,12 @@ class StoreDenied(Unreachable):
     code = "object-store-denied"
 
 
+class StoreUntrusted(StoreDenied):
+    """The certificate of a store of objects is not one that may be believed, or nothing would be verified at all."""
+
+    code = "object-store-untrusted"
+
+
 class StoreAddress(Usage):
     """The address of a store of objects is not understood."""
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from holdfast.connect.objects.errors import StoreUntrusted
+
 Buffer = bytes | bytearray | memoryview
 
 CONNECT_TIMEOUT = 10.0
@@ -60,9 +62,15 @@ class Transport:
     def __init__(
         self, address: str, *, ca: str | None = None, certificate: tuple[str, str | None] | None = None, read_timeout: float = READ_TIMEOUT
     ) -> None:
-        """Raises OSError, ssl.SSLError: the certificates cannot be read."""
+        """Raises OSError, ssl.SSLError: the certificates cannot be read. StoreUntrusted: they would not be used."""
         parts = urlsplit(address)
         self._host, secure = parts.hostname or "", parts.scheme == "https"
+        if not secure and (ca or certificate):
+            raise StoreUntrusted(
+                f"{address} is no https, and certificates (tls) are given for it: nothing would be encrypted or verified.",
+                hint="Write https:// in the endpoint, or take tls out.",
+                address=address,
+            )
         self._port = parts.port or (443 if secure else 80)
         self.host = parts.netloc
         self._read_timeout = read_timeout
@@ -83,7 +91,7 @@ class Transport:
     ) -> Answer:
         """One request. A body of an answer below 300 goes into ``into`` if it fits exactly; else it is in ``Answer.body``.
 
-        Raises Broken, Partial.
+        Raises Broken, Partial, StoreUntrusted.
         """
         with self._lock:
             kept = self._idle.pop() if self._idle else None
@@ -126,7 +134,18 @@ class Transport:
         except (OSError, ValueError) as error:
             if made is not None:
                 made.close()
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+                raise self._untrusted(error) from error
             raise Broken(_said(error)) from error
+
+    def _untrusted(self, error: ssl.SSLError) -> StoreUntrusted:
+        """Asking again would not make it right."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            said, hint = error.verify_message, "Name the PEM file of its authority (tls: {ca: …}), or set its certificate right."
+        else:
+            said = (error.reason or str(error)).replace("_", " ").lower()
+            hint = "Does it speak TLS there? Does it ask for a certificate (tls: {cert: …, key: …})?"
+        return StoreUntrusted(f"https://{self.host} is not trusted: {said}.", hint=hint, address=self.host)
 
 
 class _Connection:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from holdfast.plan.checks import promises
+from holdfast.plan.checks import promises, stores
 from holdfast.plan.errors import Problem, did_you_mean
 from holdfast.plan.shape.document import Document
 from holdfast.plan.shape.promise import Promise
@@ -40,6 +40,7 @@ def cross_check(tree: Mapping, document: Document) -> list[Problem]:
     for name in document.systems:
         _system(report, name)
     promises.check(report)
+    stores.check(report)
     _flows(report)
     _surroundings(report)
     return sorted(set(report.problems), key=lambda problem: problem.mark)
