@@ -1,6 +1,6 @@
 """The systems of kind bucket: settings out of the plan, capture, recovery."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.places import Places
@@ -14,26 +14,34 @@ if TYPE_CHECKING:
     from holdfast.systems.bucket.system import BucketSystem
 
 
-def options(platform: Places, spec: "Endpoint") -> "Options":
-    """How the store of a system is reached, with the credentials that the plan refers to. Raises SecretUnavailable."""
+def options(platform: Places, spec: "Endpoint", url: str) -> "Options":
+    """How the store of a system is reached, with the credentials that the plan refers to. Raises SecretUnavailable.
+
+    What the plan says is of the provider that the system's own address names: another's address is reached as the environment says.
+    """
     from holdfast.connect.objects import Options
 
-    given = spec.credentials
-    named = {}
-    if given is not None:
-        secrets = {"access_key_id": given.access_key_id, "secret_access_key": given.secret_access_key, "session_token": given.session_token}
-        named = {name: platform._secret(one) for name, one in secrets.items() if one}  # noqa: SLF001 - this room's own
-        if given.profile:
-            named["profile"] = given.profile
+    environ = platform.environ
+    scheme = url.partition("://")[0]
+    if scheme != str(getattr(spec, "url", None) or url).partition("://")[0]:
+        return Options(endpoint=_named(scheme, environ))
+    named = platform.credentials(spec.credentials)
     files: dict[str, Any] = {}
     if spec.tls is not None:
         for name, path in (("ca", spec.tls.ca), ("certificate", spec.tls.cert), ("key", spec.tls.key)):
             if path:
                 files[name] = str(platform.plan.resolve(path))
-    environ = platform.environ
-    endpoint = spec.endpoint or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None
+    endpoint = spec.endpoint or _named(scheme, environ)
     region = spec.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
     return Options(endpoint=endpoint, region=region, credentials=named, path_style=spec.path_style, **files)
+
+
+def _named(scheme: str, environ: Mapping[str, str]) -> str | None:
+    """The endpoint of the environment, by the name that the provider's own tools read. Azure's stands in a connection string."""
+    if scheme == "s3":
+        return environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None
+    emulator = environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
+    return emulator if not emulator or "://" in emulator else f"http://{emulator}"
 
 
 def opener(platform: Places, spec: "Endpoint") -> "Callable[[str], Objects]":
@@ -42,7 +50,7 @@ def opener(platform: Places, spec: "Endpoint") -> "Callable[[str], Objects]":
     def opened(url: str) -> "Objects":
         from holdfast.connect.objects import open_objects
 
-        return open_objects(url, options(platform, spec), clock=platform.clock)
+        return open_objects(url, options(platform, spec, url), clock=platform.clock)
 
     return opened
 
@@ -55,7 +63,12 @@ def settings(platform: Places, effective: EffectiveSystem) -> "BucketSettings":
     assert isinstance(spec, Spec)
     gap = effective.backup.longest_gap if effective.backup is not None else None
     return BucketSettings(
-        spec.url or "", opener(platform, spec), tuple(spec.prefixes or ()), spec.versions or "current", spec.threads or THREADS, gap
+        spec.url or "",
+        opener(platform, spec),
+        tuple(spec.prefixes or ()),
+        spec.versions or "current",
+        spec.threads or THREADS,
+        gap,
     )
 
 

@@ -1,7 +1,7 @@
 """The systems of kind delta: settings out of the plan, stores, capture, recovery."""
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from holdfast.assembly.executor import sharing_of
 from holdfast.assembly.places import Places
@@ -51,18 +51,19 @@ def store(platform: Places, effective: EffectiveSystem, url: str) -> "Store":
     folder = folder_of(url)
     if folder is not None:
         return LocalStore(platform.plan.resolve(str(folder)))
-    if not url.startswith("s3://"):
-        raise RestoreUsage(f"{url} is not understood.", hint="Write a path, file:///folder or s3://bucket/prefix.")
+    if not url.startswith(("s3://", "gs://", "az://")):
+        raise RestoreUsage(
+            f"{url} is not understood.", hint="Write a path, file:///folder, or s3://, gs:// or az:// with bucket and prefix."
+        )
     from holdfast.assembly.bucket import options
-    from holdfast.connect.objects import split
-    from holdfast.connect.objects.s3 import S3Objects
+    from holdfast.connect.objects import open_objects, split
     from holdfast.plan.shape.systems.delta import DeltaSystem as Spec
-    from holdfast.systems.delta.objects import ObjectStore
+    from holdfast.systems.delta.objects import Bucket, ObjectStore
 
     spec = effective.spec
     assert isinstance(spec, Spec)
-    _, bucket, prefix = split(url)
-    return ObjectStore(S3Objects(bucket, options(platform, spec), platform.clock), prefix)
+    objects = open_objects(url, options(platform, spec, url), clock=platform.clock)
+    return ObjectStore(cast("Bucket", objects), split(url)[2])
 
 
 def system(platform: Places, name: str) -> "DeltaSystem":

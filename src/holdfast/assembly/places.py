@@ -13,6 +13,7 @@ from holdfast.plan.keeping import promised
 if TYPE_CHECKING:
     from holdfast.connect.hsm import Hsm
     from holdfast.plan.keeping import LockPrice
+    from holdfast.plan.shape.vault import Credentials
     from holdfast.plan.values.secret import KeyRef
     from holdfast.storage import Storage
     from holdfast.storage.protection import Finding
@@ -285,6 +286,11 @@ class Places(Host):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def credentials(self, given: "Credentials | None") -> dict[str, str]:
+        """By name, with what they refer to. Raises SecretUnavailable."""
+        named = given.named() if given is not None else {}
+        return {name: one if isinstance(one, str) else self._secret(one) for name, one in named.items()}
+
     def _options(self, location: Location) -> dict[str, Any]:
         options: dict[str, Any] = {}
         if location.endpoint:
@@ -293,14 +299,8 @@ class Places(Host):
             options["region"] = location.region
         if location.path_style is not None:
             options["path_style"] = location.path_style
-        if given := location.credentials:
-            named = {
-                "profile": given.profile,
-                "access_key_id": given.access_key_id and self._secret(given.access_key_id),
-                "secret_access_key": given.secret_access_key and self._secret(given.secret_access_key),
-                "session_token": given.session_token and self._secret(given.session_token),
-            }
-            options["credentials"] = {name: value for name, value in named.items() if value}
+        if location.credentials:
+            options["credentials"] = self.credentials(location.credentials)
         if location.lock:
             options["lock"] = {"mode": location.lock.mode, "days": location.lock.days}
         if location.versions:

@@ -96,12 +96,16 @@ def url(*schemes: str) -> Any:
 TimeZone = Annotated[str, PlainValidator(_zone), _schema("an IANA time zone: Europe/Berlin")]
 HttpUrl = Annotated[str, PlainValidator(_url(("http", "https"))), _schema("an http or https URL")]
 BucketUrl = Annotated[
-    str, PlainValidator(_url(("s3", "file", "gs", "az"))), _schema("where objects rest: s3://bucket/prefix or file:///folder")
+    str,
+    PlainValidator(_url(("s3", "file", "gs", "az"))),
+    _schema("where objects rest: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder"),
 ]
 LocationUrl = Annotated[
     str,
     PlainValidator(_url(("s3", "file", "ssh", "unix", "gs", "az"))),
-    _schema("where a vault rests: file:///folder, s3://bucket/prefix, ssh://user@host/folder or unix:///socket (served append-only)"),
+    _schema(
+        "where a vault rests: file:///folder; s3://, gs:// or az:// and bucket/prefix; ssh://user@host/folder or unix:///socket (served)"
+    ),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]

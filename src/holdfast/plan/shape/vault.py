@@ -18,12 +18,27 @@ class Tls(Part):
 
 
 class Credentials(Part):
-    """Of an S3-compatible store: a profile of the AWS configuration, or keys by reference. Without either, the usual chain applies."""
+    """Of a store of objects, by reference. Without any, those are used that the provider's own tools would find.
+
+    s3://: a profile of the AWS configuration, or keys. gs://: ``service_account``, the JSON of its key. az://: the account's name with its
+    key, a shared access signature, or an application of Entra ID.
+    """
 
     profile: Text | None = None
     access_key_id: SecretRef | None = None
     secret_access_key: SecretRef | None = None
     session_token: SecretRef | None = None
+    service_account: SecretRef | None = Field(None, description="gs://: the JSON of a service account's key")
+    account_name: Text | None = Field(None, description="az://: the storage account")
+    account_key: SecretRef | None = Field(None, description="az://: one of the account's two keys")
+    sas_token: SecretRef | None = Field(None, description="az://: a shared access signature")
+    tenant_id: Text | None = Field(None, description="az://: of an application of Entra ID")
+    client_id: Text | None = Field(None, description="az://: of an application of Entra ID")
+    client_secret: SecretRef | None = Field(None, description="az://: of an application of Entra ID")
+
+    def named(self) -> dict[str, "str | SecretRef"]:
+        """What is given, by name."""
+        return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
 
 
 class Lock(Part):
@@ -34,7 +49,7 @@ class Lock(Part):
 
 
 class Endpoint(Part):
-    """How an S3-compatible store is reached. ``path_style`` puts the bucket into the path (most stores other than AWS)."""
+    """How a store of objects is reached. ``path_style`` puts the bucket into the path (most stores other than AWS)."""
 
     endpoint: HttpUrl | None = None
     region: Text | None = None
