@@ -12,6 +12,7 @@ from holdfast.model import SystemClock
 from holdfast.systems.delta.errors import RestoreUsage, TableMoved, TargetTaken
 from holdfast.systems.delta.objects import ObjectStore
 from holdfast.systems.delta.store import LocalStore, Missing
+from holdfast.systems.delta.tables import find
 from tests.cli.running import answer, holdfast
 from tests.delta.kit import Lake, delta_rows
 from tests.servers.minio import MinioServer
@@ -175,6 +176,25 @@ def test_a_large_file_that_is_gone_or_cut_off_is_named(lake):
         assert f"is {cut} bytes long where the log says {len(whole)}" in found[f"tables/{large}"].message
     store._objects.delete([f"lake/{large}"])
     assert {one.code for one in lake.backup().findings} == {"delta-file-lost"}
+
+
+def test_a_table_is_found_without_a_look_at_each_of_its_files(lake):
+    store = lake._open(lake.url)
+    for number in range(30):
+        store.put_new(f"orders/part-{number}.parquet", b"x")
+        store.put_new(f"raw/{number}", b"x")
+    store.put_new("orders/_delta_log/00000000000000000000.json", b"{}")
+    store.put_new("raw/z/t/_delta_log/00000000000000000000.json", b"{}")
+    asked: list[str] = []
+    listing = store._objects.list
+
+    def counted(prefix: str = "", after: str = ""):
+        asked.append(prefix)
+        return listing(prefix, after)
+
+    store._objects.list = counted
+    assert find(store, ()) == ["orders", "raw/z/t"]
+    assert len(asked) <= 12, asked
 
 
 def test_the_port_keeps_its_promises(lake):

@@ -49,15 +49,16 @@ class ObjectStore:
         """By jumping from name to name: what lies inside is not listed."""
         whole = self._prefix + prefix
         found: list[str] = []
-        after = ""
-        while (one := next(iter(self._objects.list(whole, after)), None)) is not None:
-            name, slash, _ = one.key[len(whole) :].partition("/")
-            if slash:
-                found.append(name)
-                # Behind every key of the folder: '0' is the letter after '/'.
-                after = f"{whole}{name}/\U0010fffd"
-            else:
-                after = one.key
+        after: str | None = ""
+        while after is not None:
+            listing, after = self._objects.list(whole, after), None
+            for one in listing:
+                name, slash, _ = one.key[len(whole) :].partition("/")
+                if slash:
+                    found.append(name)
+                    # Behind every key of the folder: '0' is the letter after '/'.
+                    after = f"{whole}{name}/\U0010fffd"
+                    break
         return found
 
     def head(self, key: str) -> Thing | None:

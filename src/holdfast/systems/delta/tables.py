@@ -55,11 +55,11 @@ def prefix(name: str) -> str:
 
 
 def _walk(store: Store, folder: str, depth: int) -> Iterator[str]:
-    inner = store.folders(folder)
-    if "_delta_log" in inner:
+    # Asked first: what lies beside a log are a table's files, however many.
+    if is_table(store, folder.rstrip("/")):
         yield folder.rstrip("/")
         return
     if depth < _DEEP:
-        for name in inner:
+        for name in store.folders(folder):
             if not name.startswith((".", "_")) and not _ASIDE.fullmatch(name):
                 yield from _walk(store, f"{folder}{name}/", depth + 1)
