@@ -24,6 +24,8 @@ class DeltaSettings:
     rhythm: dt.timedelta | None = None
     rpo: dt.timedelta | None = None
     sharing: Sharing | None = field(default=None, repr=False)
+    content: bool = False
+    """Whether captures record what the rows hash to."""
     copy_time: Callable[[], dt.timedelta | None] = field(default=lambda: None, repr=False)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from holdfast.connect.objects import Job, in_order
 from holdfast.model import Entry, Progress
@@ -32,10 +33,27 @@ class _Here:
     key: str
 
 
+class Looks(Protocol):
+    """Who wants to see files that are read whole anyway."""
+
+    def wanted(self, wanted: Wanted, /) -> bool: ...
+
+    def look(self, wanted: Wanted, data: bytearray, /) -> None: ...
+
+
 class Copier:
     """Adds files to one point. ``reusable`` says whether a file of the base may stand in for one of the same name and size."""
 
-    def __init__(self, store: Store, opener: Opener, writer: CaptureWriter, progress: Progress, reusable: Callable[[Wanted], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        opener: Opener,
+        writer: CaptureWriter,
+        progress: Progress,
+        reusable: Callable[[Wanted], bool],
+        looks: Looks | None = None,
+    ) -> None:
+        self._looks = looks
         self._store, self._opener, self._writer, self._progress, self._reusable = store, opener, writer, progress, reusable
         self._bulk = writer.bulk(_read_many)
         self._sink: Sink | None = None
@@ -100,7 +118,8 @@ class Copier:
         if store.local(key) is not None:
             yield Job(_Here(wanted, store, key))
         else:
-            yield from jobs(store, key, wanted)
+            looks = self._looks
+            yield from jobs(store, key, wanted, looks.look if looks is not None and looks.wanted(wanted) else None)
 
     def _stored(self, wanted: Wanted) -> StoredEntry | None:
         """The same file in the base."""

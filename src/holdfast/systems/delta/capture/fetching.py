@@ -1,7 +1,7 @@
 """How one file of a table is read: where it lies on this machine by the vault's workers, else ahead by many requests at once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from holdfast.connect.objects import Job
@@ -80,13 +80,24 @@ class Got:
     thing: Thing | None = None
 
 
-def jobs(store: Store, key: str, wanted: Wanted) -> Iterator[Job[Got]]:
+Look = Callable[[Wanted, bytearray], None]
+"""Sees a whole file that was just read, in the thread that read it."""
+
+
+def jobs(store: Store, key: str, wanted: Wanted, look: Look | None = None) -> Iterator[Job[Got]]:
     """What brings a file that lies elsewhere. Their results raise Missing."""
     size = wanted.size
     if size is None:
         yield Job(Whole(wanted), lambda: _asked(store, key), _UNKNOWN)
     elif size <= WHOLE:
-        yield Job(Whole(wanted), lambda: Got(_fetch(store, key, 0, size)), size)
+
+        def whole() -> Got:
+            got = Got(_fetch(store, key, 0, size))
+            if look is not None:
+                look(wanted, got.data)
+            return got
+
+        yield Job(Whole(wanted), whole, size)
     else:
         large = _Large(store, key)
         for start in range(0, size, PART):

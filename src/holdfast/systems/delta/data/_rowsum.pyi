@@ -1,2 +1,2 @@
-def sums(schema: object, array: object, skipped: bytes | None, /) -> tuple[int, int, int]:
-    """(rows, low, high) over the capsules of a batch; ``skipped``: a byte for each row, not 0 where it does not count. Raises ValueError."""
+# (rows, low, high) over the capsules of a batch; a byte of `skipped` for each row is not 0 where it does not count. Raises ValueError.
+def sums(schema: object, array: object, skipped: bytes | None, /) -> tuple[int, int, int]: ...

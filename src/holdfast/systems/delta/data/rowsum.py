@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+METHOD = "siphash-1-3-128"
 Sums = tuple[int, int, int]
 """(rows, sum of the lower halves, sum of the upper halves), each sum modulo 2^64."""
 

@@ -38,20 +38,33 @@ def sums(table: TableAt, threads: int = 0) -> Sums:
     return rowsum.added(list(by_file(table, threads).values()))
 
 
-def by_file(table: TableAt, threads: int = 0) -> dict[FileKey, Sums]:
-    """The same for each file and its deletion vector."""
+def by_file(
+    table: TableAt, threads: int = 0, done: Callable[[Path], None] | None = None, broken: dict[str, tuple[Wanted, str]] | None = None
+) -> dict[FileKey, Sums]:
+    """The same for each file and its deletion vector. ``done`` hears of each file that is not read any more. With ``broken`` what cannot be
+    read goes there, by its path in a point, and has no sums.
+    """
     metadata = table.pinned.snapshot.metadata
     for field in sql.fields(metadata):
         _require_known(table, field["type"])
     parts: dict[FileKey, list[Sums]] = {key: [] for key in table.pinned.snapshot.files}
-    broken: dict[str, tuple[Wanted, str]] = {}
+    raises, broken = broken is None, {} if broken is None else broken
+    before: Path | None = None
     for job in in_order(_scans(table), threads=threads or max(2, os.cpu_count() or 2), most=64):
-        key, wanted = job.what
+        key, wanted, path = job.what
+        if done is not None and before not in (None, path):
+            done(before)
+        before = path
         try:
-            parts[key].append(job.result())
+            found = job.result()
+            if key in parts:
+                parts[key].append(found)
         except Unreadable as error:
             broken[wanted.path] = wanted, str(error)
-    if broken:
+            parts.pop(key, None)
+    if done is not None and before is not None:
+        done(before)
+    if broken and raises:
         raise _broken(table, list(broken.values()))
     return {key: rowsum.added(some) for key, some in parts.items()}
 
@@ -73,7 +86,7 @@ def _scans(table: TableAt) -> Iterator[Job[Sums]]:
         key, wanted, add = located.what
         path = located.result()
         for groups in _groups(path, int(add["size"])):
-            yield Job((key, wanted), _Scan(path, metadata, add, gone, groups))
+            yield Job((key, wanted, path), _Scan(path, metadata, add, gone, groups))
 
 
 @dataclass(frozen=True)
