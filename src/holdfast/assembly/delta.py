@@ -38,6 +38,7 @@ def settings(platform: Places, effective: EffectiveSystem) -> "DeltaSettings":
         open=opened,
         rhythm=effective.backup.longest_gap if effective.backup is not None else None,
         rpo=effective.tightest_rpo,
+        content=bool(spec.record_content),
         copy_time=copy_time,
         sharing=sharing_of(platform, effective.name, spec.executor),
     )

@@ -20,6 +20,10 @@ class DeltaSystem(SystemSpec, Endpoint):
         None,
         description="folders of streaming checkpoints, below the URL or whole addresses; those of flows into the lake belong to it, too",
     )
+    record_content: bool | None = Field(
+        None,
+        description="hash the rows of new files at each backup, so that a proof of any point needs no source (costs reading every new row)",
+    )
     expectations: Text | None = Field(None, description="folder with Great Expectations suites: orders.json is that of the table orders")
     executor: Executor | None = Field(None, description="copying and proof by a Spark cluster")
 
