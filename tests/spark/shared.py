@@ -6,7 +6,7 @@ import hashlib
 import random
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ vault:
 systems:
   lake:
     kind: {kind}
-    url: "file://{folder}/lake"
+    url: "file://{lake}"
     backup: daily
     rpo: 1d
     keep: {{last: 30}}
@@ -49,16 +49,17 @@ SMALL = (
 class Desk:
     """``lake`` holds what is protected. Words are said to ``holdfast`` in a process of its own, which is Spark's driver then."""
 
-    def __init__(self, folder: Path, kind: str = "delta") -> None:
+    def __init__(self, folder: Path, kind: str = "delta", lake: Path | None = None) -> None:
         self.folder, self.kind = folder, kind
-        self.lake = folder / "lake"
-        self.lake.mkdir()
+        self.lake = lake or folder / "lake"
+        for place in (folder, self.lake):
+            place.mkdir(exist_ok=True, parents=True)
         self.env = {"HOLDFAST_SANDBOX": str(folder / "boxes")}
         self.plan("spark://127.0.0.1:1")
         self._keys()
 
     def plan(self, master: str, executor: str = KEYS, options: str = SMALL) -> None:
-        text = PLAN.format(folder=self.folder, kind=self.kind, master=master, executor=executor, options=options)
+        text = PLAN.format(folder=self.folder, lake=self.lake, kind=self.kind, master=master, executor=executor, options=options)
         (self.folder / "holdfast.yaml").write_text(text)
 
     def on(self, cluster: SparkCluster, cores: int = 2, **more: str) -> None:
@@ -101,23 +102,32 @@ class Desk:
         known = environment(self.folder, **self.env)
         return Platform(load(self.folder / "holdfast.yaml"), environ=known)
 
-    def locally(self, *, least: int = 0, key: str = "writer", spoil: Callable[[str], str] | None = None) -> RecoveryPoint:
-        """A backup whose executor is the pool in this process. ``spoil``: what becomes of an order's text on its way."""
+    @contextlib.contextmanager
+    def pooled(self, *, least: int = 0, key: str = "writer", spoil: Callable[[str], str] | None = None) -> Iterator[Platform]:
+        """A platform whose executor is the pool in this process. ``spoil``: what becomes of an order's text on its way."""
+
+        @contextlib.contextmanager
+        def pool(progress: Any) -> Iterator[Any]:
+            store = Order(plan_for(platform.plan, "lake", {"file": f"{key}.key"}), str(self.folder), "lake", "writer")
+            scan = Order(plan_for(platform.plan, "lake", {"file": "reader.key"}), str(self.folder), "lake", "reader")
+            with local_pool(store, scan) as made:
+                if spoil is not None:
+                    run = made._run
+                    made._run = lambda text: run(spoil(text))
+                yield made
+
         with self.platform() as platform:
-            text = plan_for(platform.plan, "lake", {"file": f"{key}.key"})
-            order = Order(text, str(self.folder), "lake", "writer")
-            system = platform.system("lake")
+            system, recovery = platform.system("lake"), platform.recovery("lake")
+            sharing = Sharing(pool, list, least, verify=self.kind == "delta")
+            system.settings = dataclasses.replace(system.settings, sharing=sharing)
+            recovery.settings = dataclasses.replace(recovery.settings, sharing=sharing)
+            platform.system, platform.recovery = lambda _: system, lambda _: recovery  # type: ignore[method-assign,assignment]
+            yield platform
 
-            @contextlib.contextmanager
-            def pool(progress: Any):
-                with local_pool(order) as made:
-                    if spoil is not None:
-                        run = made._run
-                        made._run = lambda text: run(spoil(text))
-                    yield made
-
-            system.settings = dataclasses.replace(system.settings, sharing=Sharing(pool, list, least))
-            vault = platform.vault("lake")
+    def locally(self, *, least: int = 0, key: str = "writer", spoil: Callable[[str], str] | None = None) -> RecoveryPoint:
+        """A backup by ``pooled``."""
+        with self.pooled(least=least, key=key, spoil=spoil) as platform:
+            system, vault = platform.system("lake"), platform.vault("lake")
             points = vault.points("lake")
             base = vault.reader(points[-1]) if points else None
             with vault.begin(system="lake", kind=self.kind, base=base, chunk_size=system.capabilities.chunk_size) as writer:

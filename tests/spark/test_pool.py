@@ -5,6 +5,8 @@ import json
 import pytest
 
 from holdfast.assembly.executor.errors import ExecutorDiffers, ExecutorRole
+from holdfast.model import Silent
+from holdfast.systems.delta.errors import FileBroken, SharedOdd, SharedUnseen
 from tests.spark.shared import Desk, table
 
 
@@ -62,6 +64,66 @@ def test_little_is_copied_by_the_driver_alone(desk):
         raise AssertionError("nothing was to be shared")
 
     assert desk.locally(least=1 << 30, spoil=never).facts["fetched"]
+
+
+def test_a_scan_by_parts_is_the_scan_of_the_whole(desk):
+    from deltalake import DeltaTable
+
+    DeltaTable(str(desk.lake / "orders")).delete("id = 3")
+    desk.locally()
+    asked = []
+
+    def spy(text):
+        asked.append(json.loads(text))
+        return text
+
+    with desk.platform() as platform, platform.recovery("lake").source() as view:
+        whole = view.digest()
+    with desk.pooled(spoil=spy) as platform:
+        history = platform.history("lake")
+        with platform.recovery("lake").isolate(history, {"kind": "latest"}, {}, Silent()) as view:
+            assert view.digest() == whole
+            assert [one.state for one in view.structure()] == ["passed", "passed"]
+            # What SQL asks for is fetched here.
+            assert view.query("select count(*), min(id) from orders") == [(6, 0)]
+        answer, _ = platform.recovery("lake").at_rest(lambda view: view.digest())
+        assert answer == whole
+    assert {one["work"] for one in asked} == {"scan"}
+    assert {one["shard"]["side"] for one in asked} == {"point", "source"}
+    assert len(asked) > 4
+
+
+def test_a_broken_file_is_named_by_who_scans_it(desk):
+    desk.locally()
+    victim = min((desk.lake / "deep" / "people").glob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:-2000] + bytes(2000))
+    with desk.pooled() as platform, platform.recovery("lake").source() as view:
+        with pytest.raises(FileBroken, match=victim.name):
+            view.digest()
+        assert view.digest(("orders",))["orders"]["rows"] == 7
+
+
+def test_files_that_only_this_machine_sees_are_told(desk):
+    """A folder that is not mounted on the workers: nothing would be copied by them, and the driver would do it all."""
+
+    def elsewhere(text):
+        document = json.loads(text)
+        return json.dumps({**document, "plan": document["plan"].replace(f"{desk.folder}/lake", f"{desk.folder}/not-mounted")})
+
+    with pytest.raises(SharedUnseen, match="it is there"):
+        desk.locally(spoil=elsewhere)
+    assert not desk.points()
+
+
+def test_a_worker_that_hands_over_other_files_is_not_believed(desk):
+    def other(text):
+        document = json.loads(text)
+        document["shard"]["files"][0]["path"] = "tables/orders/_delta_log/00000000000000000007.json"
+        return json.dumps(document)
+
+    with pytest.raises(SharedOdd):
+        desk.locally(spoil=other)
+    assert not desk.points()
 
 
 def test_a_worker_with_another_version_is_refused_before_it_stores_anything(desk):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from holdfast.assembly.executor import sharing_of
 from holdfast.assembly.places import Places
 from holdfast.plan import EffectiveSystem
 
@@ -69,6 +70,7 @@ def settings(platform: Places, effective: EffectiveSystem) -> "BucketSettings":
         spec.versions or "current",
         spec.threads or THREADS,
         gap,
+        sharing_of(platform, effective.name, spec.executor),
     )
 
 

@@ -16,6 +16,10 @@ _MOST = 64
 """Shards that are asked for at once, however many workers there are: each is a thread here, and an answer that waits."""
 
 
+_NOTHING: "Future[str]" = Future()
+_NOTHING.set_result('{"host": "", "report": {}}')
+
+
 class TextPool:
     """Satisfies ``systems.contract.Pool``. ``run`` brings an order's text to some process and returns its answer; called by many threads.
 
@@ -36,14 +40,14 @@ class TextPool:
     def width(self) -> int:
         return max(1, self._width())
 
-    def store(self, shards: Iterable[Mapping[str, Any]]) -> Iterator[Done]:
+    def store(self, shards: Iterable[Mapping[str, Any] | None]) -> Iterator[Done]:
         return self._map("store", self._order, shards)
 
-    def scan(self, shards: Iterable[Mapping[str, Any]]) -> Iterator[Done]:
+    def scan(self, shards: Iterable[Mapping[str, Any] | None]) -> Iterator[Done]:
         assert self._scan is not None, "nothing was said of scans"
         return self._map("scan", self._scan, shards)
 
-    def _map(self, work: str, order: Order, shards: Iterable[Mapping[str, Any]]) -> Iterator[Done]:
+    def _map(self, work: str, order: Order, shards: Iterable[Mapping[str, Any] | None]) -> Iterator[Done]:
         waiting: deque[Future[str]] = deque()
         threads = ThreadPoolExecutor(_MOST, thread_name_prefix="shards")
         try:
@@ -51,7 +55,7 @@ class TextPool:
                 # Twice as many as workers: who is done early finds the next one, and a cluster may grow.
                 while len(waiting) >= min(_MOST, 2 * self.width):
                     yield _done(self._wait(waiting.popleft()))
-                waiting.append(threads.submit(self._run, order.to_text(work, shard)))
+                waiting.append(_NOTHING if shard is None else threads.submit(self._run, order.to_text(work, shard)))
             while waiting:
                 yield _done(self._wait(waiting.popleft()))
         finally:

@@ -3,7 +3,7 @@
 from holdfast import __version__
 from holdfast.assembly.executor.spark import cluster, in_time
 from holdfast.errors import HoldfastError
-from holdfast.model import Clock, counted
+from holdfast.model import Clock, Silent, counted
 from holdfast.plan.shape.systems.executor import Executor
 from holdfast.systems.contract import Probe
 
@@ -15,7 +15,7 @@ def probe(spec: Executor, name: str, clock: Clock) -> Probe:
     label = f"executor {spec.spark}"
     try:
         with cluster(spec, name, clock, _PATIENCE) as found:
-            hosts = in_time(found, found.hosts)
+            hosts = in_time(found, found.hosts, Silent())
             detail = f"{counted(found.executors, 'worker')} with {counted(found.cores, 'core')}"
     except HoldfastError as error:
         return Probe(label, "fail", error.message, error.hint)

@@ -47,11 +47,16 @@ class Cluster:
     def executors(self) -> int:
         if self._local:
             return 1
-        # The driver is counted among them.
-        return len(self._context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # noqa: SLF001 - pyspark shows it nowhere else
+        try:
+            # The driver is counted among them.
+            return len(self._context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # noqa: SLF001 - pyspark shows it nowhere else
+        except Exception:  # noqa: BLE001 - an application that has ended has none; whoever waits hears of that by its answer
+            return 0
 
-    def wait(self, future: "Future[Any]") -> Any:
-        """Its result. Raises ExecutorUnreachable when no worker was there for too long: Spark itself would wait for ever."""
+    def wait(self, future: "Future[Any]", progress: Progress) -> Any:
+        """Its result. Raises ExecutorUnreachable when no worker was there for too long: Spark itself would wait for ever. ``progress`` is
+        called now and then, for it may raise.
+        """
         since = self._clock.monotonic()
         while True:
             try:
@@ -59,6 +64,7 @@ class Cluster:
             except NotYet:
                 if future.done():
                     raise
+            progress.advance(0)
             now = self._clock.monotonic()
             if self.executors > 0:
                 since = now
@@ -160,12 +166,11 @@ def spark_pool(
     """Raises MissingExtra, ExecutorUnreachable, ExecutorDiffers."""
     progress.phase(f"asking {spec.spark} for workers")
     with cluster(spec, order.system, clock, patience) as found:
-        hosts = in_time(found, found.hosts)
-        require_same(hosts)
-        yield TextPool(order, scan, found.run, lambda: found.cores, found.wait)
+        require_same(in_time(found, found.hosts, progress))
+        yield TextPool(order, scan, found.run, lambda: found.cores, lambda answer: str(found.wait(answer, progress)))
 
 
-def in_time(found: Cluster, ask: Callable[[], Any]) -> Any:
+def in_time(found: Cluster, ask: Callable[[], Any], progress: Progress) -> Any:
     """What ``ask`` returns, in a thread of its own: a cluster without workers never answers. Raises ExecutorUnreachable."""
     future: Future[Any] = Future()
 
@@ -176,7 +181,7 @@ def in_time(found: Cluster, ask: Callable[[], Any]) -> Any:
             future.set_exception(error)
 
     threading.Thread(target=run, name="spark", daemon=True).start()
-    return found.wait(future)
+    return found.wait(future, progress)
 
 
 def require_same(hosts: Mapping[str, str]) -> None:

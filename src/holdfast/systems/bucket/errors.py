@@ -55,3 +55,15 @@ class BucketNonsense(Damaged):
     """A recovery point holds a line of a bucket that none could have written."""
 
     code = "bucket-entry-nonsense"
+
+
+class SharedOdd(Refused):
+    """A worker of an executor handed over other objects than it was asked for."""
+
+    code = "bucket-shared-odd"
+
+
+class SharedUnseen(Unreachable):
+    """A worker of an executor does not see objects that are there."""
+
+    code = "bucket-shared-unseen"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from holdfast.connect.objects import Objects, split
+from holdfast.systems.contract import Sharing
 
 THREADS = 16
 """Requests at once."""
@@ -25,6 +26,8 @@ class BucketSettings:
     threads: int = THREADS
     gap: dt.timedelta | None = None
     """The longest that may lie between two points."""
+
+    sharing: Sharing | None = field(default=None, repr=False)
 
     @property
     def folder(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from holdfast.model import Clock, Progress, RecoveryPoint, SystemClock
 from holdfast.systems.bucket.capture.run import BucketCapture
+from holdfast.systems.bucket.capture.sharing import SharedCapture
 from holdfast.systems.bucket.probe import probe
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Probe
@@ -22,7 +23,8 @@ class BucketSystem:
         self.clock = clock or SystemClock()
 
     def probe(self) -> Sequence[Probe]:
-        return probe(self.settings, self.clock)
+        sharing = self.settings.sharing
+        return [*probe(self.settings, self.clock), *(sharing.probe() if sharing is not None else ())]
 
     def coordinate(self) -> Mapping[str, Any]:
         return {"time": self.clock.now().isoformat()}
@@ -36,7 +38,8 @@ class BucketSystem:
         start = self.coordinate()
         store = self.settings.open(self.settings.url)
         try:
-            work = BucketCapture(self.settings, store, writer, progress)
+            shared = self.settings.sharing is not None
+            work = (SharedCapture if shared else BucketCapture)(self.settings, store, writer, progress)
             facts = work.run()
         finally:
             store.close()
@@ -45,3 +48,9 @@ class BucketSystem:
             progress.note(f"{self.name}: {gone} objects were gone when it was their turn, and are not in the point.")
         told = {"url": self.settings.url, "prefixes": list(self.settings.prefixes), "versions": self.settings.versions}
         return writer.commit(kind=self.kind, start=start, stop=self.coordinate(), facts={**told, **facts}, findings=work.ledger.findings())
+
+    def store(self, shard: Mapping[str, Any], writer: CaptureWriter, progress: Progress) -> Mapping[str, Any]:
+        """See ``systems.contract.Shared``."""
+        from holdfast.systems.bucket.capture import shard as shards
+
+        return shards.store(self.settings, shard, writer, progress)

@@ -27,14 +27,15 @@ class Pool(Protocol):
         """How many shards are done at once."""
         ...
 
-    def store(self, shards: Iterable[Mapping[str, Any]]) -> Iterator[Done]:
+    def store(self, shards: Iterable[Mapping[str, Any] | None]) -> Iterator[Done]:
         """Each is given to ``Shared.store`` somewhere; results in the order of the shards, of which a bounded number is asked for ahead.
+        None keeps its place: nothing is to be done for it.
 
         A process that dies costs its shard, which another one does. Raises what the shard's work raised, and what the pool itself does.
         """
         ...
 
-    def scan(self, shards: Iterable[Mapping[str, Any]]) -> Iterator[Done]:
+    def scan(self, shards: Iterable[Mapping[str, Any] | None]) -> Iterator[Done]:
         """The same by ``Shared.scan``."""
         ...
 

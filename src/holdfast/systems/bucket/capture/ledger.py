@@ -1,6 +1,7 @@
 """What a capture could not take as it should have: named, counted, and told at the end."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from holdfast.model import Finding
@@ -34,8 +35,24 @@ class Ledger:
             if len(self._keys) < _GONE:
                 self._keys.append(key)
 
+    def to_json(self) -> dict[str, Any]:
+        """For ``add`` in another process."""
+        found = [[one.where.get("key"), one.where.get("version", ""), one.message] for one in self._findings]
+        return {"unreadable": self.unreadable, "vanished": self.vanished, "keys": self._keys, "findings": found}
+
+    def add(self, told: Mapping[str, Any]) -> None:
+        """What another process could not take."""
+        with self._lock:
+            left = _NAMED - len(self._findings)
+            for key, version, message in told["findings"][:left]:
+                where = {"key": key, **({"version": version} if version else {})}
+                self._findings.append(Finding(code="bucket-object-unreadable", message=message, where=where))
+            self.unreadable += int(told["unreadable"])
+            self.vanished += int(told["vanished"])
+            self._keys += told["keys"][: _GONE - len(self._keys)]
+
     def findings(self) -> list[Finding]:
-        more = self.unreadable - _NAMED
+        more = self.unreadable - len(self._findings)
         if more <= 0:
             return list(self._findings)
         last = Finding(code="bucket-object-unreadable", message=f"{more} more objects are not in the point.", where={"count": more})

@@ -1,6 +1,6 @@
 """One recovery point of a bucket: the listing held against the base's lines, what is new fetched by many requests at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Bulk, CaptureWriter, Sink, StoredLine
 
 _AGAIN = 4
+Pair = tuple[Listed, StoredLine | None]
+"""An object of the listing, and the base's line that holds it already."""
 
 
 @dataclass(slots=True)
@@ -59,9 +61,7 @@ class BucketCapture:
     def run(self) -> Mapping[str, Any]:
         """Everything goes to the writer. Returns facts. Raises BucketEmptied, ListingUnordered, what the store and the writer raise."""
         self.progress.phase("objects")
-        for job in in_order(self._jobs(), threads=self.settings.threads, budget=BUDGET):
-            self._take(job)
-        self._end_part()
+        self._objects()
         self._bulk.flush()
         self.writer.flush()
         self._not_emptied()
@@ -74,14 +74,29 @@ class BucketCapture:
 
     # ------------------------------------------------------------ what is to be done
 
-    def _jobs(self) -> Iterator[Job[Got]]:
+    def _objects(self) -> None:
+        self._here(self._pairs())
+
+    def _here(self, pairs: Iterable[Pair]) -> None:
+        """By this process."""
+        jobs = (job for pair in pairs for job in self._jobs(pair))
+        for job in in_order(jobs, threads=self.settings.threads, budget=BUDGET):
+            self._take(job)
+        self._end_part()
+
+    def _pairs(self) -> Iterator[Pair]:
+        """What is listed, and the base's line where it is unchanged."""
         for listed in lines_of(self.settings, self.store, everything=self.settings.versions == "all"):
             self._listed += 1
             line = self._base.at(listed)
-            if line is not None and unchanged(line, listed):
-                yield Job(_Keep(listed, line))
-            else:
-                yield from self._fetches(listed)
+            yield listed, line if line is not None and unchanged(line, listed) else None
+
+    def _jobs(self, pair: Pair) -> Iterator[Job[Got]]:
+        listed, line = pair
+        if line is not None:
+            yield Job(_Keep(listed, line))
+        else:
+            yield from self._fetches(listed)
 
     def _fetches(self, listed: Listed) -> Iterator[Job[Got]]:
         if listed.marker:

@@ -30,6 +30,7 @@ def share(sharing: Sharing, copier: Copier, files: Iterable[Wanted], progress: P
         answers = pool.store({"files": [asdict(one) for one in shard]} for shard in shards)
         for shard, done in zip(shards, answers, strict=True):
             copier.adopt(shard, done)
+            progress.advance(sum(one.size or 0 for one in shard))
 
 
 def cut(files: Sequence[Wanted], count: int) -> list[list[Wanted]]:
