@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, MissingExtra
 from holdfast.model import Clock, Progress
 from holdfast.systems.contract import History, Isolated, Moment, Moments, Searchable, Walker
-from holdfast.validation import Check, ask, same
+from holdfast.validation import Check, SuiteBroke, ask, same
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,16 @@ Judge = Callable[[Isolated], tuple[bool, Any]]
 
 
 def by_check(check: Check) -> Judge:
-    """Good while the check's answer is the expected one; a statement that fails (its table is gone) is bad."""
+    """Good while the check's answer is the expected one; a statement that fails (its table is gone) is bad.
+
+    Raises MissingExtra, SuiteBroke: what could not be judged is neither.
+    """
 
     def judge(view: Isolated) -> tuple[bool, Any]:
         try:
             seen = ask(view, check)
+        except (MissingExtra, SuiteBroke):
+            raise
         except HoldfastError as error:
             return False, error.message
         return same(check.expect, seen), seen
@@ -66,8 +71,21 @@ def by_presence(question: Callable[[Isolated], bool]) -> Judge:
     return judge
 
 
-def search(system: Searchable, history: History, judge: Judge, *, options: Mapping[str, Any], progress: Progress, clock: Clock) -> Found:
-    """Bisect. Takes the content to be good first and bad from some moment on; where it changed to and fro, one such change is found."""
+def search(
+    system: Searchable,
+    history: History,
+    judge: Judge,
+    *,
+    options: Mapping[str, Any],
+    progress: Progress,
+    clock: Clock,
+    grown: bool = False,
+) -> Found:
+    """Bisect. Takes the content to be good first and bad from some moment on; where it changed to and fro, one such change is found.
+
+    ``grown``: it may have become good only (a table that grew): where the oldest moment is bad, a good one is looked for from the newest
+    back, in steps that double.
+    """
     began = clock.monotonic()
     progress.phase("reading the log")
     moments = system.moments(history, timeline=options.get("timeline"))
@@ -77,16 +95,19 @@ def search(system: Searchable, history: History, judge: Judge, *, options: Mappi
         probe = _Probe(walker, judge, progress)
         first, last = moments.found[0], moments.found[-1]
         good, seen = probe(first)
-        if not good:
-            return Found("never-good", None, first, {"first": seen}, probe.opened, len(moments.found), clock.monotonic() - began)
-        walker.keep(first)
-        answers = {"good": seen}
-        if last is not first:
-            good, seen = probe(last)
-        if good or last is first:
-            return Found("never-bad", last, None, {"last": seen}, probe.opened, len(moments.found), clock.monotonic() - began)
-        answers["bad"] = seen
         total = len(moments.found)
+        if good:
+            walker.keep(first)
+            answers = {"good": seen}
+            good, answers["bad"] = (good, seen) if last is first else probe(last)
+        else:
+            span, answers = _backwards(moments, probe) if grown else (None, {})
+            if span is None:
+                return Found("never-good", None, first, {"first": seen}, probe.opened, total, clock.monotonic() - began)
+            moments, good = span, span.found == (last,)
+            walker.keep(span.found[0])
+        if good:
+            return Found("never-bad", last, None, {"last": answers["bad"]}, probe.opened, total, clock.monotonic() - began)
         while True:
             before, after, answers = _bisect(moments, probe, walker, answers)
             if moments.all:
@@ -97,6 +118,20 @@ def search(system: Searchable, history: History, judge: Judge, *, options: Mappi
             total += len(finer.found)
             moments = Moments((before, *finer.found, after), finer.all)
     return Found("found", before, after, answers, probe.opened, total, clock.monotonic() - began)
+
+
+def _backwards(moments: Moments, probe: "_Probe") -> tuple[Moments | None, dict[str, Any]]:
+    """(from a good moment to a bad one behind it, or the newest alone where that is good; None where none looked at is good; answers)."""
+    found, step = moments.found, 1
+    index = high = len(found) - 1
+    answers: dict[str, Any] = {}
+    while index > 0:
+        good, seen = probe(found[index])
+        if good:
+            return Moments(found[index : high + 1], moments.all), {"bad": seen, **answers, "good": seen}
+        answers["bad"], high = seen, index
+        index, step = index - step, step * 2
+    return None, answers
 
 
 def _bisect(moments: Moments, probe: "_Probe", walker: Walker, answers: dict[str, Any]) -> tuple[Moment, Moment, dict[str, Any]]:

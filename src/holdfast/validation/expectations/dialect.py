@@ -6,6 +6,7 @@ Imported by the worker alone.
 """
 
 import datetime as dt
+import os
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,6 +50,7 @@ def engine(path: str, memory: str, spill: str) -> Any:
         config={
             "memory_limit": memory,
             "temp_directory": spill,
+            "threads": min(8, os.cpu_count() or 1),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "false",

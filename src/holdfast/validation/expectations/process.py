@@ -18,6 +18,8 @@ from holdfast.validation.expectations.errors import SuiteBroke
 MEMORY = 2 << 30
 """Bytes that the process may allocate."""
 
+# Every thread of the libraries takes memory for itself, however little it has to do.
+_FEW_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _lock = threading.Lock()
 _kept: list["Worker"] = []
 
@@ -37,7 +39,9 @@ def ask(question: Mapping[str, Any], *, timeout: float | None = None, memory: in
             # What it holds is not given back before its end.
             close()
     if answer.get("kind") == "missing":
-        raise MissingExtra("expectations", f"Judging by Great Expectations ({answer['error']})")
+        raise MissingExtra("expectations", "Judging by Great Expectations")
+    if answer.get("kind") == "old":
+        raise SuiteBroke(f"{answer['error']}.", hint="pip install 'holdfast[expectations]'")
     if answer.get("kind") == "memory":
         raise SuiteBroke(
             f"Great Expectations needs more than {memory >> 20} MiB here: {answer['error']}.",
@@ -66,6 +70,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             bufsize=0,
+            env={**os.environ, **_FEW_THREADS},
             start_new_session=True,
         )
         self.pid = self._process.pid

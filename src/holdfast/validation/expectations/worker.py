@@ -4,7 +4,7 @@
 input. ``{"ask": "run", "relation", "expectations": [{"type", "kwargs"}], "memory"}`` → ``{"results": [{"outcome": …} | {"wrong": text,
 "near": […]}], "facts": {"rows", "present"}, "attempts": [text], "version"}``, results in the order asked;
 ``{"ask": "profile", "relation", "distinct", "memory"}`` → ``{"rows", "columns"}``; anything that fails →
-``{"error": text, "kind": "missing" | "memory" | "other"}``.
+``{"error": text, "kind": "missing" | "old" | "memory" | "other"}``.
 
 No code of Python in it can reach a network: its sockets are refused before they look up a name. The server under test is reached by
 libpq, which is none of Python's.
@@ -62,22 +62,31 @@ def main() -> NoReturn:
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     bounded(asked["memory"])
     try:
+        if old := _too_old():
+            return {"error": old, "kind": "old"}
         from holdfast.validation.expectations import library
-    except ImportError as error:
-        return {"error": str(error), "kind": "missing"}
-    try:
+
         with contextlib.closing(library.Opened(asked["relation"], asked["memory"])) as opened:
             if asked["ask"] == "profile":
                 return library.profile(opened, asked["distinct"])
             wanted = asked["expectations"]
             results, facts = library.run(opened, wanted), library.facts(opened, wanted)
             return {"results": results, "facts": facts, "attempts": ATTEMPTS, "version": library.VERSION}
+    except ModuleNotFoundError as error:
+        return {"error": str(error), "kind": "missing"}
     except MemoryError:
         return {"error": f"more than {asked['memory'] >> 20} MiB would have been needed", "kind": "memory"}
     except Exception as error:  # noqa: BLE001 - whatever the libraries raise is told to the one who asked
         text = str(error).strip().splitlines()
         memory = "Out of Memory" in str(error) or "std::bad_alloc" in str(error)
         return {"error": (text[0] if text else type(error).__name__)[:500], "kind": "memory" if memory else "other"}
+
+
+def _too_old() -> str:
+    import great_expectations
+
+    version = str(great_expectations.__version__)
+    return f"Great Expectations {version} is installed, and 1.24 or newer is needed" if version.startswith("0.") else ""
 
 
 if __name__ == "__main__":

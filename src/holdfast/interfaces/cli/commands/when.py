@@ -38,18 +38,21 @@ def command(
     if (check is None) == (dropped is None):
         raise WhenUsage("Say what to search for: --check NAME or --dropped TABLE.")
     recovery = session.platform.searchable(name)
+    grown = False
     if dropped is not None:
         asked, question = recovery.presence(dropped)
         judge = by_presence(question)
     else:
         wanted = _check(session, name, check or "")
-        asked, judge = f"check {wanted.name}: {wanted.expect!r}", by_check(wanted)
+        asked = f"check {wanted.name}: " + (repr(wanted.expect) if wanted.suite is None else f"suite of {wanted.table}")
+        grown, judge = wanted.suite is not None, by_check(wanted)
     options = {"timeline": timeline} if timeline else {}
     with (
         session.progress() as progress,
         recorded(session.platform.state, session.platform.journal, session.clock, "when", name, asked=asked) as work,
     ):
-        found = search(recovery, session.platform.history(name), judge, options=options, progress=work.watch(progress), clock=session.clock)
+        history = session.platform.history(name)
+        found = search(recovery, history, judge, options=options, progress=work.watch(progress), clock=session.clock, grown=grown)
         work.add(**{name: value for name, value in found.to_json().items() if name != "seconds"})
     document: dict[str, Any] = {"system": name, "asked": asked, **found.to_json()}
     good = document["last_good"]
@@ -88,11 +91,17 @@ def _line(shown: Any, zone: dt.tzinfo) -> str:
 
 def _check(session: Session, system: str, name: str) -> Any:
     from holdfast.interfaces.cli.commands.verify import checks_of
+    from holdfast.validation.expectations import read
 
     checks = checks_of(session, system)
     found = next((one for one in checks if one.name == name), None)
     if found is None:
         raise WhenUsage(f"{system} has no check '{name}'.", hint="It has: " + (", ".join(one.name for one in checks) or "none"))
+    if found.suite is not None and read(found.suite).coordinate:
+        raise WhenUsage(
+            f"The suite of the check '{name}' holds exact values, which fit one moment only.",
+            hint="Derive one without --exact: holdfast expectations",
+        )
     if found.compare:
         raise WhenUsage(
             f"The check '{name}' compares with the source; history can be searched only for an expected value.",
