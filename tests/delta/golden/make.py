@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 from tests.delta.golden import HERE, MADE_AT, names
 from tests.servers.spark import SparkSession
@@ -140,6 +142,86 @@ def mapped_later(spark: SparkSession, at: str) -> None:
         f"alter table {at} rename column name to title",
         f"insert into {at} values (2, 'two')",
     )
+
+
+@table("mapped-id")
+def mapped_id(spark: SparkSession, at: str) -> None:
+    """Columns by number: the files of two versions get other names for them afterwards, as importers from elsewhere leave them."""
+    spark.sql(
+        f"create table {at} (id bigint, `old name` string, gone int, deep struct<x: int, y: array<struct<z: string>>>, m map<string, struct<v: int>>, "
+        "region string) using delta partitioned by (region) tblproperties (delta.columnMapping.mode='id', delta.minReaderVersion=2, "
+        "delta.minWriterVersion=5)"
+    )
+    deep = "struct({0} as x, array(struct('z{0}' as z)) as y), map('k', struct({0} as v))"
+    many(spark, f"insert into {at} select 1, 'one', 1, {deep.format(1)}, 'north' union all select 2, 'two', 2, {deep.format(2)}, 'south'")
+    foreign("mapped-id", 1)
+    many(
+        spark,
+        f"alter table {at} rename column `old name` to `new name`",
+        f"alter table {at} rename column deep.x to renamed",
+        f"alter table {at} drop column gone",
+        f"alter table {at} add column gone string",
+        f"insert into {at} select 3, 'three', struct(3 as renamed, array(struct('z3' as z)) as y), map('k', struct(3 as v)), 'north', 'back'",
+    )
+    foreign("mapped-id", 6)
+
+
+def foreign(name: str, version: int) -> None:
+    """Gives the columns in the files of a commit other names, and keeps their ids: ``f0``, ``f1``, … at every level."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def field(one: pa.Field, number: int) -> pa.Field:
+        return pa.field(f"f{number}", kind(one.type), one.nullable, one.metadata)
+
+    def kind(one: pa.DataType) -> pa.DataType:
+        if pa.types.is_struct(one):
+            return pa.struct([field(one.field(i), i) for i in range(one.num_fields)])
+        if pa.types.is_list(one):
+            return pa.list_(pa.field("element", kind(one.value_type), metadata=one.value_field.metadata))
+        return pa.map_(one.key_type, pa.field("value", kind(one.item_type))) if pa.types.is_map(one) else one
+
+    def named(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+        return (
+            pa.Array.from_buffers(
+                wanted, len(array), array.buffers()[: 1 if pa.types.is_struct(wanted) else 2], children=_children(array, wanted, named)
+            )
+            if wanted.num_fields
+            else array
+        )
+
+    commit = ROOT / name / "_delta_log" / f"{version:020}.json"
+    lines = []
+    for line in commit.read_text().splitlines():
+        action = json.loads(line)
+        if "add" in action:
+            path = ROOT / name / unquote(action["add"]["path"])
+            found = pq.read_table(path).combine_chunks()
+            schema = pa.schema([field(one, number) for number, one in enumerate(found.schema)])
+            arrays = [
+                named(column.combine_chunks() if hasattr(column, "combine_chunks") else column, one.type)
+                for column, one in zip(found.columns, schema, strict=True)
+            ]
+            pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, store_schema=False)
+            action["add"]["size"] = path.stat().st_size
+        lines.append(json.dumps(action))
+    commit.write_text("\n".join(lines) + "\n")
+    (commit.parent / f".{commit.name}.crc").unlink(missing_ok=True)
+    for left in (ROOT / name).rglob(".*.parquet.crc"):
+        left.unlink()
+
+
+def _children(array: Any, wanted: Any, named: Callable[..., Any]) -> list[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_struct(wanted):
+        return [named(array.field(i), wanted.field(i).type) for i in range(wanted.num_fields)]
+    if pa.types.is_map(wanted):
+        entries = pa.StructArray.from_arrays(
+            [array.keys, named(array.items, wanted.item_type)], fields=[wanted.key_field, wanted.item_field]
+        )
+        return [entries]
+    return [named(array.values, wanted.value_type)]
 
 
 ODD = ["a b", "50%", "a=b", "a/b", "ä–ö", "", "..", "x:y", "q?#&", "it\\'s", 'say "no"', "a%20b", "tab\\tnew\\nline", "+", "[{}]", "日本"]

@@ -85,6 +85,13 @@ class Held:
         return self.pinned.snapshot.version
 
     @property
+    def recorded(self) -> str | None:
+        """What its rows hashed to when the point was taken, where that was recorded."""
+        told = tables_of(self.point).get(self.name, {})
+        found = self.point.expected.get(self.name, {}).get("hash") if told.get("version") == self.version else None
+        return None if found is None else str(found)
+
+    @property
     def size(self) -> int:
         return sum(stored.entry.size for _, _, stored in self.files.values())
 

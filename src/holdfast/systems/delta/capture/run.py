@@ -1,8 +1,8 @@
 """One recovery point of a lake: pin every table, copy, commit; again at a newer version when a vacuum was faster."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from holdfast.model import Clock, Finding, Progress, RecoveryPoint
 from holdfast.systems.contract import CaptureWriter
@@ -16,8 +16,11 @@ from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import Store
 from holdfast.systems.delta.tables import find
 
+if TYPE_CHECKING:
+    from holdfast.systems.delta.capture.content import Contents
+
 TRIES = 5
-_NAMED = 100
+_NAMED = 1000
 
 
 class Capture:
@@ -33,13 +36,16 @@ class Capture:
 
     def run(self, kind: str) -> RecoveryPoint:
         """Raises TableMissing, NothingFound, LogBroken, FeatureUnknown, RaceLost."""
-        copier = Copier(self._store, opener(self._settings, self._store), self._writer, self._progress, self._reusable)
+        contents = self._contents()
+        copier = Copier(self._store, opener(self._settings, self._store), self._writer, self._progress, self._reusable, contents)
         start = {"time": self._clock.now().isoformat()}
         for tries in range(1, TRIES + 1):
             waiting = self._look_at_streams()
             before = {name: one.snapshot.version for name, one in self._pinned.items()}
             self._pin()
             self._judge(copier, before)
+            if contents is not None:
+                contents.pinned(self._pinned)
             if tries == 1:
                 self._progress.phase("copy", sum(one.snapshot.size for one in self._pinned.values()))
             if self._copy(copier):
@@ -53,11 +59,16 @@ class Capture:
                 f"Files of the pinned version went away in each of {TRIES} tries, the last: {lost}.",
                 hint="Raise delta.deletedFileRetentionDuration above the time a capture takes, or let no vacuum run meanwhile.",
             )
+        digests = contents.store() if contents is not None else {}
+        if contents is not None:
+            copier.lost.broken = {**contents.broken, **copier.lost.broken}
         facts, findings = self._streams(copier, waiting)
         findings = [*self._findings(copier), *findings]
         tables = {name: _facts(one) for name, one in self._pinned.items()}
         versions = {name: one.snapshot.version for name, one in self._pinned.items()}
         expected = {name: {"rows": one["rows"], "files": one["files"], "bytes": one["bytes"]} for name, one in tables.items()}
+        for name, digest in digests.items():
+            expected[name] |= {"rows": digest["rows"], "hash": digest["hash"]}
         return self._writer.commit(
             kind=kind,
             start=start,
@@ -71,8 +82,15 @@ class Capture:
                 "kept": copier.kept,
             },
             expected=expected,
-            findings=findings[:_NAMED],
+            findings=_named(findings),
         )
+
+    def _contents(self) -> "Contents | None":
+        if not self._settings.content:
+            return None
+        from holdfast.systems.delta.capture.content import Contents
+
+        return Contents(self._settings, self._store, self._writer, self._progress)
 
     # ------------------------------------------------------------ pinning
 
@@ -197,6 +215,15 @@ class Capture:
         return found
 
 
+def _named(findings: list[Finding]) -> list[Finding]:
+    """All of them, or the first thousand and how many more there are."""
+    more = len(findings) - _NAMED
+    if more <= 0:
+        return findings
+    text = f"{more} more findings about files of tables are not named here."
+    return [*findings[:_NAMED], Finding(code="delta-more-findings", message=text, where={"count": more})]
+
+
 def opener(settings: DeltaSettings, store: Store) -> "Any":
     """Finds the store of an absolute path in a log: the lake's own where it lies below it."""
     known: dict[str, Store] = {}
@@ -212,12 +239,12 @@ def opener(settings: DeltaSettings, store: Store) -> "Any":
             if folder not in known:
                 known[folder] = settings.open(folder)
             return known[folder], name
-        parts = urlsplit(plain.replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1))
-        root = f"{parts.scheme}://{parts.netloc}"
-        below = store.url.removeprefix(root).strip("/")
-        key = plain.split("://", 1)[1].partition("/")[2]
-        if store.url.startswith(root) and key.startswith(below):
-            return store, key[len(below) :].lstrip("/")
+        scheme, _, rest = plain.partition("://")
+        bucket, _, key = rest.partition("/")
+        root = f"{'s3' if scheme in ('s3a', 's3n') else scheme}://{bucket}"
+        below = f"{root}/{key}".removeprefix(f"{store.url.rstrip('/')}/")
+        if below != f"{root}/{key}":
+            return store, below
         if root not in known:
             known[root] = settings.open(root)
         return known[root], key
@@ -234,7 +261,8 @@ def stream_place(settings: DeltaSettings, store: Store, given: str) -> tuple[str
             return inner, store, inner + "/"
     if "://" in plain or plain.startswith("/"):
         root, _, name = plain.rpartition("/")
-        return f"_elsewhere/{name}", settings.open(root), name + "/"
+        # Checkpoints of several tables often have one name: "_checkpoint".
+        return f"_elsewhere/{name}-{hashlib.sha256(plain.encode()).hexdigest()[:12]}", settings.open(root), name + "/"
     return plain, store, plain + "/"
 
 

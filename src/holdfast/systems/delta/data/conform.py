@@ -86,13 +86,8 @@ def as_named(metadata: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
 def _named(field: Mapping[str, Any], there: Sequence[Any]) -> dict[str, Any]:
     index = index_of(field, there, "id")
     given = dict(field.get("metadata") or {})
-    if index is None:
-        # Partition columns are not in the files, and keep their names in the log.
-        inner = None
-    else:
-        given["delta.columnMapping.physicalName"] = there[index].name
-        inner = there[index].type
-    return {**field, "metadata": given, "type": _named_within(field["type"], inner)}
+    given["delta.columnMapping.physicalName"] = "\0" if index is None else there[index].name
+    return {**field, "metadata": given, "type": _named_within(field["type"], None if index is None else there[index].type)}
 
 
 def _named_within(kind: Any, there: Any) -> Any:

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from holdfast.errors import MissingExtra
 from holdfast.systems.delta.capture.pin import Pinned, Wanted
-from holdfast.systems.delta.data import sql
+from holdfast.systems.delta.data import conform, sql
 from holdfast.systems.delta.errors import FeatureUnknown, FileBroken, QueryFailed
 from holdfast.systems.delta.log import vectors
 from holdfast.systems.delta.log.checkpoint import arrow
@@ -25,6 +25,8 @@ class TableAt:
     name: str
     pinned: Pinned
     locate: Locate
+    recorded: str | None = None
+    """What its rows hashed to when they were captured, where that is known."""
 
     @property
     def label(self) -> str:
@@ -67,7 +69,7 @@ def create(connection: Any, table: TableAt, view: str) -> None:
                 values[name].append(given.get(inner) or None)
             descriptor = add.get("deletionVector")
             if descriptor:
-                rows = vectors.rows(descriptor, _vector_file(table, descriptor, deleted))
+                rows = vectors.rows(descriptor, vector_file(table, descriptor, deleted))
                 gone_rows.append(rows)
                 gone_files.append((number, len(rows)))
         pa, _ = arrow()
@@ -77,17 +79,15 @@ def create(connection: Any, table: TableAt, view: str) -> None:
             f"files_{tag}",
             pa.table({"path": paths, "number": range(len(paths)), **{n: pa.array(v, pa.string()) for n, v in values.items()}}),
         )
-        options = "union_by_name=true, filename=true, file_row_number=true, hive_partitioning=false"
-        source = f"read_parquet([{', '.join(map(sql.literal, paths))}], {options})"
-        there = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-        text = f"SELECT {sql.columns(metadata, there)} FROM {source} r JOIN files_{tag} p ON r.filename = p.path"
+        gone = ""
         if gone_rows:
             import numpy as np
 
             numbers = np.concatenate([np.full(count, number, np.int64) for number, count in gone_files])
             _keep(connection, f"gone_{tag}", pa.table({"number": numbers, "row": np.concatenate(gone_rows).astype(np.int64)}))
-            text += f" ANTI JOIN gone_{tag} g ON g.number = p.number AND g.row = r.file_row_number"
-        connection.execute(f"CREATE VIEW {view} AS {text}")
+            gone = f" ANTI JOIN gone_{tag} g ON g.number = p.number AND g.row = r.file_row_number"
+        parts = [_select(connection, told, some, f"files_{tag}") + gone for told, some in _named_alike(table, metadata, paths)]
+        connection.execute(f"CREATE VIEW {view} AS {' UNION ALL '.join(parts)}")
     except KeyError as error:
         raise FeatureUnknown(
             f"{table.label} has a column of type {error}, whose rows cannot be read here.", hint="Its files are captured all the same."
@@ -96,23 +96,36 @@ def create(connection: Any, table: TableAt, view: str) -> None:
         raise broken(table, error) from error
 
 
-def digest(connection: Any, table: TableAt, view: str) -> dict[str, Any]:
-    """A full scan: ``{"version", "rows", "hash"}``; the hash is over all rows, in any order, and over names and types of the columns.
+def _select(connection: Any, metadata: Mapping[str, Any], paths: Sequence[str], files: str) -> str:
+    options = "union_by_name=true, filename=true, file_row_number=true, hive_partitioning=false"
+    source = f"read_parquet([{', '.join(map(sql.literal, paths))}], {options})"
+    there = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+    return f"SELECT {sql.columns(metadata, there)} FROM {source} r JOIN {files} p ON r.filename = p.path"
 
-    Each row's canonical text is hashed by MD5, and the halves are summed modulo 2^64: equal for equal multisets of rows.
-    """
-    import duckdb
 
-    row = sql.canonical(table.pinned.snapshot.metadata)
-    halves = ", ".join(f"sum(CAST(md5_number_{half}(t) AS HUGEINT))" for half in ("lower", "upper"))
-    text = f"SELECT count(*), {halves} FROM (SELECT {row} AS t FROM {view})"
-    try:
-        [[rows, low, high]] = connection.execute(text).fetchall()
-    except duckdb.Error as error:
-        raise broken(table, error) from error
+def _named_alike(table: TableAt, metadata: Mapping[str, Any], paths: Sequence[str]) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """(metadata with the names that these files have for the columns, the files): where columns are found by numbers, files may differ."""
+    if conform.mode(metadata) != "id":
+        return [(metadata, list(paths))]
+    pa, pq = arrow()
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for path in paths:
+        try:
+            told = conform.as_named(metadata, pq.read_schema(path))
+        except (conform.NoIds, pa.ArrowException, OSError) as error:
+            raise FileBroken(f"{path.rpartition('/')[2]} of {table.label} cannot be read: {error}.", table=table.name) from error
+        found.setdefault(told["schemaString"], (told, []))[1].append(path)
+    return list(found.values())
+
+
+def summed(table: TableAt, parts: Iterable[tuple[int, int, int]]) -> dict[str, Any]:
+    """``{"version", "rows", "hash"}`` of the sums of a table's parts: over all rows, in any order, and over names and types of columns."""
+    rows = low = high = 0
+    for part in parts:
+        rows, low, high = rows + part[0], low + part[1], high + part[2]
     schema = sorted((one["name"], json.dumps(one["type"], sort_keys=True)) for one in _logical(table.pinned.snapshot.metadata))
-    whole = hashlib.sha256(f"{json.dumps(schema)} {rows} {int(low or 0) % 2**64:x} {int(high or 0) % 2**64:x}".encode()).hexdigest()
-    return {"version": table.pinned.snapshot.version, "rows": int(rows), "hash": whole}
+    whole = hashlib.sha256(f"{json.dumps(schema)} {rows} {low % 2**64:x} {high % 2**64:x}".encode()).hexdigest()
+    return {"version": table.pinned.snapshot.version, "rows": rows, "hash": whole}
 
 
 def broken(table: TableAt, error: Exception) -> QueryFailed | FileBroken:
@@ -142,7 +155,7 @@ def _unreadable(path: Path) -> str:
     return ""
 
 
-def _vector_file(table: TableAt, descriptor: Mapping[str, Any], deleted: Mapping[str, Wanted]) -> bytes | None:
+def vector_file(table: TableAt, descriptor: Mapping[str, Any], deleted: Mapping[str, Wanted]) -> bytes | None:
     if descriptor["storageType"] == "i":
         return None
     relative = vectors.relative_key(descriptor)

@@ -14,8 +14,7 @@ from typing import Any
 from holdfast.connect.objects import Job, in_order
 from holdfast.systems.delta.capture.pin import Wanted
 from holdfast.systems.delta.data import conform, rowsum, sql
-from holdfast.systems.delta.data.rows import TableAt
-from holdfast.systems.delta.data.rows import _vector_file as vector_file
+from holdfast.systems.delta.data.rows import TableAt, vector_file
 from holdfast.systems.delta.data.rowsum import Sums
 from holdfast.systems.delta.errors import FeatureUnknown, FileBroken
 from holdfast.systems.delta.log import vectors

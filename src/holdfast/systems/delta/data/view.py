@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from holdfast.systems.delta.capture.run import opener
 from holdfast.systems.delta.data import rows, sql
 from holdfast.systems.delta.data.relation import written
 from holdfast.systems.delta.data.rows import TableAt
+from holdfast.systems.delta.data.scan import sums
 from holdfast.systems.delta.errors import FileBroken, QueryFailed
 from holdfast.systems.delta.held import Held, pinned_in
 from holdfast.systems.delta.log.listing import StoredLog
@@ -24,11 +25,17 @@ from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import LocalStore, Missing, Store
 from holdfast.systems.delta.tables import find, prefix
 
+Scan = Callable[[Mapping[str, TableAt]], dict[str, dict[str, Any]]]
+"""Digests of tables, made by somebody else."""
+
 
 class LakeView:
     """Satisfies ``systems.contract.Isolated``. A table is a view under its name, and under the last part of it where that is clear."""
 
-    def __init__(self, tables: Mapping[str, TableAt], reached: Mapping[str, Any], place: str, folder: Path) -> None:
+    def __init__(
+        self, tables: Mapping[str, TableAt], reached: Mapping[str, Any], place: str, folder: Path, scan: Scan | None = None
+    ) -> None:
+        self._scan = scan
         self._tables = dict(tables)
         self._reached = reached
         self._place = place
@@ -73,32 +80,37 @@ class LakeView:
                 timer.cancel()
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
-        """Each table is scanned whole and counted against the statistics of its log."""
+        """Each table is scanned whole, counted against the statistics of its log, and held against what its capture recorded."""
         del progress
         for name, table in self._tables.items():
             told = table.pinned.snapshot.rows()
             label = f"{table.label} version {table.pinned.snapshot.version}"
             try:
-                found = self.digest((name,))[name]["rows"]
+                digest = self.digest((name,))[name]
+                found = digest["rows"]
             except HoldfastError as error:
                 yield Structural(label, "failed", error.message)
                 continue
             if told is not None and told != found:
                 yield Structural(label, "failed", f"{found} rows where the log's statistics say {told}")
+            elif table.recorded is not None and table.recorded != digest["hash"]:
+                yield Structural(
+                    label, "failed", f"{found} rows that hash to {digest['hash'][:16]}…, and {table.recorded[:16]}… was captured"
+                )
             else:
-                yield Structural(label, "passed", f"{found} rows of {len(table.pinned.snapshot.files)} files read")
+                same = "" if table.recorded is None else ", the same content as captured"
+                yield Structural(label, "passed", f"{found} rows of {len(table.pinned.snapshot.files)} files read{same}")
 
     def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
         """For each table its version, rows and a hash over all of them in any order."""
-        found = {}
-        for name, table in self._tables.items():
-            if selection and name not in selection:
-                continue
-            if name not in self._digests:
-                self._create(name)
-                self._digests[name] = rows.digest(self._connection(), table, self._view(name))
-            found[name] = self._digests[name]
-        return found
+        wanted = {name: table for name, table in self._tables.items() if not selection or name in selection}
+        fresh = {name: table for name, table in wanted.items() if name not in self._digests}
+        if self._scan is not None and fresh:
+            self._digests |= self._scan(fresh)
+            fresh = {}
+        for name, table in fresh.items():
+            self._digests[name] = rows.summed(table, [sums(table)])
+        return {name: self._digests[name] for name in wanted}
 
     def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
         """Rows that only one of two copies has; a changed row is one missing and one too many."""
@@ -233,7 +245,7 @@ def restored_view(into: Path, helds: Sequence[Held], reached: Mapping[str, Any],
     """A restored copy, by what its own logs say."""
     store = LocalStore(into)
     located = Fetch(DeltaSettings(str(into)), store, folder)
-    tables = {one.name: TableAt(one.name, pinned_in(StoredLog(store, prefix(one.name)), one.name), located) for one in helds}
+    tables = {one.name: TableAt(one.name, pinned_in(StoredLog(store, prefix(one.name)), one.name), located, one.recorded) for one in helds}
     view = LakeView(tables, reached, str(into), folder)
     try:
         yield view
@@ -242,14 +254,14 @@ def restored_view(into: Path, helds: Sequence[Held], reached: Mapping[str, Any],
 
 
 @contextlib.contextmanager
-def source_view(settings: DeltaSettings, versions: Mapping[str, int] | None, folder: Path) -> Iterator[LakeView]:
+def source_view(settings: DeltaSettings, versions: Mapping[str, int] | None, folder: Path, scan: Scan | None = None) -> Iterator[LakeView]:
     """The lake itself, at ``versions`` or as it is now. Raises LogBroken where a version is gone already."""
     store = settings.open(settings.url)
     wanted = versions if versions is not None else dict.fromkeys(find(store, settings.tables))
     located = Fetch(settings, store, folder / "source")
     tables = {name: TableAt(name, pinned_in(StoredLog(store, prefix(name)), name, version), located) for name, version in wanted.items()}
     reached = {"versions": {name: one.pinned.snapshot.version for name, one in tables.items()}}
-    view = LakeView(tables, reached, settings.url, folder)
+    view = LakeView(tables, reached, settings.url, folder, scan)
     try:
         yield view
     finally:
