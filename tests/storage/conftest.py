@@ -54,6 +54,8 @@ def versioned_bucket(minio):
         "local",
         pytest.param("s3", marks=pytest.mark.minio),
         pytest.param("s3-versions", marks=pytest.mark.minio),
+        "gs",
+        "az",
         "memory",
         "retrying",
         "lost-answers",
@@ -69,6 +71,13 @@ def storage(request, tmp_path):
     elif request.param == "s3-versions":
         place = f"s3://{request.getfixturevalue('versioned_bucket')}/{secrets.token_hex(6)}"
         made = open_storage(place, s3_options(request.getfixturevalue("minio")) | {"versions": True})
+    elif request.param == "gs":
+        server = request.getfixturevalue("google")
+        made = open_storage(f"gs://{server.bucket()}/{secrets.token_hex(6)}", {"endpoint": server.endpoint})
+    elif request.param == "az":
+        server = request.getfixturevalue("azurite")
+        options = {"endpoint": server.address, "credentials": server.credentials}
+        made = open_storage(f"az://{server.container()}/{secrets.token_hex(6)}", options)
     elif request.param == "memory":
         made = MemoryStorage()
     else:

@@ -36,7 +36,8 @@ def open_storage(
 
     ``file:///path`` or a plain absolute path; ``s3://bucket/prefix``, ``gs://…``, ``az://container/prefix``. ``options`` are those of
     a location in the plan, with secrets already resolved: ``endpoint``, ``region``, ``credentials`` (``{"profile": …}`` or
-    ``{"access_key_id": …, "secret_access_key": …, "session_token": …}``; else the environment), ``tls`` (``{"ca": path}``), ``lock``
+    ``{"access_key_id": …, "secret_access_key": …, "session_token": …}``;
+    gs:// and az://: as in the plan; else the environment), ``tls`` (``{"ca": path}``), ``lock``
     (``{"mode": …, "days": …}``: objects are locked as they are put, and versions are read), ``versions`` (true: the versions of a bucket
     that keeps any are read, though nothing is locked).
     ``ssh://user@host/folder`` and ``unix:///socket`` are folders that ``holdfast vault serve`` serves there.

@@ -1,5 +1,7 @@
 """Requests to a store that is not S3: each is signed, and tried again while that makes sense. Google's and Azure's stores build on it."""
 
+import datetime as dt
+import email.utils
 import random
 import ssl
 from collections.abc import Callable, Mapping
@@ -60,7 +62,9 @@ class Caller:
         Raises ObjectGone, ObjectChanged, ObjectDenied, StoreDenied, StoreThrottled, StoreUnreachable.
         """
         patience = patience or self.patience()
+        sent = 0
         while True:
+            sent += 1
             try:
                 answer = self._once(method, path, query or {}, headers or {}, body, into)
             except Partial as error:
@@ -76,7 +80,20 @@ class Caller:
                 continue
             if answer.status < 300 or answer.status in also:
                 return answer
-            self.judge(answer, key, patience)
+            self.judge(answer, key, patience, sent)
+
+    def time(self, path: str) -> dt.datetime:
+        """The store's, by the date of its answer to a GET, whatever it answers; in whole seconds. Raises as ``ask``."""
+        patience = self.patience()
+        while True:
+            try:
+                date = self._once("GET", path, {}, {}, None, None).headers.get("date", "")
+                return email.utils.parsedate_to_datetime(date)
+            except Broken as error:
+                if error.fresh:
+                    self.again(patience, None, str(error))
+            except ValueError:
+                raise StoreUnreachable(f"{self.url} answered without its time.", hint="Look at the endpoint.", url=self.url) from None
 
     def _once(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: Buffer | None, into: memoryview | None
@@ -120,8 +137,8 @@ class Caller:
         hint = "Ask less at once (threads in the plan), or at another time." if throttled else "Look at the endpoint and the network."
         raise kind(f"{self.url} failed{what} in {patience.tries} tries: {said}", hint=hint, url=self.url, key=key)
 
-    def judge(self, answer: Answer, key: str | None, patience: Patience) -> None:
-        """Returns when it is to be tried again."""
+    def judge(self, answer: Answer, key: str | None, patience: Patience, sent: int = 1) -> None:
+        """Returns when it is to be tried again. ``sent``: how often the request went out; told among an error's details."""
         code, message = self._said(answer)
         said = f"{answer.status} {code} {message}".strip()[:400]
         kind = self._kind(answer.status, code, key)
@@ -131,10 +148,10 @@ class Caller:
             after = answer.headers.get("retry-after", "")
             self.again(patience, key, said, throttled=answer.status in _THROTTLED, after=float(after) if after.isdigit() else None)
             return
-        self._refuse(kind, answer.status, code, said, key)
+        self._refuse(kind, answer.status, code, said, key, sent)
 
-    def _refuse(self, kind: str, status: int, code: str, said: str, key: str | None) -> NoReturn:
-        details = {"url": self.url, "key": key, "said": code, "status": status}
+    def _refuse(self, kind: str, status: int, code: str, said: str, key: str | None, sent: int) -> NoReturn:
+        details = {"url": self.url, "key": key, "said": code, "status": status, "sent": sent}
         what = self.url if key is None else f"{self.url}/{shown(key)}"
         if kind == "gone":
             raise ObjectGone(f"{what} is not there.", hint="See: holdfast ls", **details)
@@ -157,3 +174,10 @@ def transport(url: str, address: str, options: Options) -> Transport:
         return Transport(address, ca=options.ca, certificate=certificate, read_timeout=options.read_timeout)
     except (OSError, ssl.SSLError) as error:
         raise StoreDenied(f"The certificates for {url} cannot be read: {error}", hint="Name readable PEM files.") from error
+
+
+def span(start: int, length: int | None) -> dict[str, str]:
+    """The header that asks for a range; ``length`` None: to the end."""
+    if not start and length is None:
+        return {}
+    return {"range": f"bytes={start}-{'' if length is None else start + length - 1}"}

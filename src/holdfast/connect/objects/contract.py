@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 Buffer = bytes | bytearray | memoryview
 
@@ -40,6 +40,13 @@ class Described:
     headers: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     tag_count: int = 0
+
+
+@runtime_checkable
+class OnlyNew(Protocol):
+    """A store that can be told to replace nothing: then ``put`` and ``complete`` raise ObjectChanged for a key that is taken."""
+
+    only_new: bool
 
 
 class Fitting(NamedTuple):

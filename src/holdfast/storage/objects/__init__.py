@@ -16,14 +16,17 @@ def open_objects(
 
     Contacts nothing yet, but with ``versions`` "auto", where the bucket is asked whether it keeps any.
     """
+    url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
+    if scheme != "s3":
+        from holdfast.storage.objects.cloud import open_cloud
+
+        return open_cloud(url, bucket, prefix, options, clock)
     from holdfast.storage.objects import clients
     from holdfast.storage.objects.store import ObjectStorage
 
-    make = {"s3": clients.s3, "gs": clients.gcs, "az": clients.azure}[scheme]
-    url = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-    client = make(bucket, {**options, "brief": brief})
+    client = clients.s3(bucket, {**options, "brief": brief})
     lock = Lock(**options["lock"]) if options.get("lock") else None
-    if scheme == "s3" and (lock is not None or options.get("versions")):
+    if lock is not None or options.get("versions"):
         from holdfast.model import SystemClock
         from holdfast.storage.objects.api import Api
         from holdfast.storage.objects.bucket import keeps_versions

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from obstore.store import AzureStore, GCSStore, S3Store
+from obstore.store import S3Store
 
 from holdfast.errors import MissingExtra
 from holdfast.storage.contract import StorageDenied
 
-Store = S3Store | GCSStore | AzureStore
+Store = S3Store
 
 CONNECT = 10.0
 CONNECT_BRIEF = 4.0
@@ -72,32 +72,6 @@ def s3(bucket: str, options: Mapping[str, Any]) -> Client:
         return S3Store(bucket, config=config, client_options=client, retry_config=_retry(retries), **extra)
 
     return _client(make, endpoint or f"https://s3.{region}.amazonaws.com", ca, options)
-
-
-def gcs(bucket: str, options: Mapping[str, Any]) -> Client:
-    """Google Cloud Storage with the machine's or environment's credentials, or ``{"service_account": file}``."""
-    given: Any = dict(options.get("credentials") or {})
-    client, ca = _client_options("", options)
-
-    def make(retries: int) -> Store:
-        return GCSStore(bucket, config=given or None, client_options=client, retry_config=_retry(retries))
-
-    return _client(make, "https://storage.googleapis.com", ca, options)
-
-
-def azure(container: str, options: Mapping[str, Any]) -> Client:
-    """Azure Blob Storage; the account from ``credentials`` (``account_name``, ``account_key``) or the environment."""
-    config: Any = dict(options.get("credentials") or {})
-    endpoint = options.get("endpoint")
-    if endpoint:
-        config["endpoint"] = endpoint
-    account = config.get("account_name") or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
-    client, ca = _client_options(endpoint or "", options)
-
-    def make(retries: int) -> Store:
-        return AzureStore(container, config=config or None, client_options=client, retry_config=_retry(retries))
-
-    return _client(make, endpoint or f"https://{account}.blob.core.windows.net", ca, options)
 
 
 def _client(make: Callable[[int], Store], address: str, ca: str | None, options: Mapping[str, Any]) -> Client:

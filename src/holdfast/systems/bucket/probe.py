@@ -60,7 +60,12 @@ def _unread(store: Objects, one: Listed) -> HoldfastError | None:
 
 
 def _bucket(settings: BucketSettings, store: Objects) -> Sequence[Probe]:
-    if not settings.url.startswith("s3://"):
+    scheme = settings.url.partition("://")[0]
+    if scheme in ("gs", "az"):
+        from holdfast.systems.bucket.clouds import azure, google
+
+        return google(settings, store) if scheme == "gs" else azure(settings, store)
+    if scheme != "s3":
         return [Probe(settings.url, "ok", "a folder keeps no versions, content types, metadata or tags")]
     from holdfast.systems.bucket.watch import watch
 

@@ -36,6 +36,9 @@ def watch(settings: BucketSettings, store: Objects) -> Sequence[Probe]:
 
 def versioned(store: Objects) -> bool:
     """Whether what is overwritten or removed now stays as a version. Raises StoreDenied: these credentials may not ask."""
+    keeps = getattr(store, "keeps_versions", None)
+    if keeps is not None:
+        return bool(keeps())
     setting = getattr(store, "setting", None)
     found = setting("versioning") if setting is not None else None
     return bool(found) and parse(found or b"").findtext("Status") == "Enabled"
@@ -86,7 +89,11 @@ def rules(root: ET.Element) -> Iterator[Rule]:
 
 
 def _lifecycle(settings: BucketSettings, root: ET.Element | None) -> Iterator[Probe]:
-    found = list(rules(root)) if root is not None else []
+    yield from taken_away(settings, list(rules(root)) if root is not None else [])
+
+
+def taken_away(settings: BucketSettings, found: Sequence[Rule]) -> Iterator[Probe]:
+    """What the rules of a lifecycle mean for the plan."""
     here = [rule for rule in found if any(rule.prefix.startswith(one) or one.startswith(rule.prefix) for one in settings.whole_prefixes())]
     if not here:
         yield Probe("lifecycle", "ok", "no rule takes away what the plan protects")

@@ -4,12 +4,13 @@ Why no library: object_store (obstore) hides metadata, tags and versions and kno
 milliseconds of a core for each blob, and brings a dozen packages.
 """
 
+import datetime as dt
 import hashlib
 import re
 import secrets
 import threading
 import xml.etree.ElementTree as ET
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from urllib.parse import urlencode
 from holdfast.connect.objects.asking import shown
 from holdfast.connect.objects.azure.asking import AzureCaller
 from holdfast.connect.objects.azure.listing import SNAPSHOT, Blob, history, page, seconds
+from holdfast.connect.objects.calling import span
 from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import KeyImpossible, ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable
 from holdfast.connect.objects.open import Options
@@ -42,6 +44,7 @@ class AzureObjects:
 
     def __init__(self, container: str, options: Options, clock: Clock, note: Callable[[str], None] | None = None) -> None:
         self.url, self.container = f"az://{container}", container
+        self.only_new = False
         self._caller = AzureCaller(container, options, clock, note)
         self._guard = threading.Lock()
         self._uploads: dict[str, tuple[Described | None, Mapping[str, str]]] = {}
@@ -116,6 +119,27 @@ class AzureObjects:
             if got < size:
                 self._caller.again(patience, key, answer.headers.get("x-broken", "it broke off"))
 
+    def fetch(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Whatever is there now; a range past the end comes back shorter. Raises ObjectGone, ObjectDenied."""
+        headers = {f"x-ms-{name}": value for name, value in span(start, length).items()}
+        answer = self._caller.ask("GET", self._path(key), None, headers, key=key, also=frozenset({416}))
+        return b"" if answer.status == 416 else answer.body
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """What keys go on with behind the prefix up to the next slash, with it, in order."""
+        query = {"restype": "container", "comp": "list", "maxresults": _PAGE, "delimiter": "/"}
+        query |= {"prefix": prefix} if prefix else {}
+        while True:
+            root = self._xml(self._caller.ask("GET", self._caller.base, query), "its listing")
+            yield from (one.findtext("Name") or "" for one in root.iter("BlobPrefix"))
+            if not root.findtext("NextMarker"):
+                return
+            query["marker"] = root.findtext("NextMarker") or ""
+
+    def time(self) -> dt.datetime:
+        """The store's own, in whole seconds."""
+        return self._caller.time(self._caller.base)
+
     def describe(self, key: str, version: str = "") -> Described | None:
         try:
             return described(self._caller.ask("HEAD", self._path(key), which(version), key=key))
@@ -133,20 +157,41 @@ class AzureObjects:
         return fitting(described, tags)
 
     def put(self, key: str, data: Buffer, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
-        return self._put(key, data, _dressed(described, tags))
+        try:
+            return self._put(key, data, {**_dressed(described, tags), **self._guarded()})
+        except ObjectChanged as error:
+            # This very request may have stored it, and its answer was lost.
+            if not (self.only_new and int(error.details.get("sent", 1)) > 1 and self._holds(key, data)):
+                raise self._taken(error) from error
+            now = self.describe(key)
+            return now.etag if now is not None else ""
+
+    def _guarded(self) -> dict[str, str]:
+        return {"if-none-match": "*"} if self.only_new else {}
+
+    def _taken(self, error: ObjectChanged) -> ObjectChanged:
+        key = str(error.details.get("key", ""))
+        return ObjectChanged(
+            f"{self.url}/{shown(key)} was put there by somebody else meanwhile.", hint="Nothing was replaced.", url=self.url, key=key
+        )
 
     def put_new(self, key: str, data: Buffer) -> bool:
-        """Store it whole and durably unless the key exists; False then. After a lost answer what is there is compared with ``data``."""
+        """Store it whole and durably unless the key exists; False then. The same bytes that are there already count as stored."""
+        return self.put_absent(key, data) or self._holds(key, data)
+
+    def put_absent(self, key: str, data: Buffer) -> bool:
+        """As ``put_new``, but what is there already counts only where this very request may have stored it: its answer was lost."""
         try:
             self._put(key, data, {"if-none-match": "*"})
-        except ObjectChanged:
-            found = bytearray(len(data))
-            try:
-                self.read_into(key, memoryview(found))
-            except (ObjectChanged, ObjectGone):
-                return False
-            return found == bytes(data)
+        except ObjectChanged as error:
+            return int(error.details.get("sent", 1)) > 1 and self._holds(key, data)
         return True
+
+    def _holds(self, key: str, data: Buffer) -> bool:
+        try:
+            return self.fetch(key) == bytes(data)
+        except ObjectGone:
+            return False
 
     def _put(self, key: str, data: Buffer, headers: Mapping[str, str]) -> str:
         fit(key)
@@ -188,10 +233,23 @@ class AzureObjects:
             described, tags = self._uploads[upload]
         body = "".join(f"<Latest>{block}</Latest>" for block in etags)
         text = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{body}</BlockList>'.encode()
-        answer = self._caller.ask("PUT", self._path(key), {"comp": "blocklist"}, _dressed(described, tags), text, key=key)
+        headers = {**_dressed(described, tags), **self._guarded()}
+        try:
+            etag = self._caller.ask("PUT", self._path(key), {"comp": "blocklist"}, headers, text, key=key).headers.get("etag", "")
+        except ObjectChanged as error:
+            now = self.describe(key)
+            if now is None or not self._committed(key, upload):
+                raise self._taken(error) from error
+            etag = now.etag
         with self._guard:
             self._uploads.pop(upload, None)
-        return answer.headers.get("etag", "").strip('"')
+        return etag.strip('"')
+
+    def _committed(self, key: str, upload: str) -> bool:
+        """Whether what is there was put together by this very upload: an earlier try was heard, and its answer lost."""
+        answer = self._caller.ask("GET", self._path(key), {"comp": "blocklist", "blocklisttype": "committed"}, key=key)
+        names = [one.text or "" for one in self._xml(answer, f"the blocks of {shown(key)}").iter("Name")]
+        return bool(names) and all(b64decode(name).decode("ascii", "replace").startswith(f"{upload}-") for name in names)
 
     def abandon(self, key: str, upload: str) -> None:
         """Blocks that nothing refers to go by themselves, after a week at the latest."""

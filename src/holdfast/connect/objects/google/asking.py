@@ -39,7 +39,7 @@ class GoogleCaller(Caller):
 
     def piece(self, key: str, session: Session, headers: Mapping[str, str], body: Buffer) -> Answer:
         """A piece of a large object. After a fault the session is asked how much of it arrived, and that is the answer."""
-        patience = self.patience()
+        patience = session.patience = session.patience or self.patience()
         total = headers["content-range"].rpartition("/")[2]
         while True:
             try:

@@ -4,6 +4,7 @@ Why no library: object_store (obstore) hides metadata and generations and knows 
 milliseconds of a core for each object. A listing tells all that belongs to an object, so that reading one costs a single request.
 """
 
+import datetime as dt
 import hashlib
 import json
 import secrets
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from holdfast.connect.objects.asking import shown
+from holdfast.connect.objects.calling import span
 from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable
 from holdfast.connect.objects.google.asking import GoogleCaller
@@ -40,6 +42,7 @@ class GoogleObjects:
 
     def __init__(self, bucket: str, options: Options, clock: Clock, note: Callable[[str], None] | None = None) -> None:
         self.url, self.bucket = f"gs://{bucket}", bucket
+        self.only_new = False
         self._caller = GoogleCaller(bucket, options, clock, note)
         self._base = f"/storage/v1/b/{quote(bucket, safe='')}"
         self._guard = threading.Lock()
@@ -140,6 +143,26 @@ class GoogleObjects:
             if got < size:
                 self._caller.again(patience, key, answer.headers.get("x-broken", "it broke off"))
 
+    def fetch(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Whatever is there now; a range past the end comes back shorter. Raises ObjectGone, ObjectDenied."""
+        headers = {**_AS_STORED, **span(start, length)}
+        answer = self._caller.ask("GET", self._path(key), {"alt": "media"}, headers, key=key, also=frozenset({416}))
+        return b"" if answer.status == 416 else answer.body
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """What keys go on with behind the prefix up to the next slash, with it, in order."""
+        query = {"prefix": prefix, "delimiter": "/", "maxResults": _PAGE, "fields": "nextPageToken,prefixes"}
+        while True:
+            told = self._caller.json(self._caller.ask("GET", f"{self._base}/o", query), "its listing")
+            yield from (str(one) for one in told.get("prefixes") or ())
+            if not told.get("nextPageToken"):
+                return
+            query["pageToken"] = str(told["nextPageToken"])
+
+    def time(self) -> dt.datetime:
+        """The store's own, in whole seconds."""
+        return self._caller.time(self._base)
+
     def _changed(self, key: str) -> ObjectChanged:
         return ObjectChanged(f"{self.url}/{shown(key)} was replaced meanwhile.", hint="Run it again.", url=self.url, key=key)
 
@@ -160,20 +183,40 @@ class GoogleObjects:
 
     def put(self, key: str, data: Buffer, described: Described | None = None, tags: Mapping[str, str] | None = None) -> str:
         del tags
-        return self._put(key, data, described, {})
+        try:
+            return self._put(key, data, described, self._guarded())
+        except ObjectChanged as error:
+            # This very request may have stored it, and its answer was lost.
+            if not (self.only_new and int(error.details.get("sent", 1)) > 1 and self._holds(key, data)):
+                raise self._taken(error) from error
+            return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+    def _guarded(self) -> dict[str, str]:
+        return {"ifGenerationMatch": "0"} if self.only_new else {}
+
+    def _taken(self, error: ObjectChanged) -> ObjectChanged:
+        key = str(error.details.get("key", ""))
+        return ObjectChanged(
+            f"{self.url}/{shown(key)} was put there by somebody else meanwhile.", hint="Nothing was replaced.", url=self.url, key=key
+        )
 
     def put_new(self, key: str, data: Buffer) -> bool:
-        """Store it whole and durably unless the key exists; False then. After a lost answer what is there is compared with ``data``."""
+        """Store it whole and durably unless the key exists; False then. The same bytes that are there already count as stored."""
+        return self.put_absent(key, data) or self._holds(key, data)
+
+    def put_absent(self, key: str, data: Buffer) -> bool:
+        """As ``put_new``, but what is there already counts only where this very request may have stored it: its answer was lost."""
         try:
             self._put(key, data, None, {"ifGenerationMatch": "0"})
-        except ObjectChanged:
-            found = bytearray(len(data))
-            try:
-                self.read_into(key, memoryview(found))
-            except (ObjectChanged, ObjectGone):
-                return False
-            return found == bytes(data)
+        except ObjectChanged as error:
+            return int(error.details.get("sent", 1)) > 1 and self._holds(key, data)
         return True
+
+    def _holds(self, key: str, data: Buffer) -> bool:
+        try:
+            return self.fetch(key) == bytes(data)
+        except ObjectGone:
+            return False
 
     def _put(self, key: str, data: Buffer, described: Described | None, more: Mapping[str, str]) -> str:
         md5 = hashlib.md5(data, usedforsecurity=False).digest()
@@ -215,7 +258,7 @@ class GoogleObjects:
         headers = {"content-type": "application/json; charset=UTF-8"}
         kind = described.headers.get("content-type") if described is not None else None
         headers["x-upload-content-type"] = kind or "application/octet-stream"
-        query = {"uploadType": "resumable", "name": key}
+        query = {"uploadType": "resumable", "name": key, **self._guarded()}
         answer = self._upload(key, query, headers, told)
         parts = urlsplit(answer.headers.get("location", ""))
         if not parts.query:

@@ -34,14 +34,16 @@ def provider(options: Options, address: str, clock: Clock) -> Token | None:
         return lambda: token
     if given.get("service_account"):
         return _of_key(given["service_account"], "the plan's service_account", clock)
-    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or _login()
+    googles = address.endswith(".googleapis.com")
+    # A user's own login is not shown to whoever else is named as endpoint.
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or (_login() if googles else None)
     if named:
         try:
             text = Path(named).read_text()
         except OSError as error:
             raise StoreDenied(f"{named} cannot be read: {error.strerror}.", hint=_HINT) from error
         return _of_key(text, named, clock)
-    if not address.endswith(".googleapis.com"):
+    if not googles:
         return None
     return Renewing(_Machine(), clock)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from holdfast.connect.objects.asking import Patience
 from holdfast.connect.objects.contract import Buffer
 from holdfast.connect.objects.errors import StoreDenied
 from holdfast.connect.objects.transport import Answer
@@ -16,7 +17,8 @@ from holdfast.connect.objects.transport import Answer
 GRAIN = 256 << 10
 """Every piece but the last has a multiple of this."""
 _GOES_ON = 308
-_IDLE = 10
+_IDLE = 1000
+"""Answers of a session that make no headway, without a fault that is waited for."""
 
 
 class Sender(Protocol):
@@ -34,6 +36,8 @@ class Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
     held: dict[int, Buffer] = field(default_factory=dict)
     sent: int = 0
+    patience: Patience | None = None
+    """Since bytes last arrived."""
 
     def take(self, send: Sender, offset: int, data: Buffer) -> None:
         with self.lock:
@@ -63,20 +67,24 @@ class Session:
             span = f"{self.sent}-{end - 1}" if end > self.sent else "*"
             answer = send(self, {"content-range": f"bytes {span}/{'*' if total is None else total}"}, view[at:])
             if answer.status != _GOES_ON:
-                self.held.pop(start, None)
-                self.sent = end
+                self._arrived(start, end)
                 return answer
             there = told(answer)
             if there > end or there < start:
                 raise StoreDenied(f"A large object's session stands at {there} instead of {end}.", hint="Run it again.")
             if there == end and total is None:
-                self.held.pop(start, None)
-                self.sent = end
+                self._arrived(start, end)
                 return None
             idle = 0 if there > self.sent else idle + 1
             if idle > _IDLE:
                 raise StoreDenied(f"A large object's session does not go on behind {there} bytes.", hint="Run it again.")
+            if there > self.sent:
+                self.patience = None
             self.sent = there
+
+    def _arrived(self, start: int, end: int) -> None:
+        self.held.pop(start, None)
+        self.sent, self.patience = end, None
 
 
 def told(answer: Answer) -> int:
