@@ -116,6 +116,24 @@ class Journal:
         """The entries of one chain up to the first that cannot be believed."""
         return check(tag, self._lines(tag), head=self._head(tag))[0]
 
+    def mentioning(self, text: str) -> Iterator[Record]:
+        """Entries of all chains of this host whose line holds ``text`` (ASCII), oldest first within each chain.
+
+        Each is believed for itself (its own hash); whether the chains are whole says ``verify``, which takes longer. Raises JournalBroken.
+        """
+        needle = text.encode("ascii")
+        for tag in self.chains():
+            for line in self._lines(tag):
+                if needle in line and line.endswith(b"\n"):
+                    try:
+                        yield parse(line)
+                    except ValueError as error:
+                        raise JournalBroken(
+                            f"The journal {tag} is not whole: an entry was changed: {error}.",
+                            hint="Compare with the copies under journal/ in the vault's locations.",
+                            chain=tag,
+                        ) from error
+
     def chains(self) -> list[str]:
         """Tags of this host's chains; more than one only after damage or loss. In order of their beginning."""
         files = sorted(

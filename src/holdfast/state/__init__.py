@@ -7,6 +7,7 @@ from holdfast.state.leases import Lease, Leases
 from holdfast.state.location import directory
 from holdfast.state.pauses import Pause, Pauses
 from holdfast.state.proofs import Proof, Proofs
+from holdfast.state.runbooks import RunbookLine, Runbooks
 from holdfast.state.runs import Run, Runs
 from holdfast.state.store import State
 
@@ -23,6 +24,8 @@ __all__ = [
     "Proof",
     "Proofs",
     "Run",
+    "RunbookLine",
+    "Runbooks",
     "Runs",
     "State",
     "StateNewer",

@@ -30,6 +30,15 @@ STEPS: tuple[str, ...] = (
     create index durations_system on durations (system, verb, at);
     create table notices (id integer primary key, at text not null, text text not null) strict;
     """,
+    """
+    create table runbook_runs (
+        id text primary key, name text not null, status text not null, started text not null, ended text, facts text not null default '{}'
+    ) strict;
+    create index runbook_runs_started on runbook_runs (started);
+    create table runbook_events (
+        run text not null, n integer not null, kind text not null, at text not null, data text not null, primary key (run, n)
+    ) strict;
+    """,
 )
 
 VERSION = len(STEPS)

@@ -9,6 +9,7 @@ from holdfast.state.heartbeats import Heartbeats
 from holdfast.state.leases import Leases
 from holdfast.state.pauses import Pauses
 from holdfast.state.proofs import Proofs
+from holdfast.state.runbooks import Runbooks
 from holdfast.state.runs import Runs
 
 
@@ -24,3 +25,4 @@ class State:
         self.heartbeats = Heartbeats(self.database)
         self.proofs = Proofs(self.database)
         self.durations = Durations(self.database)
+        self.runbooks = Runbooks(self.database)

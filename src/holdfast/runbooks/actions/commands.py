@@ -238,8 +238,9 @@ class Holdfast:
         return _done([*call.program, *words[:end], *asked, *words[end:]], spec, call)
 
 
-def quoted(word: str, variable: Callable[[str], str]) -> str:
+def quoted(word: Any, variable: Callable[[str], str]) -> str:
     """One word for a shell, in which references stand as variables."""
+    word = as_text(word)
     if not any(references(word)):
         return shlex.quote(REFERENCE.sub("${", word))
     parts, at = [], 0

@@ -60,9 +60,9 @@ class Http:
         words = ["curl -sS -w '%{http_code}\\n'", *(["-X " + spec["method"]] if spec.get("method", "GET") != "GET" else [])]
         words += [f"-H {quoted(f'{name}: {value}', variable)}" for name, value in spec.get("headers", {}).items()]
         words += [f"--cacert {quoted(spec['ca'], variable)}"] if spec.get("ca") else []
-        words += [f"-H 'Content-Type: application/json' -d {quoted(json.dumps(spec['json'], ensure_ascii=False), variable)}"] * (
-            spec.get("json") is not None
-        )
+        if spec.get("json") is not None:
+            body = quoted(json.dumps(spec["json"], ensure_ascii=False), variable)
+            words += [f"-H 'Content-Type: application/json' -d {body}"]
         return " ".join([*words, quoted(str(spec["url"]), variable)])
 
     def run(self, spec: Mapping[str, Any], call: Call) -> Result:

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.runbooks.actions.contract import Action
 from holdfast.runbooks.actions.registry import ACTIONS
 from holdfast.runbooks.format.compile import Snapshot
-from holdfast.runbooks.format.insert import REFERENCE
+from holdfast.runbooks.format.insert import REFERENCE, as_text
 
 _LINE = "______________________"
 
@@ -108,7 +108,7 @@ def step_lines(number: int, step: Mapping[str, Any], actions: Mapping[str, Actio
         taken = variable(f"{step['id']}.{name}")
         yield f"- Write down {path} of what it prints: `export {taken}=`{_LINE}"
     for path, wanted in step.get("expect", {}).items():
-        yield f"- It must show {path}: {_references(str(wanted))}"
+        yield f"- It must show {path}: {_references(as_text(wanted))}"
     if step.get("probe"):
         yield f"- Did it happen? Status 0 means yes{_expected(step['probe'])}:"
         yield from ["", *_fenced(_told(step["probe"]["action"], actions))]
@@ -121,7 +121,9 @@ def step_lines(number: int, step: Mapping[str, Any], actions: Mapping[str, Actio
 
 
 def _automatic(step: Mapping[str, Any], actions: Mapping[str, Action]) -> Iterator[str]:
-    yield from _fenced(_told(step["action"], actions))
+    # Values are taken out of the JSON, which Holdfast prints when it is asked to.
+    asked = " --json" if step["action"]["name"] == "holdfast" and (step.get("outputs") or step.get("expect")) else ""
+    yield from _fenced(_told(step["action"], actions) + asked)
     yield f"- It should end within {step['timeout']}."
 
 
@@ -162,7 +164,7 @@ def _told(action: Mapping[str, Any], actions: Mapping[str, Action]) -> str:
 
 
 def _expected(doing: Mapping[str, Any]) -> str:
-    said = ", ".join(f"{path} {_references(str(wanted))}" for path, wanted in doing.get("expect", {}).items())
+    said = ", ".join(f"{path} {_references(as_text(wanted))}" for path, wanted in doing.get("expect", {}).items())
     return f" (it must show {said})" if said else ""
 
 

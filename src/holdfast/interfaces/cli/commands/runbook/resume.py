@@ -1,0 +1,28 @@
+"""``holdfast runbook resume``: JSON as of ``runbook run``."""
+
+from typing import Annotated
+
+from holdfast.interfaces.cli.command import Argument, Option
+from holdfast.interfaces.cli.commands.runbook.desk import Desk
+from holdfast.interfaces.cli.commands.runbook.driving import Job, driver, result
+from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.context import Session
+
+
+def command(
+    session: Session,
+    run: Annotated[str, Argument("a run's id, or its beginning", "RUN")],
+    *,
+    as_: Annotated[str | None, Option("who you are (your account's name by default)", "--as", metavar="NAME")] = None,
+) -> int:
+    """Go on with a run that was left: waiting, failed, stopped, or killed in the middle of a step.
+
+    It follows the runbook as it was when the run began, whatever became of the file. A step whose end nobody saw is asked by its own probe,
+    or a person is asked; it is never simply run again. Refused while another process drives the run.
+    """
+    desk = Desk(session)
+    found = desk.records.find(run)
+    who = person(as_)
+    with Job(session, desk, found, desk.records.load(found).document["name"]) as job:
+        stopped = driver(session, desk, who, job).resume(found, who)
+    return result(session, stopped)

@@ -1,0 +1,272 @@
+"""Drives a run: decides, writes down what it is about to do, does it, writes down what came of it. One driver at a time holds the lease."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from holdfast.plan.values.units import parse_duration
+from holdfast.runbooks.actions.contract import Result
+from holdfast.runbooks.actions.process import still_at_work
+from holdfast.runbooks.engine.decide import Next, decide
+from holdfast.runbooks.engine.people import Person
+from holdfast.runbooks.engine.record import Records
+from holdfast.runbooks.engine.state import RunState, fold
+from holdfast.runbooks.engine.work import Bench, outputs_of, streams_of
+from holdfast.runbooks.errors import RunHeld, StepStillRuns
+from holdfast.state import Lease
+
+LEASE_S = 7 * 86400.0
+"""A lease ends with its process; the time is for hosts that cannot be asked."""
+
+
+class Watcher(Protocol):
+    """Who looks on: a terminal, or nobody. ``ask`` returns the event that answers (kind, data without the step), None to leave the run
+    waiting, or 'again' to look once more whether somebody else answered.
+    """
+
+    def told(self, state: RunState, event: str, data: dict[str, Any]) -> None: ...
+
+    def ask(self, state: RunState, asked: Next) -> "tuple[str, dict[str, Any]] | str | None": ...
+
+
+class Nobody:
+    """Leaves every question waiting."""
+
+    def told(self, state: RunState, event: str, data: dict[str, Any]) -> None:
+        pass
+
+    def ask(self, _state: RunState, _asked: Next) -> "tuple[str, dict[str, Any]] | str | None":
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why a driver came back: ``ended``, ``waiting`` for a person, ``stopped`` after a failure, ``cancelled``."""
+
+    how: str
+    state: RunState
+    next: Next
+
+
+class Driver:
+    """``cancelled`` is asked between steps."""
+
+    def __init__(self, records: Records, bench: Bench, watcher: Watcher, *, cancelled: Callable[[], bool] = lambda: False) -> None:
+        self.records = records
+        self.bench = bench
+        self.watcher = watcher
+        self.cancelled = cancelled
+        self.person: Person | None = None
+
+    def begin(self, run: str, person: Person, **data: Any) -> Stopped:
+        """A new run; ``data``: snapshot, hash, parameters, file."""
+        with self._lease(run):
+            self.records.append(run, 0, "begin", by=person.to_json(), **data)
+            return self._drive(run, person)
+
+    def resume(self, run: str, person: Person) -> Stopped:
+        """Go on. Raises RunHeld while another process drives it, StepStillRuns while something that it started is still at work."""
+        with self._lease(run):
+            state = fold(run, self.records.reconciled(run))
+            if state.status != "ended":
+                working = still_at_work(run)
+                if working:
+                    raise StepStillRuns(
+                        f"Run {run} was left while a step was at work, and it still is: process {', '.join(map(str, working))}.",
+                        hint="Wait until it ends, or end it; then resume. Two of it at once could do harm.",
+                        run=run,
+                        processes=working,
+                    )
+                self._append(state, "resumed", by=person.to_json())
+            return self._drive(run, person)
+
+    def _lease(self, run: str) -> "_Held":
+        return _Held(self.records, run)
+
+    def _drive(self, run: str, person: Person) -> Stopped:
+        self.person = person
+        while True:
+            state = self.records.load(run)
+            now = self.records.clock.now()
+            found = decide(state, now)
+            if found.do == "over":
+                self.records.note(state)
+                return Stopped("ended", state, found)
+            if found.do == "stop":
+                if state.status != "stopped":
+                    self._append(state, "stopped", step=found.step, why=found.text)
+                    state = self.records.load(run)
+                self.records.note(state)
+                return Stopped("stopped", state, found)
+            if found.do == "ask":
+                self.records.note(state, f"{found.what} {found.step}")
+                answer = self.watcher.ask(state, found)
+                if answer is None:
+                    return Stopped("waiting", state, found)
+                if not isinstance(answer, str):
+                    kind, data = answer
+                    self._append(state, kind, **{"step": found.step, "by": person.to_json(), **data})
+                continue
+            if self.cancelled():
+                return Stopped("cancelled", state, found)
+            self.records.note(state)
+            self._DO[found.do](self, state, found, now)
+
+    def _append(self, state: RunState, kind: str, **data: Any) -> bool:
+        """False when somebody else was faster: then the run is looked at anew."""
+        done = self.records.append(state.id, state.n, kind, **data)
+        if done:
+            state.n += 1
+            self.watcher.told(state, kind, data)
+        return done
+
+    def _must(self, state: RunState, kind: str, **data: Any) -> None:
+        """What was done is written down, whoever else wrote meanwhile."""
+        while not self._append(state, kind, **data):
+            state.n = self.records.load(state.id).n
+
+    # ------------------------------------------------------------ one thing each
+
+    def _start(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        spec, step = state.spec(found.step), state.steps[found.step]
+        self.records.clock.sleep(found.delay)
+        attempt = step.attempts + 1
+        if not self._append(state, "started", step=step.id, attempt=attempt, by=self._by()):
+            return
+        begun = self.records.clock.monotonic()
+        result = self._guarded(
+            state, step.id, attempt, lambda: self._waited(state, spec) if spec["kind"] == "wait" else self._done(state, spec)
+        )
+        outputs, lacking = outputs_of(spec, result) if result.outcome == "ok" else ({}, "")
+        outcome, message = ("failed", lacking) if lacking else (result.outcome, result.message)
+        self._must(
+            state,
+            "finished",
+            step=step.id,
+            attempt=attempt,
+            outcome=outcome,
+            message=message,
+            code=result.code,
+            seconds=round(self.records.clock.monotonic() - begun, 3),
+            outputs=outputs,
+            streams=streams_of(result),
+        )
+
+    def _guarded(self, state: RunState, step: str, attempt: int, do: Callable[[], Result], *, kind: str = "finished") -> Result:
+        try:
+            return do()
+        except KeyboardInterrupt:
+            message = "stopped by a person while it was at work"
+            self._must(state, kind, step=step, attempt=attempt, outcome="interrupted", message=message)
+            raise
+
+    def _done(self, state: RunState, spec: Any) -> Result:
+        return self.bench.call(state, spec["id"], spec)
+
+    def _waited(self, state: RunState, spec: Any) -> Result:
+        clock = self.records.clock
+        every = parse_duration(spec["every"]).total_seconds()
+        deadline = clock.monotonic() + parse_duration(spec["timeout"]).total_seconds()
+        looked = 0
+        while True:
+            result = self.bench.call(state, spec["id"], spec["until"])
+            looked += 1
+            if result.answer is True:
+                return result
+            if clock.monotonic() + every > deadline:
+                last = f"; the last look said: {result.message}" if result.message else ""
+                message = f"not green within {spec['timeout']}, looked at {looked} times{last}"
+                return Result("timeout", None, message, result.streams, result.document, result.text, result.code)
+            clock.sleep(every)
+
+    def _probe(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        self.records.clock.sleep(found.delay)
+        self._ask_probe(state, found, "probed")
+
+    def _undo_probe(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        self._ask_probe(state, found, "undo_probed")
+
+    def _ask_probe(self, state: RunState, found: Next, kind: str) -> None:
+        spec = state.spec(found.step)
+        step = state.steps[found.step]
+        own = {f"{step.id}.{name}": value for name, value in step.outputs.items()}
+        try:
+            result = self.bench.call(state, step.id, spec["probe"], own=own)
+        except KeyError as error:
+            # The probe needs what the step would have given.
+            result = Result("failed", None, f"the probe needs {error.args[0]}, which is not known")
+        answer = {True: "yes", False: "no", None: "unknown"}[result.answer]
+        outputs, _ = outputs_of(spec, result) if answer == "yes" and kind == "probed" else ({}, "")
+        self._must(state, kind, step=step.id, answer=answer, message=result.message, outputs=outputs, streams=streams_of(result))
+
+    def _request(self, state: RunState, found: Next, now: dt.datetime) -> None:
+        expires = now + parse_duration(state.spec(found.step)["expires"])
+        self._append(state, "requested", step=found.step, by=self._by(), expires=expires.isoformat())
+
+    def _skip(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        self._append(state, "skipped", step=found.step, by=None, reason=found.text)
+
+    def _expire(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        self._append(state, "expired", step=found.step)
+
+    def _undo(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        spec = state.spec(found.step)
+        if not self._append(state, "undo_started", step=found.step, by=self._by()):
+            return
+        result = self._guarded(state, found.step, 0, lambda: self.bench.call(state, found.step, spec["undo"]), kind="undo_finished")
+        self._must(
+            state,
+            "undo_finished",
+            step=found.step,
+            outcome=result.outcome,
+            message=result.message,
+            code=result.code,
+            streams=streams_of(result),
+        )
+
+    def _end(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        undone = [step.id for step in state.steps.values() if step.undo == "undone"]
+        self._append(state, "ended", outcome=found.what, undone=undone)
+
+    def _by(self) -> dict[str, str]:
+        assert self.person is not None
+        return self.person.to_json()
+
+    _DO = {  # noqa: RUF012 - a table of methods
+        "start": _start,
+        "probe": _probe,
+        "undo_probe": _undo_probe,
+        "request": _request,
+        "skip": _skip,
+        "expire": _expire,
+        "undo": _undo,
+        "end": _end,
+    }
+
+
+class _Held:
+    """The lease of a run, for a while."""
+
+    def __init__(self, records: Records, run: str) -> None:
+        self._records = records
+        self._run = run
+        self._lease: Lease | None = None
+
+    def __enter__(self) -> None:
+        name = f"runbook:{self._run}"
+        leases = self._records.state.leases
+        self._lease = leases.acquire(name, LEASE_S)
+        if self._lease is None:
+            other = leases.holder(name)
+            who = f"process {other.process.pid} on {other.process.host}, since {other.taken:%H:%M:%S} UTC" if other else "another process"
+            raise RunHeld(
+                f"Run {self._run} is driven by {who}.",
+                hint="Answer it with 'holdfast runbook approve'; it goes on there. Or end that process, then resume.",
+                run=self._run,
+                process=other.process.pid if other else None,
+            )
+
+    def __exit__(self, *_: object) -> None:
+        if self._lease is not None:
+            self._records.state.leases.release(self._lease)

@@ -1,0 +1,71 @@
+"""Runs of runbooks, as far as this host remembers: their events for a quick look, one line for each run. The journal has all of it too."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.state.database import Database
+
+EVENTS_KEPT = 500
+"""Ended runs whose events are kept here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookLine:
+    """One run. Times are ISO 8601 text in UTC; ``facts`` is JSON-ready."""
+
+    id: str
+    name: str
+    status: str
+    started: str
+    ended: str | None
+    facts: Mapping[str, Any]
+
+
+class Runbooks:
+    """Rows of the tables ``runbook_runs`` and ``runbook_events``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def events(self, run: str) -> list[tuple[int, str, str, dict[str, Any]]]:
+        """(n, kind, at, data), in order."""
+        with self._db.reading() as db:
+            rows = db.execute("select n, kind, at, data from runbook_events where run = ? order by n", (run,)).fetchall()
+        return [(row["n"], row["kind"], row["at"], json.loads(row["data"])) for row in rows]
+
+    def add(self, run: str, n: int, kind: str, at: str, data: Mapping[str, Any]) -> None:
+        """Raises sqlite3.IntegrityError when the run has an event of that number."""
+        with self._db.writing() as db:
+            db.execute("insert into runbook_events (run, n, kind, at, data) values (?, ?, ?, ?, ?)", (run, n, kind, at, json.dumps(data)))
+
+    def note(self, line: RunbookLine) -> None:
+        """Where the run stands now."""
+        with self._db.writing() as db:
+            db.execute(
+                "insert or replace into runbook_runs (id, name, status, started, ended, facts) values (?, ?, ?, ?, ?, ?)",
+                (line.id, line.name, line.status, line.started, line.ended, json.dumps(line.facts)),
+            )
+            if line.ended is not None:
+                db.execute(
+                    "delete from runbook_events where run in (select id from runbook_runs where ended is not null"
+                    " order by started desc, id desc limit -1 offset ?)",
+                    (EVENTS_KEPT,),
+                )
+
+    def lines(self, *, name: str | None = None, active: bool = False, limit: int = 50) -> list[RunbookLine]:
+        """Newest first."""
+        with self._db.reading() as db:
+            rows = db.execute(
+                "select * from runbook_runs where (? is null or name = ?) and (not ? or ended is null)"
+                " order by started desc, id desc limit ?",
+                (name, name, active, limit),
+            ).fetchall()
+        return [RunbookLine(row["id"], row["name"], row["status"], row["started"], row["ended"], json.loads(row["facts"])) for row in rows]
+
+    def matching(self, begin: str, limit: int = 5) -> list[str]:
+        """Ids that begin so."""
+        with self._db.reading() as db:
+            rows = db.execute("select id from runbook_runs where substr(id, 1, ?) = ? limit ?", (len(begin), begin, limit)).fetchall()
+        return [row["id"] for row in rows]

@@ -1,0 +1,1 @@
+"""Runbooks: the format, the machine of a run, people, injection, kills."""
