@@ -1,5 +1,5 @@
 """What comes as Debian packages: PostgreSQL 15 with its client programs; pgBackRest, restic, borg and rclone, the peers of the benchmarks;
-Git with its large files, a container registry, a security module in software, and Java for Spark.
+Git with its large files, a container registry, a security module in software, Java for Spark, and Node.js for Azurite.
 """
 
 import os
@@ -20,6 +20,8 @@ PACKAGES = {
     "docker-registry": Path("/usr/bin/docker-registry"),
     "softhsm2": Path("/usr/bin/softhsm2-util"),
     "openjdk-17-jre-headless": Path("/usr/bin/java"),
+    "nodejs": Path("/usr/bin/node"),
+    "npm": Path("/usr/bin/npm"),
 }
 
 
