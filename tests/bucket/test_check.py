@@ -3,6 +3,7 @@
 import datetime as dt
 
 from holdfast.connect.objects.xml import parse
+from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.bucket.watch import rules, watch
 from tests.bucket.kit import Scene, new_bucket, options_of
 
@@ -67,6 +68,35 @@ def test_rules_of_every_kind():
         ("a", "old/", "expire", None),
         ("(without a name)", "b/", "archive", 3),
     ]
+
+
+def test_a_rule_is_told_with_what_it_spares(scene):
+    body = b"""<LifecycleConfiguration>
+      <Rule><ID>t</ID><Status>Enabled</Status><Filter><And><Prefix>b/</Prefix><Tag><Key>x</Key><Value>y</Value></Tag>
+        <ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></And></Filter><Expiration><Days>1</Days></Expiration></Rule>
+      <Rule><ID>v</ID><Status>Enabled</Status><Filter/><NoncurrentVersionExpiration><NoncurrentDays>2</NoncurrentDays>
+        <NewerNoncurrentVersions>3</NewerNoncurrentVersions></NoncurrentVersionExpiration></Rule>
+    </LifecycleConfiguration>"""
+
+    class Store:
+        url = "s3://ruled"
+
+        def setting(self, name):
+            return body if name == "lifecycle" else None
+
+    settings = BucketSettings("s3://ruled", scene.open, versions="all", gap=dt.timedelta(hours=36))
+    found = {one.name: (one.state, one.detail) for one in watch(settings, Store())}
+    assert found["lifecycle rule t"] == (
+        "fail",
+        (
+            "deletes objects below b/, tagged x=y, larger than 9 bytes, after 1 day, and up to 36 hours lie between two points:"
+            " some are never in any"
+        ),
+    )
+    assert found["lifecycle rule v"] == (
+        "ok",
+        "removes older versions everywhere, all but the newest 3, after 2 days; points taken until then keep them",
+    )
 
 
 def test_replication_and_what_may_not_be_asked(scene):

@@ -109,6 +109,41 @@ def test_what_differs_is_named_and_put_right(home, minio):
     assert picture(home.store) == before
 
 
+def test_a_command_checks_a_copy_that_is_thrown_away(tmp_path, minio):
+    sandbox = tmp_path / "boxes"
+    checks = """checks:
+    - {name: there, command: 'cat "$HOLDFAST_CONNECTION/a b"', expect: hello}
+    - {name: where, command: 'cd "$HOLDFAST_CONNECTION" && pwd > ../../where && ls -R | wc -l | tr -d " "', expect: 2}
+    - {name: gone, command: 'test -e "$HOLDFAST_CONNECTION/none"', expect: ""}"""
+    home = Home(tmp_path, minio, more=checks)
+    plan = home.folder / "holdfast.yaml"
+    plan.write_text(plan.read_text() + f"sandbox: {{directory: {sandbox}, size: 1GiB, max: 1}}\n")
+    home.store.put("landing/a b", b"hello")
+    assert home("init", "--yes").returncode == 0
+    assert home("backup", "raw").returncode == 0
+    done = home("verify", "raw", "--json")
+    assert done.returncode == 1
+    [one] = answer(done)["systems"]
+    states = {result["name"]: result["state"] for result in one["results"] if result["kind"] == "check"}
+    assert states == {"there": "passed", "where": "passed", "gone": "failed"}
+    assert [path.name for path in sandbox.iterdir()] == ["where"]
+    assert str(sandbox) in (sandbox / "where").read_text()
+    home.store.close()
+
+
+def test_a_copy_that_no_folder_takes_fails_its_check_by_name(tmp_path, minio):
+    home = Home(tmp_path, minio, more="checks: [{name: there, command: 'true', expect: ''}]")
+    home.store.put("landing/folder/", b"content")
+    assert home("init", "--yes").returncode == 0
+    assert home("backup", "raw").returncode == 0
+    done = home("verify", "raw", "--json")
+    [one] = answer(done)["systems"]
+    [check] = [result for result in one["results"] if result["kind"] == "check"]
+    assert (done.returncode, check["state"]) == (1, "failed")
+    assert "'folder/' holds something" in check["detail"]
+    home.store.close()
+
+
 def test_in_place_keeps_what_it_overwrites(tmp_path, minio):
     home = Home(tmp_path, minio, more="versions: all", versions=True)
     assert home("init", "--yes").returncode == 0

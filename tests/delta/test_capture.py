@@ -2,13 +2,18 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
+from holdfast.systems.delta.capture.pin import pin
+from holdfast.systems.delta.capture.run import opener, stream_place
 from holdfast.systems.delta.errors import FeatureUnknown, LogBroken, NothingFound, RaceLost, TableMissing, TablesNested
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.log.snapshot import replay
+from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import LocalStore
+from tests.delta import golden
 from tests.delta.kit import delta_rows, write
 
 
@@ -176,6 +181,77 @@ def test_a_damaged_checkpoint_is_gone_round_and_told(lake):
         lake.backup()
 
 
+def test_a_damaged_deletion_vector_is_named_with_what_it_costs_until_it_is_mended(lake):
+    golden.unpack("vectors", lake.root)
+    [*files] = (lake.root / "vectors").rglob("deletion_vector_*.bin")
+    used = {one.rpartition("/")[2] for one in vector_keys(lake, "vectors")}
+    victim = next(one for one in files if one.name in used)
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:12] + bytes([whole[12] ^ 0xFF]) + whole[13:])
+    object.__setattr__(lake.settings, "tables", ("vectors",))
+    findings = lake.backup().findings
+    assert {one.code for one in findings} == {"delta-vector-broken"}
+    assert {one.where["path"].rpartition("/")[2] for one in findings} == {victim.name}
+    assert all("checksum" in one.message and "is not known; by the log" in one.message for one in findings)
+    victim.write_bytes(whole)
+    lake.reads.clear()
+    assert not lake.backup().findings
+    assert any(key.endswith(victim.name) for key in lake.reads)
+    lake.reads.clear()
+    assert not lake.backup().findings
+    assert not [key for key in lake.reads if key.endswith(".bin")]
+
+
+def vector_keys(lake, name: str) -> set[str]:
+    return {one.key for one in pin(LocalStore(lake.root), name).vectors()}
+
+
+@pytest.mark.parametrize("name", ["sidecars-json", "sidecars-parquet"])
+def test_a_damaged_sidecar_is_gone_round_by_the_commits_and_told_with_what_it_costs(lake, name):
+    golden.unpack(name, lake.root)
+    object.__setattr__(lake.settings, "tables", (name,))
+    rows = delta_rows(lake.root / name)
+    for sidecar in (lake.root / name / "_delta_log" / "_sidecars").iterdir():
+        sidecar.write_bytes(sidecar.read_bytes()[:-9])
+    point = lake.backup()
+    assert {one.code for one in point.findings} == {"delta-checkpoint-damaged"}
+    assert all("no row is lost" in one.message for one in point.findings)
+    lake.restore(lake.folder / "out")
+    for left in (lake.folder / "out" / name / "_delta_log").glob("*checkpoint*"):
+        left.unlink()  # delta-rs cannot go round it by itself
+    assert delta_rows(lake.folder / "out" / name) == rows
+    (lake.root / name / "_delta_log" / f"{1:020}.json").unlink()
+    with pytest.raises(LogBroken, match=r"is damaged.*commits 1 .*gone") as caught:
+        lake.backup()
+    assert "up to the next whole checkpoint is lost" in caught.value.hint
+
+
+def test_a_log_that_is_cleaned_up_while_it_is_copied_is_captured_at_a_newer_version(lake):
+    from deltalake import DeltaTable
+
+    for number in range(4):
+        write(orders(lake), a=[number])
+    done = []
+
+    def clean(key: str) -> None:
+        # Each commit is read once to pin; the second time it is copied.
+        if not done and lake.reads.count(key) == 2:
+            done.append(key)
+            write(orders(lake), a=[9])
+            DeltaTable(str(orders(lake))).create_checkpoint()
+            for version in range(4):
+                (orders(lake) / "_delta_log" / f"{version:020}.json").unlink()
+
+    lake.before["00000.json"] = clean
+    point = lake.backup()
+    assert done
+    assert point.facts["tries"] == 2
+    assert point.stop["versions"] == {"orders": 4}
+    assert not point.findings
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == [[0], [1], [2], [3], [9]]
+
+
 def test_a_log_that_was_cleaned_up_is_captured_from_its_checkpoint(lake):
     from deltalake import DeltaTable
 
@@ -263,3 +339,34 @@ def _rows(path):
     import pyarrow.parquet as pq
 
     return pq.read_table(path).to_pylist()
+
+
+# ---------------------------------------------------------------- what lies elsewhere
+
+
+@pytest.mark.parametrize(
+    ("lake_url", "address", "opened", "key"),
+    [
+        ("s3://b/cur", "s3://b/cur/t/p%20q", None, "t/p q"),
+        ("s3://b/cur", "s3a://b/cur/t/x", None, "t/x"),
+        ("s3://b/cur", "s3://b/cur2/t/x", "s3://b", "cur2/t/x"),
+        ("s3://bucket", "s3://buck/et/x", "s3://buck", "et/x"),
+        ("s3://bucket", "s3://bucket/t/x", None, "t/x"),
+        ("s3://b/cur", "file:/data/t/x", "/data/t", "x"),
+    ],
+)
+def test_an_absolute_path_leads_to_its_own_place(lake_url, address, opened, key):
+    class Place:
+        def __init__(self, url: str) -> None:
+            self.url = url
+
+    own = Place(lake_url)
+    store, found = opener(DeltaSettings(lake_url, open=Place), own)(address)
+    assert (None if store is own else store.url, found) == (opened, key)
+
+
+def test_two_checkpoints_of_one_name_in_two_places_stay_two():
+    settings = DeltaSettings("/lake")
+    first, second = (stream_place(settings, LocalStore(Path("/lake")), f"/{one}/_checkpoint")[0] for one in ("orders", "customers"))
+    assert first != second
+    assert stream_place(settings, LocalStore(Path("/lake")), "/lake/checkpoints/orders/")[0] == "checkpoints/orders"

@@ -149,6 +149,22 @@ def test_history_goes_on_in_the_vault_where_the_table_lost_it(lake):
     assert (seen.state, seen.good.shown["version"], seen.bad.shown["version"]) == ("found", 0, 1)
 
 
+def test_versions_that_nobody_can_read_any_more_are_told_beside_the_found_one(lake):
+    from deltalake import DeltaTable
+
+    write(orders(lake), a=[1])
+    lake.backup()
+    write(orders(lake), a=[2], mode="overwrite")
+    write(orders(lake), a=[3], mode="overwrite")
+    write(orders(lake), a=[-1], mode="overwrite")
+    DeltaTable(str(orders(lake))).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    lake.backup()
+    seen = found(lake, by_check(Check("no debts", sql="select count(*) from orders where a < 0", expect=0)))
+    assert (seen.good.shown["version"], seen.bad.shown["version"]) == (0, 3)
+    assert seen.bad.shown["unreadable_before"] == "1 to 2"
+    assert "unreadable_before" not in seen.good.shown
+
+
 def test_several_tables_are_one_history(lake):
     write(lake.root / "debits", a=[1])
     write(lake.root / "credits", a=[1])

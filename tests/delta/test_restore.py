@@ -9,8 +9,9 @@ import pytest
 from holdfast.errors import HoldfastError
 from holdfast.systems.delta.errors import NoVersion, RestoreUsage, RewindRefused, TableMoved, TargetTaken
 from holdfast.systems.delta.log.listing import StoredLog
-from holdfast.systems.delta.log.snapshot import replay
+from holdfast.systems.delta.log.snapshot import Snapshot, replay
 from holdfast.systems.delta.restore.place import parent
+from holdfast.systems.delta.restore.rewind import Rewind, actions
 from holdfast.systems.delta.store import LocalStore
 from tests.delta import golden
 from tests.delta.kit import Lake, delta_rows, write
@@ -225,6 +226,21 @@ def test_rewind_puts_back_what_a_vacuum_took(lake):
     assert plan.bytes
     lake.restore(lake.root, rewind=True)
     assert delta_rows(orders(lake)) == [[1], [2]]
+
+
+def test_identity_columns_go_on_behind_the_newest_value():
+    def state(mark, step, files=()):
+        metadata = {"delta.identity.start": 1, "delta.identity.step": step, **({"delta.identity.highWaterMark": mark} if mark else {})}
+        fields = [{"name": "id", "type": "long", "metadata": metadata}, {"name": "é", "type": "string", "metadata": {}}]
+        schema = json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False)
+        return Snapshot(1, metadata={"id": "t", "schemaString": schema, "configuration": {}}, files=dict(files))
+
+    for then, now, step, expected in ((3, 9, 1, 9), (None, 9, 1, 9), (-3, -9, -1, -9), (9, 3, 1, 9)):
+        made = Rewind("orders", 1, state(then, step), state(now, step), 0)
+        found = [one["metaData"] for one in actions(made, 0) if "metaData" in one]
+        schema = json.loads(found[0]["schemaString"] if found else made.live.metadata["schemaString"])
+        assert schema["fields"][0]["metadata"]["delta.identity.highWaterMark"] == expected
+        assert schema["fields"][1]["name"] == "é"
 
 
 def test_rewind_refuses_what_it_cannot_make_right(lake):

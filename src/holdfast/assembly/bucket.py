@@ -83,6 +83,11 @@ def system(platform: Places, name: str) -> "BucketSystem":
 def recovery(platform: Places, name: str) -> "BucketRecovery":
     from holdfast.systems.bucket.recovery import BucketRecovery
 
+    sandbox = platform.plan.document.sandbox
     return BucketRecovery(
-        name, settings(platform, platform.plan.effective(name)), clock=platform.clock, history=lambda: platform.history(name)
+        name,
+        settings(platform, platform.plan.effective(name)),
+        clock=platform.clock,
+        history=lambda: platform.history(name),
+        sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
     )

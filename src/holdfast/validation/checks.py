@@ -1,6 +1,8 @@
 """The plan's checks, run on a copy that is only read."""
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,16 +57,28 @@ def _run(view: Isolated, check: Check) -> Any:
     from holdfast.errors import FoundWrong
 
     environment = {**os.environ, "HOLDFAST_CONNECTION": view.connection, "HOLDFAST_DATABASE": check.database or ""}
-    try:
-        # The plan's own words: whoever writes the plan decides what is run.
-        done = subprocess.run(
-            ["/bin/sh", "-c", check.command or ""], env=environment, capture_output=True, text=True, timeout=check.timeout, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FoundWrong(f"The command took longer than {check.timeout:g} s.", hint="Give the check a longer timeout.") from error
-    if done.returncode:
-        raise FoundWrong(f"The command ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
-    return done.stdout.strip()
+    # The plan's own words: whoever writes the plan decides what is run. In a session of its own, so that a timeout ends all of it.
+    with subprocess.Popen(
+        ["/bin/sh", "-c", check.command or ""],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as started:
+        try:
+            said, complained = started.communicate(timeout=check.timeout)
+        except subprocess.TimeoutExpired as error:
+            raise FoundWrong(f"The command took longer than {check.timeout:g} s.", hint="Give the check a longer timeout.") from error
+        finally:
+            # Whatever it left in the background ends with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+    if started.returncode:
+        raise FoundWrong(f"The command ended with status {started.returncode}: {(complained or said).strip()[-500:]}")
+    return said.strip()
 
 
 def run(checks: Sequence[Check], view: Isolated, sources: Mapping[str, Any], clock: Clock, moved: str = "") -> list[Result]:

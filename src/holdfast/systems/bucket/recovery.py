@@ -2,8 +2,9 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from holdfast.model import Clock, Progress, SystemClock
@@ -14,16 +15,20 @@ from holdfast.systems.bucket.restore.run import BucketRestore
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+from holdfast.systems.shared import boxes
 
 
 @dataclass
 class BucketRecovery:
-    """``history``: the vault's points, to tell whether the bucket still is as the newest of them."""
+    """``history``: the vault's points, to tell whether the bucket still is as the newest of them. ``sandbox``: where throw-away copies
+    live; without it, below the folder for temporary files.
+    """
 
     name: str
     settings: BucketSettings
     clock: Clock = field(default_factory=SystemClock)
     history: Callable[[], History] | None = None
+    sandbox: Path | None = None
     kind: str = "bucket"
 
     def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
@@ -50,7 +55,10 @@ class BucketRecovery:
 
     @contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
-        """The point itself, read out of the vault as a restore reads it; with the option ``against`` the objects at that address."""
+        """The point itself, read out of the vault as a restore reads it; with the option ``against`` the objects at that address.
+
+        A copy in a folder is made for whoever asks for ``connection``, and removed on leaving; after a kill by the next use.
+        """
         from holdfast.systems.bucket.proof.against import AgainstView
         from holdfast.systems.bucket.proof.view import PointView
 
@@ -62,7 +70,15 @@ class BucketRecovery:
         source = str(chosen.point.facts.get("url") or self.settings.url)
         against = options.get("against")
         if not against:
-            yield PointView(reader, selection, source, reached, progress)
+            with ExitStack() as stack:
+
+                def copy() -> str:
+                    box = stack.enter_context(boxes.open_box(self.sandbox, "bucket"))
+                    wanted = {"paths": options.get("paths") or ()}
+                    plan = self.plan_restore(history, RestoreRequest(box / "objects", until, wanted))
+                    return str(self.restore(history, plan, progress).into)
+
+                yield PointView(reader, selection, source, reached, progress, copy)
             return
         store = self.settings.open(str(against))
         try:
@@ -97,5 +113,4 @@ class BucketRecovery:
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
 
     def sweep(self) -> Sequence[str]:
-        """Nothing is ever left: proof reads the vault and writes nowhere."""
-        return ()
+        return boxes.sweep(self.sandbox, "bucket")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from holdfast.connect.objects import Objects, StoreDenied, StoreUnreachable
 from holdfast.connect.objects.xml import NoXml, parse
+from holdfast.model import counted
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Probe
 
@@ -16,12 +17,15 @@ _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Of a lifecycle. ``acts``: ``expire`` what is current, ``remove`` older versions, ``archive``. ``days`` None: on a date."""
+    """Of a lifecycle. ``acts``: ``expire`` what is current, ``remove`` older versions, ``archive``. ``days`` None: on a date. ``only``:
+    what else an object must have for it, in words.
+    """
 
     id: str
     prefix: str
     acts: str
     days: int | None
+    only: str = ""
 
 
 def watch(settings: BucketSettings, store: Objects) -> Sequence[Probe]:
@@ -77,15 +81,27 @@ def rules(root: ET.Element) -> Iterator[Rule]:
             continue
         name = one.findtext("ID") or "(without a name)"
         prefix = one.findtext("Filter/Prefix") or one.findtext("Filter/And/Prefix") or one.findtext("Prefix") or ""
+        only = _only(one)
         expire = one.find("Expiration")
         if expire is not None and (expire.find("Days") is not None or expire.find("Date") is not None):
-            yield Rule(name, prefix, "expire", _number(expire.findtext("Days")))
+            yield Rule(name, prefix, "expire", _number(expire.findtext("Days")), only)
         older = one.find("NoncurrentVersionExpiration")
         if older is not None:
-            yield Rule(name, prefix, "remove", _number(older.findtext("NoncurrentDays")))
+            newest = older.findtext("NewerNoncurrentVersions")
+            kept = f", all but the newest {newest}" if newest else ""
+            yield Rule(name, prefix, "remove", _number(older.findtext("NoncurrentDays")), only + kept)
         for moved in (*one.iter("Transition"), *one.iter("NoncurrentVersionTransition")):
             if moved.findtext("StorageClass") in _ARCHIVES:
-                yield Rule(name, prefix, "archive", _number(moved.findtext("Days") or moved.findtext("NoncurrentDays")))
+                yield Rule(name, prefix, "archive", _number(moved.findtext("Days") or moved.findtext("NoncurrentDays")), only)
+
+
+def _only(rule: ET.Element) -> str:
+    tags = [f"{tag.findtext('Key')}={tag.findtext('Value') or ''}" for tag in rule.iter("Tag")]
+    found = [f", tagged {' and '.join(tags)}"] if tags else []
+    for name, words in (("ObjectSizeGreaterThan", "larger than"), ("ObjectSizeLessThan", "smaller than")):
+        size = next((one.text for one in rule.iter(name)), None)
+        found += [f", {words} {size} bytes"] if size else []
+    return "".join(found)
 
 
 def _lifecycle(settings: BucketSettings, root: ET.Element | None) -> Iterator[Probe]:
@@ -98,8 +114,8 @@ def taken_away(settings: BucketSettings, found: Sequence[Rule]) -> Iterator[Prob
     if not here:
         yield Probe("lifecycle", "ok", "no rule takes away what the plan protects")
     for rule in here:
-        when = f"after {rule.days} days" if rule.days is not None else "on a date"
-        where = f"below {rule.prefix}" if rule.prefix else "everywhere"
+        when = f"after {counted(rule.days, 'day')}" if rule.days is not None else "on a date"
+        where = (f"below {rule.prefix}" if rule.prefix else "everywhere") + rule.only + ("," if rule.only else "")
         name = f"lifecycle rule {rule.id}"
         if rule.acts == "archive":
             detail = f"archives {where} {when}: archived objects cannot be read, and only what was captured before is in later points"
@@ -114,7 +130,7 @@ def _taken(settings: BucketSettings, rule: Rule, name: str, where: str, when: st
     what = "removes older versions" if rule.acts == "remove" else "deletes objects"
     gap = settings.gap
     if rule.days is not None and gap is not None and dt.timedelta(days=rule.days) <= gap:
-        detail = f"{what} {where} {when}, and up to {gap} lie between two points: some are never in any"
+        detail = f"{what} {where} {when}, and up to {_span(gap)} lie between two points: some are never in any"
         return Probe(name, "fail", detail, "Take points more often than that, or change the rule.")
     if rule.acts == "remove":
         return Probe(name, "ok", f"{what} {where} {when}; points taken until then keep them")
@@ -152,6 +168,11 @@ def _lock(root: ET.Element | None) -> Iterator[Probe]:
     term = f"{days} days" if days else f"{years} years" if years else ""
     detail = f"on, {mode.lower()} {term} by default" if mode else "on, without a default retention"
     yield Probe("object lock", "ok", f"{detail}; locks of objects are not in the points: what is restored gets the bucket's default")
+
+
+def _span(gap: dt.timedelta) -> str:
+    hours = gap / dt.timedelta(hours=1)
+    return counted(round(hours / 24), "day") if hours >= 48 else f"{hours:.3g} hours"
 
 
 def _number(text: str | None) -> int | None:

@@ -1,6 +1,7 @@
 """The port to where tables rest, and local folders behind it."""
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -216,9 +217,11 @@ class LocalStore:
             raise _fault(error, old) from error
 
     def settle(self) -> None:
-        handle = os.open(self._root, os.O_RDONLY)
+        """Files are synced as they are closed; this is for the folders that they lie in, however many (syncfs(2))."""
+        handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(handle)
+            if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+                raise _fault(OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno())), self._root)
         finally:
             os.close(handle)
 

@@ -40,7 +40,7 @@ class View:
 
     def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
         del statement, database, timeout
-        raise BucketSql("A bucket answers no SQL.", hint="Restore it, and write the check for what is in it.")
+        raise BucketSql("A bucket answers no SQL.", hint="Write the check with command: it finds the objects in HOLDFAST_CONNECTION.")
 
     def relation(self, table: str, database: str | None = None) -> Relation:
         del table, database
@@ -61,14 +61,31 @@ class View:
 
 
 class PointView(View):
-    """Everything that a restore would write, read out of the vault, checked and hashed; written nowhere."""
+    """Everything that a restore would write, read out of the vault, checked and hashed; written nowhere, until somebody asks for
+    ``connection``: then ``copy`` makes one, and returns its folder.
+    """
 
-    def __init__(self, reader: PointReader, selection: Selection, source: str, reached: Mapping[str, Any], progress: Progress) -> None:
+    def __init__(
+        self,
+        reader: PointReader,
+        selection: Selection,
+        source: str,
+        reached: Mapping[str, Any],
+        progress: Progress,
+        copy: Callable[[], str] = str,
+    ) -> None:
         super().__init__(reached, "")
+        self._copy = copy
         self._reader, self._selection, self._source, self._progress = reader, selection, source, progress
         self._hash: SetHash | None = None
         self._lock = threading.Lock()
         self._proved = 0
+
+    @property
+    def connection(self) -> str:
+        if not self._connection:
+            self._connection = self._copy()
+        return self._connection
 
     def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
         del progress  # it counts checks, not bytes

@@ -116,11 +116,14 @@ def moments(settings: DeltaSettings, lake: Lake) -> list[Moment]:
         if version != _GONE and version < state.get(name, -1):
             continue
         waiting.pop(name, None)
-        state.pop(name, None)
-        if version != _GONE:
-            state[name] = version
+        before = state.pop(name, None)
         at = "gone" if version == _GONE else version
         shown = {"version": f"{name}@{at}" if len(first) > 1 else at, "time": when.isoformat()}
+        if version != _GONE:
+            state[name] = version
+            if before is not None and version > before + 1:
+                # Nobody can say whether it was good then: some of their files or commits are nowhere any more.
+                shown["unreadable_before"] = f"{before + 1} to {version - 1}" if version > before + 2 else str(before + 1)
         found.append(Moment(position, {"kind": "versions", "versions": dict(sorted(state.items())), "empty": dict(waiting)}, shown))
     return found
 

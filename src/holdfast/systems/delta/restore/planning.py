@@ -207,7 +207,7 @@ def _streams(
             made.streams.append((back, made.url, back.name))
             steps.append(f"write the checkpoint {back.name} as of batch {back.batch}")
             continue
-        given = next((one for one in settings.streams if stream_place(settings, settings.open(settings.url), one)[0] == back.name), None)
+        given = next((one for one in settings.streams if _is(stream_place(settings, settings.open(settings.url), one), back)), None)
         if given is None:
             warnings.append(f"The stream {back.name} is not in the plan any more: its checkpoint is left as it is.")
             continue
@@ -216,6 +216,12 @@ def _streams(
         made.asides.append((above, name, f"{name}.before-{stamp}"))
         made.streams.append((back, above, name))
         steps.append(f"move the checkpoint {whole} aside and write it as of batch {back.batch}: the query must be stopped")
+
+
+def _is(place: tuple[str, Store, str], back: StreamBack) -> bool:
+    """Whether a checkpoint of the plan is the one that was captured; points of before had other names for what lies outside of the lake."""
+    name, store, inner = place
+    return name == back.name or f"{store.url}/{inner}" == back.url
 
 
 def require_possible(plan: RestorePlan) -> None:

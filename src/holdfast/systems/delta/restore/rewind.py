@@ -26,6 +26,7 @@ from holdfast.systems.delta.store import Store
 from holdfast.systems.delta.tables import prefix
 
 _KEPT = ("delta.enableInCommitTimestamps", "delta.inCommitTimestampEnablementVersion", "delta.inCommitTimestampEnablementTimestamp")
+_MARK = "delta.identity.highWaterMark"
 _HIGHEST = "delta.columnMapping.maxColumnId"
 
 
@@ -257,7 +258,28 @@ def _metadata(state: Snapshot, live: Snapshot) -> dict[str, Any]:
     highest = [int(one.configuration[_HIGHEST]) for one in (state, live) if _HIGHEST in one.configuration]
     if highest and "delta.columnMapping.mode" in configuration:
         configuration[_HIGHEST] = str(max(highest))
-    return {**state.metadata, "configuration": configuration}
+    return {**state.metadata, "configuration": configuration, "schemaString": _schema(state, live)}
+
+
+def _schema(state: Snapshot, live: Snapshot) -> str:
+    """The version's own, but identity columns go on behind the newest value that was ever given out: none is given out twice (protocol,
+    "Identity Columns").
+    """
+    text = str(state.metadata.get("schemaString", ""))
+    if _MARK not in text and _MARK not in str(live.metadata.get("schemaString", "")):
+        return text
+    schema = json.loads(text)
+    given = {field["name"]: field.get("metadata", {}) for field in json.loads(live.metadata["schemaString"])["fields"]}
+    changed = False
+    for column in schema["fields"]:
+        own, now = column.get("metadata", {}), given.get(column["name"], {}).get(_MARK)
+        if now is None or own.get("delta.identity.step") is None:
+            continue
+        was = own.get(_MARK, now)
+        furthest = max(was, now) if own["delta.identity.step"] > 0 else min(was, now)
+        changed |= own.get(_MARK) != furthest
+        own[_MARK] = furthest
+    return json.dumps(schema, ensure_ascii=False, separators=(",", ":")) if changed else text
 
 
 def _removed(add: Mapping[str, Any], now: int) -> dict[str, Any]:
