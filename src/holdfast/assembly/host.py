@@ -55,7 +55,7 @@ class Host:
 
     def _about(self, kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a run that begins: the plan it begins by, what was promised before it, and who asked."""
-        if not kind.endswith(".start"):
+        if not kind.endswith(".start") and kind not in {"runbook.begin", "drill.begin"}:
             return {}
         found: dict[str, Any] = {"plan": self.plan.hash, "platform": self.plan.platform, "by": _person(), "trigger": self.trigger}
         name = payload.get("system")

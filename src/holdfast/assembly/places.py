@@ -11,6 +11,7 @@ from holdfast.plan import Location, Plan
 from holdfast.plan.keeping import promised
 
 if TYPE_CHECKING:
+    from holdfast.assembly.proving import Prover
     from holdfast.connect.hsm import Hsm
     from holdfast.plan.keeping import LockPrice
     from holdfast.plan.shape.vault import Credentials
@@ -240,36 +241,47 @@ class Places(Host):
         """The journal, the plan and its runbooks, copied into every location of the vaults that were opened; returns what could not be, in
         words.
 
-        Before that, what this process proved is put into signed reports, and the journal's head is anchored (``Prover.after``). Without an
-        opened vault, or with a key that only reads, nothing is done: the next command with one that writes does it.
+        What this process proved is put into signed reports, and the journal's head is anchored (``Prover.after``), once the entries up to
+        it lie in the vault. Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes
+        does it.
         """
         from holdfast.assembly.proving import Prover
         from holdfast.errors import HoldfastError
         from holdfast.plan.portable import as_text
         from holdfast.vault.records import RecordCopies
 
-        told: list[str] = []
-        if any(vault.role != "reader" for vault in self._vaults.values()):
-            try:
-                Prover(self, told.append).after()
-            except HoldfastError as error:
-                told.append(f"What was proved is not in a report yet: {error.message}")
+        copies = {
+            storage.url: (f"{vault.id} {storage.url}", RecordCopies(storage, vault.notary, self.clock.now))
+            for vault in reversed(self._vaults.values())
+            for storage in (vault.locations.storages if vault.role != "reader" else ())
+        }
         failed: dict[str, str] = {}
-        done: set[str] = set()
+        told: list[str] = []
         runbooks = self.plan.runbooks()
-        for vault in self._vaults.values():
-            for storage in vault.locations.storages if vault.role != "reader" else ():
-                if storage.url in done:
-                    continue
-                done.add(storage.url)
-                copies = RecordCopies(storage, vault.notary, self.clock.now)
+        for url, (mark, one) in copies.items():
+            try:
+                self.journal.export(mark, one)
+                one.put_plan(as_text(self.plan.merged), self.plan.hash)
+                one.put_runbooks(runbooks)
+            except HoldfastError as error:
+                failed[url] = error.message
+        if copies and self._prove(Prover(self, told.append), told):
+            for url, (mark, one) in copies.items():
                 try:
-                    self.journal.export(f"{vault.id} {storage.url}", copies)
-                    copies.put_plan(as_text(self.plan.merged), self.plan.hash)
-                    copies.put_runbooks(runbooks)
+                    self.journal.export(mark, one)
                 except HoldfastError as error:
-                    failed[storage.url] = error.message
+                    failed[url] = error.message
         return [*told, *(f"{_LEFT} {url}: {message} {_NEXT}" for url, message in failed.items())]
+
+    def _prove(self, prover: "Prover", told: list[str]) -> bool:
+        """Whether something was recorded by it."""
+        from holdfast.errors import HoldfastError
+
+        try:
+            return prover.after()
+        except HoldfastError as error:
+            told.append(f"What was proved is not in a report yet: {error.message}")
+            return True
 
     def opened(self) -> "list[Vault]":
         """The vaults that were opened so far: one for each set of locations."""

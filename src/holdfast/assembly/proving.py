@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.evidence.anchors import Anchor, Anchors, Place
-from holdfast.evidence.document import PROVING, Facts
+from holdfast.evidence.document import Facts, begins, proves
 from holdfast.evidence.issue import Issued, Reports, Run, RunGoesOn, find
 from holdfast.evidence.roots import Roots
 from holdfast.evidence.signing import Signer, certify
@@ -35,21 +35,25 @@ class Prover:
 
     # ------------------------------------------------------------ what happens by itself
 
-    def after(self) -> None:
-        """At a command's end: a report for each run of this process that proved something, and an anchor when one is due."""
-        ended = [one for one in self._platform.journal.written if one.kind.endswith(".end") and one.kind[:-4] in PROVING]
+    def after(self) -> bool:
+        """At a command's end: a report for each run of this process that proved something, and an anchor when one is due.
+
+        True when the journal has new entries by it.
+        """
+        ended = [one for one in self._platform.journal.written if proves(one.kind)]
         for record in ended:
             run = self._run(record)
             if run is not None and self.reports.of(run.id) is None:
                 self.report(run)
         if not ended and self._platform.anchoring and self._due():
             self.anchor()
+        return bool(ended)
 
     def _run(self, end: "Record") -> Run | None:
         """The run that ended. One that another process began, and this one resumed, is looked for in the whole journal."""
         head = self._platform.journal.head()
         mine = [one for one in self._platform.journal.written if one.payload.get("run") == end.payload.get("run")]
-        if head is not None and mine[0].kind == f"{end.kind[:-4]}.start":
+        if head is not None and begins(mine[0].kind):
             return Run(str(end.payload["run"]), head[0], mine[0], end)
         return find(self._platform.journal, str(end.payload.get("run")))
 
@@ -138,7 +142,7 @@ class Prover:
         return Signer(key, name, vault.id, certificate, encoded(writer))
 
     def _anchors(self) -> Anchors | None:
-        from holdfast.connect.timestamps import stamp
+        from holdfast.evidence.stamps import stamp
 
         if self._vault is None:
             return None
@@ -205,13 +209,16 @@ class Prover:
     def _history(self, run: Run) -> dict[str, Any]:
         """How the promise of the run's system was kept so far, this run included."""
         from holdfast.protection.confidence import kept
-        from holdfast.protection.measured import returns
+        from holdfast.protection.measured import losses, returns
 
         name = run.start.payload.get("system")
         promise = (run.start.payload.get("context") or {}).get("promise") or {}
-        if not isinstance(name, str) or promise.get("rto") is None:
-            return {}
-        return {"rto": kept(returns(self._platform.state, name), float(promise["rto"])).to_json()}
+        found: dict[str, Any] = {}
+        if isinstance(name, str) and promise.get("rto") is not None:
+            found["rto"] = kept(returns(self._platform.state, name), float(promise["rto"])).to_json()
+        if isinstance(name, str) and promise.get("rpo"):
+            found["rpo"] = kept(losses(self._platform.state, name), float(min(promise["rpo"].values()))).to_json()
+        return found
 
 
 def _never(_: str) -> dt.datetime | None:

@@ -1,6 +1,6 @@
 """What lies in a vault besides its data: the plan, the runbooks and the journals of the hosts, as evidence that checks itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -75,4 +75,27 @@ def stored_records(vault: "Vault") -> StoredRecords:
     runbooks, runbooks_wrong = newest_runbooks(storage, notary)
     lines, lines_wrong = journals(storage, notary)
     problems = {tag: found[0].text for tag, some in lines.items() if (found := check(tag, some)[1])}
+    for tag, text in _anchored(vault, lines):
+        problems.setdefault(tag, text)
     return StoredRecords(plan, runbooks, lines, problems, [*plan_wrong, *runbooks_wrong, *lines_wrong])
+
+
+def _anchored(vault: "Vault", lines: Mapping[str, Sequence[bytes]]) -> Iterator[tuple[str, str]]:
+    """Where a journal is not the one that was anchored: a chain that was written anew is whole in itself."""
+    from holdfast.journal import parse
+    from holdfast.vault.proofs import Proofs
+
+    for tag, n, found in Proofs(vault.locations.first, vault.notary, vault.now).anchors():
+        anchored = found.get("anchor") if isinstance(found, dict) else None
+        if not isinstance(anchored, dict):
+            continue  # a check of the vault says that it is damaged
+        held = lines.get(tag, ())
+        if n >= len(held):
+            yield tag, f"entry {n} was anchored at {anchored.get('at')}, and is not here"
+            continue
+        try:
+            digest = parse(held[n]).hash
+        except ValueError:
+            continue  # told by the chain itself
+        if digest != anchored.get("hash"):
+            yield tag, f"entry {n} is not the one that was anchored at {anchored.get('at')}: the journal was written anew"

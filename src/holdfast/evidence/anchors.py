@@ -120,7 +120,7 @@ class Anchors:
         last = self.newest()
         if (
             last is not None
-            and (last.chain, last.n) == (chain, n)
+            and (last.chain, last.n, last.document["hash"]) == (chain, n, digest)
             and {one["url"] for one in last.locations} >= {p.url for p in self._places}
         ):
             return last

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.evidence.signing import EVIDENCE
-from holdfast.evidence.verifier import clock_findings
+from holdfast.evidence.verifier import clock_findings, said
 from holdfast.journal import Record
 
 PHASES = ("detect", "declare", "decide", "wait", "prepare", "restore", "replay", "validate", "accept")
@@ -26,7 +26,27 @@ KINDS = {
 PROVING = frozenset({"verify", "restore", "vault-check", "when", "runbook", "drill"})
 """Verbs whose end is evidence by itself; of all others a report is made when somebody asks."""
 
-_OWN = frozenset({"run", "system", "context", "clock", "results", "outcome", "seconds"})
+GOOD = ("ok", "done", "completed")
+"""Outcomes of a run that did what it was to do."""
+
+_OWN = frozenset({"run", "system", "context", "clock", "results", "outcome", "seconds", "data", "snapshot", "by", "n", "at"})
+_NOT_FACTS = frozenset({"run", "context", "clock", "results", "data", "snapshot", "n", "at"})
+
+
+def begins(kind: str) -> bool:
+    """Whether an entry of that kind is the first of a run."""
+    return kind.endswith(".start") or kind in {"runbook.begin", "drill.begin"}
+
+
+def ends(kind: str, verb: str) -> bool:
+    """Whether an entry of that kind is the last of a run."""
+    return kind in {f"{verb}.end", f"{verb}.ended"}
+
+
+def proves(kind: str) -> bool:
+    """Whether a run that ends with an entry of that kind is evidence by itself."""
+    verb = kind.rpartition(".")[0]
+    return verb in PROVING and ends(kind, verb)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +71,17 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
     Raises ValueError when the extract does not begin with the run.
     """
     own = [entry for entry in extract if entry.payload.get("run") == run]
-    if not own or own[0] is not extract[0] or not own[0].kind.endswith(".start"):
+    if not own or own[0] is not extract[0] or not begins(own[0].kind):
         raise ValueError(f"the extract does not begin with the run {run}")
     start = own[0]
-    verb = start.kind.removesuffix(".start")
-    end = next((entry for entry in own if entry.kind == f"{verb}.end"), None)
-    said: Mapping[str, Any] = end.payload if end else {}
+    verb = start.kind.rpartition(".")[0]
+    end = next((entry for entry in own if ends(entry.kind, verb)), None)
+    ended: Mapping[str, Any] = said(end.payload) if end else {}
+    asked = said(start.payload)
     context: Mapping[str, Any] = start.payload.get("context") or {}
     promise: Mapping[str, Any] = context.get("promise") or {}
     clocks = _clocks(extract, start, end)
-    results = _results(start, end, said, promise)
+    results = _results(start, end, ended, promise)
     return {
         "format": EVIDENCE,
         "number": number,
@@ -72,23 +93,23 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
         "test": {
             "id": run,
             "verb": verb,
-            "kind": str(said.get("test_kind") or KINDS.get(verb, verb)),
+            "kind": str(ended.get("test_kind") or KINDS.get(verb, verb)),
             "trigger": context.get("trigger"),
-            "scenario": start.payload.get("scenario"),
-            "asked": {key: value for key, value in start.payload.items() if key not in _OWN and value is not None},
+            "scenario": asked.get("scenario"),
+            "asked": {key: value for key, value in asked.items() if key not in _OWN and value is not None},
             "objectives": dict(promise),
             "criteria": list(context.get("checks") or []),
         },
         "scope": {
             "plan": context.get("plan"),
-            "runbook": start.payload.get("runbook"),
-            "systems": [start.payload["system"]] if start.payload.get("system") else list(start.payload.get("systems") or []),
+            "runbook": _runbook(asked),
+            "systems": [asked["system"]] if asked.get("system") else list(asked.get("systems") or []),
             "exclusions": [
-                {"name": one["name"], "reason": one["detail"]} for one in said.get("results") or [] if one["state"] == "skipped"
+                {"name": one["name"], "reason": one["detail"]} for one in ended.get("results") or [] if one["state"] == "skipped"
             ],
-            "environment": {"host": facts.host["name"], "isolation": said.get("isolation"), "torn_down": said.get("torn_down")},
+            "environment": {"host": facts.host["name"], "isolation": ended.get("isolation"), "torn_down": ended.get("torn_down")},
         },
-        "people": [{"role": "started it", "name": context["by"], "at": _iso(start.at)}] if context.get("by") else [],
+        "people": _people(own, context),
         "backup": dict(facts.backup) if facts.backup else None,
         "steps": [_step(entry) for entry in own],
         "results": results,
@@ -107,30 +128,50 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
 
 
 def _step(entry: Record) -> dict[str, Any]:
-    facts = {key: value for key, value in entry.payload.items() if key not in {"run", "context", "clock", "results"}}
-    return {"entry": entry.n, "kind": entry.kind, "at": _iso(entry.at), "by": str(entry.payload.get("by") or "holdfast"), "facts": facts}
+    facts = {key: value for key, value in said(entry.payload).items() if key not in _NOT_FACTS}
+    return {"entry": entry.n, "kind": entry.kind, "at": _iso(entry.at), "by": _name(facts.get("by")) or "holdfast", "facts": facts}
 
 
-def _results(start: Record, end: Record | None, said: Mapping[str, Any], promise: Mapping[str, Any]) -> dict[str, Any]:
-    checks = list(said.get("results") or [])
+def _name(by: Any) -> str:
+    """Of whoever did something: a name, or a person with one."""
+    return str(by.get("name") or "") if isinstance(by, Mapping) else str(by or "")
+
+
+def _people(own: Sequence[Record], context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The account that began the run, and everybody who is named by what happened in it."""
+    found = [{"role": "started it", "name": context["by"], "at": _iso(own[0].at)}] if context.get("by") else []
+    named = [(entry, _name(said(entry.payload).get("by"))) for entry in own]
+    return [*found, *({"role": entry.kind.rpartition(".")[2], "name": name, "at": _iso(entry.at)} for entry, name in named if name)]
+
+
+def _runbook(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Name, version and hash of the snapshot that a runbook's run keeps."""
+    snapshot = asked.get("snapshot")
+    if not isinstance(snapshot, Mapping):
+        return None
+    return {"name": snapshot.get("name"), "title": snapshot.get("title"), "version": snapshot.get("version"), "hash": asked.get("hash")}
+
+
+def _results(start: Record, end: Record | None, ended: Mapping[str, Any], promise: Mapping[str, Any]) -> dict[str, Any]:
+    checks = list(ended.get("results") or [])
     return {
-        "outcome": said["outcome"] if end else "lost",
-        "message": said.get("message"),
-        "verdict": said.get("verdict"),
-        "seconds": said.get("seconds"),
-        "rto": _rto(said, promise.get("rto")),
-        "rpo": _rpo(start, said, promise.get("rpo") or {}),
+        "outcome": ended["outcome"] if end else "lost",
+        "message": ended.get("message"),
+        "verdict": ended.get("verdict"),
+        "seconds": ended.get("seconds"),
+        "rto": _rto(ended, promise.get("rto")),
+        "rpo": _rpo(start, ended, promise.get("rpo") or {}),
         "checks": checks,
         "counts": {state: sum(1 for one in checks if one.get("state") == state) for state in ("passed", "failed", "skipped")},
-        "reached": said.get("reached"),
-        "reconciliation": said.get("flows"),
-        "teardown": said.get("torn_down"),
-        "transactions_lost": said.get("transactions_lost"),
+        "reached": ended.get("reached"),
+        "reconciliation": ended.get("flows"),
+        "teardown": ended.get("torn_down"),
+        "transactions_lost": ended.get("transactions_lost"),
     }
 
 
-def _rto(said: Mapping[str, Any], promised: float | None) -> dict[str, Any]:
-    clocks: Mapping[str, float] = said.get("clocks") or {}
+def _rto(ended: Mapping[str, Any], promised: float | None) -> dict[str, Any]:
+    clocks: Mapping[str, float] = ended.get("clocks") or {}
     measured = clocks.get("total") or (sum(clocks.get(name, 0.0) for name in PHASES) or None)
     return {
         "promised_seconds": promised,
@@ -142,21 +183,21 @@ def _rto(said: Mapping[str, Any], promised: float | None) -> dict[str, Any]:
     }
 
 
-def _rpo(start: Record, said: Mapping[str, Any], promised: Mapping[str, float]) -> dict[str, Any]:
+def _rpo(start: Record, ended: Mapping[str, Any], promised: Mapping[str, float]) -> dict[str, Any]:
     """In recovered data: the newest commit that came back against the moment at which the run began; nothing lost where the content was
     compared with a source that stood still, and was equal.
     """
-    reached: Mapping[str, Any] = said.get("reached") or {}
+    reached: Mapping[str, Any] = ended.get("reached") or {}
     newest = reached.get("time") or (reached.get("place") or {}).get("time")
     found: dict[str, Any] = {"promised_seconds": dict(promised), "asked_at": _iso(start.at), "newest_recovered": newest}
-    equal = said.get("exact") and said.get("verdict") == "passed"
+    equal = ended.get("exact") and ended.get("verdict") == "passed"
     try:
         lost = (start.at - dt.datetime.fromisoformat(str(newest))).total_seconds() if newest else None
     except (ValueError, TypeError):
         lost = None
     if equal:
         return {**found, "lost_seconds": 0.0, "at_most": False, "counted": "content compared with the source at the same coordinate: equal"}
-    if lost is None or said.get("outcome") != "ok":
+    if lost is None or ended.get("outcome") != "ok":
         return {**found, "lost_seconds": None, "at_most": False, "counted": "not measured: the run does not say what its newest data is"}
     return {
         **found,
@@ -178,7 +219,7 @@ def _clocks(extract: Sequence[Record], start: Record, end: Record | None) -> dic
 
 def _findings(results: Mapping[str, Any], clocks: Mapping[str, Any], context: Mapping[str, Any]) -> list[dict[str, Any]]:
     texts = [f"check failed: {one['name']}" for one in results["checks"] if one.get("state") == "failed"]
-    if results["outcome"] not in {"ok", "cancelled"}:
+    if results["outcome"] not in {*GOOD, "cancelled"}:
         texts.append(f"the run {results['outcome']}: {results['message'] or 'no reason was recorded'}")
     if results["verdict"] == "inconclusive":
         texts.append("nothing was proved: no check passed")

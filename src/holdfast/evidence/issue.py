@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import Damaged, Unreachable, Usage
-from holdfast.evidence.document import Facts, build
+from holdfast.evidence.document import PROVING, Facts, begins, build, ends
 from holdfast.evidence.signing import EVIDENCE
 from holdfast.evidence.verifier import first, verify
 from holdfast.journal import HostKey, Journal, Record, canonical, parse
 
 NOTED = "evidence.issued"
+LATEST = "latest"
 
 
 class RunNotFound(Usage):
@@ -59,7 +60,7 @@ class Run:
 
     @property
     def verb(self) -> str:
-        return self.start.kind.removesuffix(".start")
+        return self.start.kind.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +83,44 @@ class Issued:
 
 
 def runs(journal: Journal, begin: str = "") -> Iterator[Run]:
-    """The runs of this host's chains whose id begins like that, oldest first. What a chain cannot prove is left out."""
+    """The runs of this host's chains whose id begins like that, oldest first in each chain. Entries are believed one by one; whether the
+    chain between them is whole is looked at when a report is issued.
+    """
     for chain in journal.chains():
         started: dict[str, Record] = {}
         ended: dict[str, Record] = {}
-        for record in journal.believed(chain):
+        for record in _mentioning(journal, chain, f'"run":{json.dumps(begin)[:-1]}'):
             run = record.payload.get("run")
             if isinstance(run, str) and run.startswith(begin):
-                if record.kind.endswith(".start"):
+                if begins(record.kind):
                     started.setdefault(run, record)
-                elif run in started and record.kind == f"{started[run].kind.removesuffix('.start')}.end":
+                elif run in started and ends(record.kind, started[run].kind.rpartition(".")[0]):
                     ended.setdefault(run, record)
         yield from (Run(run, chain, start, ended.get(run)) for run, start in started.items())
 
 
 def find(journal: Journal, begin: str) -> Run:
-    """The one run whose id begins like that. Raises RunNotFound."""
+    """The one run whose id begins like that; ``latest`` is the newest that proved something. Raises RunNotFound."""
+    if begin == LATEST:
+        proved = [run for run in runs(journal) if run.verb in PROVING and run.end is not None]
+        if not proved:
+            raise RunNotFound("No run on this host has proved anything yet.", hint="holdfast verify")
+        return max(proved, key=lambda run: run.start.at)
     found = list(runs(journal, begin))
     exact = [run for run in found if run.id == begin] or found
     if len(exact) != 1:
         what = "no run" if not exact else f"{len(exact)} runs"
         raise RunNotFound(f"The journal of this host knows {what} beginning with '{begin}'.", hint="See: holdfast jobs --all")
     return exact[0]
+
+
+def _mentioning(journal: Journal, chain: str, text: str) -> Iterator[Record]:
+    """Entries whose line holds ``text`` (ASCII): only these are parsed, since a history is long. What is no entry is left out."""
+    needle = text.encode("ascii")
+    for line in journal.lines(chain):
+        if needle in line:
+            with contextlib.suppress(ValueError):
+                yield parse(line)
 
 
 class Reports:
@@ -120,10 +137,15 @@ class Reports:
                 yield Issued(tag, int(path.stem), path.read_bytes())
 
     def of(self, run: str) -> Issued | None:
-        """The newest report about a run."""
-        mark = f'"id":{json.dumps(run)}'.encode()
-        found = [one for one in self.all() if mark in one.data and one.evidence["test"]["id"] == run]
-        return found[-1] if found else None
+        """The newest report about a run that lies here."""
+        for chain in self._journal.chains():
+            for record in _mentioning(self._journal, chain, f'"of":{json.dumps(run)}'):
+                said = record.payload
+                if record.kind == NOTED and said.get("of") == run:
+                    path = self.folder / str(said["chain"]) / _name(int(said["number"]))
+                    if path.exists():
+                        return Issued(str(said["chain"]), int(said["number"]), path.read_bytes())
+        return None
 
     def issue(self, run: Run, to: int, facts: Callable[[], Facts]) -> Issued:
         """Make, sign, store and note the report of a run whose journal is anchored at entry ``to``.
@@ -181,13 +203,11 @@ class Reports:
 
     def noted(self, chain: str) -> dict[int, str]:
         """By number the SHA-256 of each report of a chain that was issued, as this host's journals say."""
-        mark = f'"kind":"{NOTED}"'.encode()
         found: dict[int, str] = {}
         for tag in self._journal.chains():
-            for line in self._journal.lines(tag):
-                with contextlib.suppress(ValueError):
-                    if mark in line and (said := parse(line).payload).get("chain") == chain:
-                        found[int(said["number"])] = str(said["sha256"])
+            for record in _mentioning(self._journal, tag, f'"kind":"{NOTED}"'):
+                if record.payload.get("chain") == chain:
+                    found[int(record.payload["number"])] = str(record.payload["sha256"])
         return found
 
     @contextlib.contextmanager

@@ -45,7 +45,7 @@ class Altered(Exception):
 
 @dataclass
 class Verdict:
-    """``state``: sound, altered or unknown signer. ``notes``: what could not be looked at, and what is doubtful by its own word."""
+    """``state``: sound, altered or unknown signer. ``notes``: what was not looked at, or is doubtful by its own word."""
 
     state: str
     problems: list[str] = field(default_factory=list)
@@ -54,7 +54,6 @@ class Verdict:
 
     @property
     def status(self) -> int:
-        """Exit status."""
         return {"sound": 0, "altered": 1}.get(self.state, 2)
 
 
@@ -89,9 +88,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-# ---------------------------------------------------------------- signatures
 
 
 def signed(public: str, signature: str, kind: str, body: Any) -> bool:
@@ -199,18 +195,23 @@ def clock_findings(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return told
 
 
+def said(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry says; a runbook's events keep it below ``data``."""
+    return {**payload, **(payload.get("data") or {})}
+
+
 def _run(evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> None:
     """The report says what the journal says."""
     test, results = evidence["test"], evidence["results"]
     own = [entry for entry in found if entry["payload"].get("run") == test["id"]]
-    starts = [entry for entry in own if entry["kind"] == f"{test['verb']}.start"]
-    ends = [entry for entry in own if entry["kind"] == f"{test['verb']}.end"]
+    starts = [entry for entry in own if entry["kind"] in {f"{test['verb']}.start", f"{test['verb']}.begin"}]
+    ends = [said(entry["payload"]) for entry in own if entry["kind"] in {f"{test['verb']}.end", f"{test['verb']}.ended"}]
     if len(starts) != 1 or found[0] is not starts[0] or len(ends) > 1:
         raise Altered("The extract does not begin with the run that the report is about.")
-    outcome = ends[0]["payload"]["outcome"] if ends else "lost"
+    outcome = ends[0]["outcome"] if ends else "lost"
     if results["outcome"] != outcome:
         raise Altered(f"The report says {results['outcome']!r}; the journal says {outcome!r}.")
-    if results["checks"] != (ends[0]["payload"].get("results") or [] if ends else []):
+    if results["checks"] != (ends[0].get("results") or [] if ends else []):
         raise Altered("The checks in the report are not those in the journal.")
     if evidence["scope"]["plan"] != (starts[0]["payload"].get("context") or {}).get("plan"):
         raise Altered("The plan's hash in the report is not the one in the journal.")
@@ -266,7 +267,7 @@ def verify(data: bytes, trusted: Collection[str] = (), authorities: Sequence[x50
     except Altered as error:
         verdict.problems.append(str(error))
         return verdict
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, struct.error, OverflowError) as error:
+    except Exception as error:  # noqa: BLE001 - bytes of strangers: what cannot be read is not believed
         verdict.problems.append(f"The report has not the shape of its format ({type(error).__name__}: {error}).")
         return verdict
     verdict.notes += [f"{one['finding']} by {abs(one['seconds'])} s at entry {one['entry']}" for one in evidence["clocks"]["findings"]]
@@ -305,18 +306,19 @@ def gaps(verdicts: Sequence[Verdict]) -> list[str]:
     return told
 
 
-# ---------------------------------------------------------------- RFC 3161
-
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "608648016503040201": hashes.SHA256(), "608648016503040202": hashes.SHA384(), "608648016503040203": hashes.SHA512(),
 }  # fmt: skip
 _TST_INFO, _MESSAGE_DIGEST = "2a864886f70d0109100104", "2a864886f70d010904"
 
 
-def timestamp(response: bytes, message: bytes, authorities: Sequence[x509.Certificate]) -> tuple[dt.datetime, bool]:
+def timestamp(
+    response: bytes, message: bytes, authorities: Sequence[x509.Certificate], nonce: int | None = None
+) -> tuple[dt.datetime, bool]:
     """(the time in a TimeStampResp, whether a named authority signed it). Raises Altered when it is of another message, or not signed so.
 
-    RFC 3161 section 2.4.2, RFC 5652 section 5. A certificate must hold at the time that the stamp states.
+    ``nonce``: the one that was sent, where that is known. RFC 3161 section 2.4.2, RFC 5652 section 5. A certificate must hold at the time
+    that the stamp states.
     """
     try:
         status, token = _parts(_tlv(response)[1])
@@ -332,12 +334,16 @@ def timestamp(response: bytes, message: bytes, authorities: Sequence[x509.Certif
         digest.update(message)
         if encapsulated[0][1].hex() != _TST_INFO or imprint[1] != digest.finalize():
             raise Altered("The time stamp is of something else.")
+        if nonce is not None and nonce not in {int.from_bytes(part, "big") for tag, part, _ in stamp[5:] if tag == 0x02}:
+            raise Altered("The time stamp answers another question.")
         at = dt.datetime.strptime(stamp[4][1].decode("ascii")[:14], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
         held = [
             x509.load_der_x509_certificate(raw) for tag, _, raw in (_parts(fields[3][1]) if fields[3][0] == 0xA0 else []) if tag == 0x30
         ]
         _stamp_signed(_parts(_tlv(fields[-1][1])[1]), info, held, list(authorities), at)
-    except (IndexError, KeyError, ValueError, struct.error) as error:
+    except Altered:
+        raise
+    except Exception as error:  # noqa: BLE001 - bytes of strangers: what cannot be read is not believed
         raise Altered(f"The time stamp cannot be read ({type(error).__name__}: {error}).") from None
     return at, bool(authorities)
 
@@ -467,7 +473,6 @@ def _turn(word: int, by: int) -> int:
 
 
 def certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
-    """All certificates in PEM files."""
     return [one for path in paths for one in x509.load_pem_x509_certificates(path.read_bytes())]
 
 

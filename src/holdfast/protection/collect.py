@@ -8,6 +8,7 @@ from typing import Protocol
 from holdfast.errors import HoldfastError, Unreachable
 from holdfast.model import Increment, RecoveryPoint
 from holdfast.protection.history import Failure, Past, PointSeen
+from holdfast.protection.measured import losses, returns
 from holdfast.state import Estimate, Proof, Run, State
 from holdfast.storage import Storage
 from holdfast.systems.contract import LogStore
@@ -82,6 +83,8 @@ def from_state(
         unreachable=unreachable,
         log_as_of=log_as_of,
         behind=behind or {},
+        returns=returns(state, system),
+        losses=losses(state, system),
     )
 
 

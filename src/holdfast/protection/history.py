@@ -41,7 +41,8 @@ class Past:
     ``unreachable``: locations that could not be asked, with the reason: what they hold is unknown, not nothing. ``pruned_at``: the last
     prune. ``running``: verbs at work now and since when. ``restore``: how long restores were measured to take. ``log_as_of``: by location,
     the moment up to which the log there is known to be complete, from the vault itself (heartbeats say it sooner). ``behind``: by location,
-    what a copy would bring there.
+    what a copy would bring there. ``returns``: seconds that each restore and restore into isolation took, oldest first, None for one that
+    failed; ``losses``: seconds of data that each would have lost at the most, None where that is not known.
     """
 
     points: Sequence[PointSeen] = ()
@@ -55,3 +56,5 @@ class Past:
     unreachable: Mapping[str, str] = field(default_factory=dict)
     log_as_of: Mapping[str, dt.datetime] = field(default_factory=dict)
     behind: Mapping[str, Behind] = field(default_factory=dict)
+    returns: Sequence[float | None] = ()
+    losses: Sequence[float | None] = ()

@@ -52,6 +52,27 @@ def _took(run: Run) -> float | None:
     return float(clocks.get("total") or sum(clocks.values()))
 
 
+def losses(state: State, system: str, limit: int = 200) -> list[float | None]:
+    """What each restore into isolation would have lost, oldest first: seconds from the newest data that came back to the moment at which
+    the run began. 0 where the content was equal to a source that stood still; None where the run does not say.
+
+    A source that was idle in between lost less: so these are upper bounds, and a share of kept promises counted from them is a lower one.
+    """
+    done = [run for run in state.runs.recent(active=False, system=system, verb="verify", limit=limit) if run.outcome == "ok"]
+    return [_lost(run) for run in sorted(done, key=lambda run: run.started)]
+
+
+def _lost(run: Run) -> float | None:
+    if run.facts.get("exact") and run.facts.get("verdict") == "passed":
+        return 0.0
+    reached: dict[str, Any] = run.facts.get("reached") or {}
+    try:
+        newest = dt.datetime.fromisoformat(str(reached.get("time") or (reached.get("place") or {}).get("time")))
+        return max((run.started - newest).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None
+
+
 def measured(system: str, state: State, now: dt.datetime) -> Measured:
     """For `plan assess`, from this host's state alone. ``exposure``: the age of what the follower last knew to be in its worst location;
     ``restore``: the last proof's.

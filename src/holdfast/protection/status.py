@@ -9,6 +9,7 @@ from holdfast.model import counted
 from holdfast.plan.effective import EffectiveSystem
 from holdfast.plan.shape.operations import Windows
 from holdfast.plan.values.units import format_duration, human_size
+from holdfast.protection.confidence import Kept, kept
 from holdfast.protection.due import TIERS, Due, due_for, next_backup
 from holdfast.protection.exposure import Exposure, exposures
 from holdfast.protection.history import Past
@@ -44,6 +45,18 @@ class SystemStatus:
     past: Past
     now: dt.datetime
 
+    @property
+    def rto_holds(self) -> Kept | None:
+        """How sure it is that one is back in time; None where nothing was promised or measured."""
+        rto = self.system.rto
+        return kept(self.past.returns, rto.total_seconds()) if rto is not None and self.past.returns else None
+
+    @property
+    def rpo_holds(self) -> Kept | None:
+        """How sure it is that no more is lost than promised, by the tightest promise; None where nothing was promised or measured."""
+        rpo = self.system.tightest_rpo
+        return kept(self.past.losses, rpo.total_seconds()) if rpo is not None and self.past.losses else None
+
     def document(self) -> dict[str, Any]:
         """JSON-ready; durations in seconds."""
         restore = self.past.restore
@@ -59,7 +72,9 @@ class SystemStatus:
                 "measured_seconds": restore.seconds if restore else None,
                 "worst_seconds": restore.worst if restore else None,
                 "samples": restore.samples if restore else 0,
+                "holds": None if self.rto_holds is None else self.rto_holds.to_json(),
             },
+            "rpo": {"holds": None if self.rpo_holds is None else self.rpo_holds.to_json()},
             "last_backup": _iso(self.last_backup),
             "next_backup": _iso(self.next_backup),
             "points": self.points,

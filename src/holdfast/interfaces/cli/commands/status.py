@@ -2,8 +2,9 @@
 
 JSON: ``{"platform", "at", "state": "ok" | "missed" | "unknown", "systems": [{"system", "kind", "tier", "state", "reasons": [{"state",
 "text", "hint"}], "exposure": [{"location", "promised_seconds", "as_of", "exposure_seconds", "source", "state", "why",
-"behind"}], "rto",
-"last_backup", "next_backup", "points", "proofs", "due", "paused", "running"}], "notices"}``. Exit status 1 unless the state is ok.
+"behind"}], "rto": {"promised_seconds", "measured_seconds", "worst_seconds", "samples", "holds"}, "rpo": {"holds"}, "last_backup",
+"next_backup", "points", "proofs", "due", "paused", "running"}], "notices"}``, where ``holds`` is null or ``{"promised_seconds", "samples",
+"kept", "at_least", "confidence", "method", "median_seconds", "worst_seconds", "trend_seconds"}``. Exit status 1 unless the state is ok.
 """
 
 import datetime as dt
@@ -76,6 +77,9 @@ def _show(session: Session, found: "PlatformStatus") -> None:
         for reason in system.reasons:
             hint = f" ({reason.hint})" if reason.hint else ""
             session.out.say(f"{system.system.name}: {reason.text}{hint}")
+        for promise, holds in (("RTO", system.rto_holds), ("RPO", system.rpo_holds)):
+            if holds is not None:
+                session.out.say(f"{system.system.name}: {promise} {_span(dt.timedelta(seconds=holds.promised))}: {holds.sentence}")
 
 
 def _proof(system: "SystemStatus") -> Cell:
