@@ -9,6 +9,7 @@ import pytest
 from holdfast.systems.delta.capture.pin import pin
 from holdfast.systems.delta.capture.run import opener, stream_place
 from holdfast.systems.delta.errors import FeatureUnknown, LogBroken, NothingFound, RaceLost, TableMissing, TablesNested
+from holdfast.systems.delta.log import vectors
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.log.snapshot import replay
 from holdfast.systems.delta.settings import DeltaSettings
@@ -183,11 +184,11 @@ def test_a_damaged_checkpoint_is_gone_round_and_told(lake):
 
 def test_a_damaged_deletion_vector_is_named_with_what_it_costs_until_it_is_mended(lake):
     golden.unpack("vectors", lake.root)
-    [*files] = (lake.root / "vectors").rglob("deletion_vector_*.bin")
-    used = {one.rpartition("/")[2] for one in vector_keys(lake, "vectors")}
-    victim = next(one for one in files if one.name in used)
+    descriptor = next(iter(pin(LocalStore(lake.root), "vectors").snapshot.descriptors()))
+    victim = lake.root / "vectors" / (vectors.relative_key(descriptor) or "")
     whole = victim.read_bytes()
-    victim.write_bytes(whole[:12] + bytes([whole[12] ^ 0xFF]) + whole[13:])
+    at = descriptor["offset"] + 4 + descriptor["sizeInBytes"] // 2
+    victim.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
     object.__setattr__(lake.settings, "tables", ("vectors",))
     findings = lake.backup().findings
     assert {one.code for one in findings} == {"delta-vector-broken"}
@@ -200,10 +201,6 @@ def test_a_damaged_deletion_vector_is_named_with_what_it_costs_until_it_is_mende
     lake.reads.clear()
     assert not lake.backup().findings
     assert not [key for key in lake.reads if key.endswith(".bin")]
-
-
-def vector_keys(lake, name: str) -> set[str]:
-    return {one.key for one in pin(LocalStore(lake.root), name).vectors()}
 
 
 @pytest.mark.parametrize("name", ["sidecars-json", "sidecars-parquet"])

@@ -71,6 +71,9 @@ class Copier:
         for wanted in self.lost.gone:
             self._added.discard(wanted.path)
 
+    def in_base(self, wanted: Wanted) -> bool:
+        return self._stored(wanted) is not None
+
     def lacks(self, wanted: Wanted) -> bool:
         """Whether the file would have to be read: neither the point nor the base has it."""
         return wanted.path not in self._added and self._stored(wanted) is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.model import Clock, Finding, Progress, RecoveryPoint
 from holdfast.systems.contract import CaptureWriter
 from holdfast.systems.delta.capture import streams as streaming
+from holdfast.systems.delta.capture import vectors
 from holdfast.systems.delta.capture.copying import Copier
 from holdfast.systems.delta.capture.pin import Pinned, Wanted, pin
 from holdfast.systems.delta.capture.sharing import share
@@ -203,6 +204,7 @@ class Capture:
             for why in one.snapshot.damaged:
                 text = f"{name or self._store.url}: {why} An older checkpoint and the commits after it stood in; no row is lost."
                 found.append(Finding(code="delta-checkpoint-damaged", message=text, where={"table": name}))
+            found += vectors.broken(self._store, one, lambda wanted: not copier.in_base(wanted) and wanted.path not in self._given_up)
             needed = [*one.data(), *one.vectors()]
             for wanted in needed:
                 cost = "an unknown number of rows" if wanted.rows is None else f"{wanted.rows} rows"
