@@ -7,4 +7,4 @@ compile() {
     "${UV:-uv}" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url "$@"
 }
 compile --extra demo pyproject.toml requirements/build.in -o requirements/demo.lock
-compile --extra demo --extra s3 --extra hsm --extra delta --extra expectations --group dev pyproject.toml requirements/build.in -c requirements/demo.lock -o requirements/dev.lock
+compile --extra demo --extra s3 --extra hsm --extra delta --extra expectations --extra evidence --group dev pyproject.toml requirements/build.in -c requirements/demo.lock -o requirements/dev.lock

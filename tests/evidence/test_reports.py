@@ -186,7 +186,6 @@ def test_a_page_says_what_the_report_says_and_carries_it(shop):
 
 
 def test_a_pdf_carries_the_signed_report(shop):
-    pytest.importorskip("fpdf")
     from holdfast.evidence.page.pdf import pdf
 
     issued = shop.proved(results=[check("注文 and Über", "</script>", [7])])

@@ -161,7 +161,13 @@ def test_the_platform_is_as_good_as_its_worst_system(tmp_path):
     assert status("p", [], Windows(), dt.UTC, {}, now=NOW).state == "unknown"
     document = good.document()
     assert document["systems"][0]["exposure"][0]["exposure_seconds"] == 1800
-    assert document["systems"][0]["rto"] == {"promised_seconds": 900, "measured_seconds": 60, "worst_seconds": 70, "samples": 3}
+    assert document["systems"][0]["rto"] == {
+        "promised_seconds": 900,
+        "measured_seconds": 60,
+        "worst_seconds": 70,
+        "samples": 3,
+        "holds": None,
+    }
 
 
 def test_a_point_in_too_few_locations_does_not_count_and_who_is_behind_is_told(tmp_path):
