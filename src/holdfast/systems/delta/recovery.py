@@ -115,6 +115,12 @@ class DeltaRecovery:
         with boxes.open_box(self.sandbox, "delta") as folder:
             plan = self.plan_restore(history, RestoreRequest(folder / "lake", until, given))
             began = self.clock.monotonic()
+            if self.settings.sharing is not None and self.settings.sharing.verify:
+                from holdfast.systems.delta.data.sharing import shared_point_view
+
+                with shared_point_view(self.settings.sharing, plan, folder, progress) as shared:
+                    yield shared
+                return
             self.restore(history, plan, progress)
             clocks["restore"] = self.clock.monotonic() - began
             reached = {**plan.place, "place": dict(plan.place), "bytes": plan.bytes, "log_bytes": 0}
@@ -126,19 +132,33 @@ class DeltaRecovery:
     def source(self, on: str | None = None) -> Iterator[Isolated]:
         """The lake's own tables, at the versions of the newest point, so that a copy of that point can be compared with them."""
         del on
+        with boxes.open_box(self.sandbox, "delta") as folder, self._source(self._newest_versions(), folder) as view:
+            yield view
+
+    @contextmanager
+    def _source(self, versions: Mapping[str, int] | None, folder: Path) -> Iterator[Isolated]:
+        from holdfast.systems.delta.data.sharing import shared_scan
         from holdfast.systems.delta.data.view import source_view
 
-        with boxes.open_box(self.sandbox, "delta") as folder, source_view(self.settings, self._newest_versions(), folder) as view:
+        with (
+            shared_scan(self.settings.sharing, lambda _: {"side": "source"}) as scan,
+            source_view(self.settings, versions, folder, scan) as view,
+        ):
             yield view
+
+    def scan(self, shard: Mapping[str, Any], history: History) -> Mapping[str, Any]:
+        """See ``systems.contract.Shared``."""
+        from holdfast.systems.delta.data.shard import scan
+
+        with boxes.open_box(self.sandbox, "delta") as folder:
+            return scan(self.settings, Lake(self.name, history), folder, shard)
 
     def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
         """What the source says at the versions of the newest point: a table can be asked of its past. None where it is gone already."""
         del on
-        from holdfast.systems.delta.data.view import source_view
-
         versions = self._newest_versions()
         point = Lake(self.name, self.history()).points[-1] if versions and self.history is not None else None
-        with boxes.open_box(self.sandbox, "delta") as folder, source_view(self.settings, versions, folder) as view:
+        with boxes.open_box(self.sandbox, "delta") as folder, self._source(versions, folder) as view:
             answer = ask(view)
         return answer, {"kind": "point", "point": point.id} if point is not None else None
 
