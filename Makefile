@@ -1,4 +1,4 @@
-# make demo needs Python 3.11 or newer and nothing else. make test also uses Debian packages (as root), Maven and Go for real servers;
+# make demo needs Python 3.11 or newer and nothing else. make test also uses Debian packages (as root), Maven, Go and npm for real servers;
 # what cannot be had is told, and skipped at home (with CI set it fails).
 #
 # HOLDFAST_VENV=/path      another place for the virtual environment      HOLDFAST_SERVICES=/path   another place for the test servers

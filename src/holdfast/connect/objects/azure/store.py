@@ -33,7 +33,7 @@ _META = "x-ms-meta-"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9 +\-./:=_]*", re.ASCII)
 _LONGEST = 1024
-_PAGE = "1000"
+_PAGE = "5000"
 _AT_ONCE = 16
 
 
