@@ -10,6 +10,7 @@ import pytest
 from holdfast.connect.objects import Options, split
 from holdfast.connect.objects.s3 import S3Objects
 from holdfast.model import SystemClock
+from holdfast.systems.delta.data.view import source_view
 from holdfast.systems.delta.errors import RestoreUsage, TableMoved, TargetTaken
 from holdfast.systems.delta.objects import ObjectStore
 from holdfast.systems.delta.store import LocalStore, Missing
@@ -179,6 +180,22 @@ def test_a_large_file_that_is_gone_or_cut_off_is_named(lake):
         assert f"is {cut} bytes long where the log says {len(whole)}" in found[f"tables/{large}"].message
     store._objects.delete([f"lake/{large}"])
     assert {one.code for one in lake.backup().findings} == {"delta-file-lost"}
+
+
+def test_the_content_is_hashed_out_of_the_bytes_that_are_fetched(lake, tmp_path):
+    object.__setattr__(lake.settings, "content", True)
+    keys = sized(lake)
+    point = lake.backup()
+    with source_view(lake.settings, None, tmp_path / "box") as view:
+        assert point.expected["orders"]["hash"] == view.digest()["orders"]["hash"]
+    assert point.expected["orders"]["rows"] == 3
+    lake.asked.clear()
+    lake.write("orders", a=[9], b=[b"small"])
+    point = lake.backup()
+    assert point.expected["orders"]["rows"] == 4
+    # The new one is read once, and none of the others.
+    assert len([key for key in lake.asked if key.endswith(".parquet")]) == 1
+    assert not [key for key in lake.asked if key.removeprefix("lake/") in keys]
 
 
 def test_a_vacuum_takes_files_of_every_size_while_they_are_fetched(lake):
