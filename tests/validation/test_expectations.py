@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.errors import MissingExtra
 from holdfast.model import SystemClock
-from holdfast.systems.contract.relation import TableUnknown
+from holdfast.systems.contract import TableUnknown
 from holdfast.systems.postgres.view import PostgresView
 from holdfast.systems.shared.tabular import FilesNoTable, FilesUnreadable, of_files
 from holdfast.validation import Check, Report, SuiteBroke, ask, run

@@ -24,6 +24,7 @@ from holdfast.systems.contract.recovery import (
     Structural,
     Walker,
 )
+from holdfast.systems.contract.relation import Relation, TableUnknown
 from holdfast.systems.contract.system import Capabilities, Probe, RestoreRequest, System
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Probe",
     "ReadMany",
     "Recoverable",
+    "Relation",
     "RestorePlan",
     "RestoreRequest",
     "Restored",
@@ -65,6 +67,7 @@ __all__ = [
     "StoredLine",
     "Structural",
     "System",
+    "TableUnknown",
     "Target",
     "Walker",
     "restored_partly",

@@ -11,8 +11,7 @@ import blake3
 
 from holdfast.errors import Damaged
 from holdfast.model import Clock, Progress, RecoveryPoint, counted
-from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
-from holdfast.systems.contract.relation import Relation
+from holdfast.systems.contract import Isolated, PointReader, Relation, StoredEntry, Structural, Target
 from holdfast.systems.files import attributes
 from holdfast.systems.files.capture import reading
 from holdfast.systems.files.capture.ledger import Ledger

@@ -6,8 +6,7 @@ from typing import Any
 
 from holdfast.errors import FoundWrong
 from holdfast.model import Progress, counted
-from holdfast.systems.contract import Isolated, Structural
-from holdfast.systems.contract.relation import Relation, TableUnknown
+from holdfast.systems.contract import Isolated, Relation, Structural, TableUnknown
 from holdfast.systems.postgres import digest as digests
 from holdfast.systems.postgres.link import connection as connections
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from holdfast.errors import FoundWrong, MissingExtra, Usage
-from holdfast.systems.contract.relation import Relation, TableUnknown
+from holdfast.systems.contract import Relation, TableUnknown
 
 _READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
 

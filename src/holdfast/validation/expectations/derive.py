@@ -12,7 +12,7 @@ _SUMS = 1e-9
 
 
 def derive(facts: Mapping[str, Any], *, name: str, where: Mapping[str, Any], slack: float | None) -> dict[str, Any]:
-    """The suite as JSON, in the format of Great Expectations 1.x. ``facts``: see ``library.profile``; ``where``: ``{"system", "table",
+    """The suite as JSON, in the format of Great Expectations 1.x. ``facts``: see ``_library.profile``; ``where``: ``{"system", "table",
     "coordinate", "time"}`` of the copy, kept in its ``meta``. ``slack``: by which share counts, sums and ranges may differ; None: not at
     all, for the very moment that ``where`` names.
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.model import Clock
-from holdfast.systems.contract import Isolated
-from holdfast.systems.contract.relation import Relation
+from holdfast.systems.contract import Isolated, Relation
 from holdfast.validation.expectations.process import ask
 from holdfast.validation.expectations.suite import Expectation, Suite
 from holdfast.validation.results import Result, State
@@ -41,7 +40,7 @@ def outcomes(
 
 
 def profile(view: Isolated, table: str, *, distinct: int, database: str | None = None) -> dict[str, Any]:
-    """What ``library.profile`` finds of a table."""
+    """What ``_library.profile`` finds of a table."""
     return ask({"ask": "profile", "relation": told_of(view.relation(table, database)), "distinct": distinct})
 
 

@@ -64,7 +64,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         if old := _too_old():
             return {"error": old, "kind": "old"}
-        from holdfast.validation.expectations import library
+        from holdfast.validation.expectations import _library as library
 
         with contextlib.closing(library.Opened(asked["relation"], asked["memory"])) as opened:
             if asked["ask"] == "profile":

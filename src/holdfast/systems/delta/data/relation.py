@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from holdfast.systems.contract.relation import Relation
+from holdfast.systems.contract import Relation
 from holdfast.systems.delta.data import rows, sql
 from holdfast.systems.delta.data.rows import TableAt
 

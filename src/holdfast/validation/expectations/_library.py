@@ -26,7 +26,7 @@ class Opened:
     def __init__(self, relation: Mapping[str, Any], memory: int) -> None:
         self.table, self.schema = relation["table"], relation["schema"]
         if relation["engine"] == "duckdb":
-            from holdfast.validation.expectations import dialect
+            from holdfast.validation.expectations import _dialect as dialect
 
             spill = str(Path(relation["address"]).with_suffix(".spill"))
             self.engine = dialect.engine(relation["address"], f"{memory // 4 >> 20}MiB", spill)
