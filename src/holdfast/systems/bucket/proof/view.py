@@ -17,8 +17,7 @@ from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.proof.hashing import BlockHash, SetHash, of_bytes
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.settings import BucketSettings
-from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
-from holdfast.systems.contract.relation import Relation
+from holdfast.systems.contract import Isolated, PointReader, Relation, StoredEntry, Structural, Target
 
 WHOLE = 4 << 20
 

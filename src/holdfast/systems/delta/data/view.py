@@ -10,8 +10,7 @@ from typing import Any
 
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
-from holdfast.systems.contract import Isolated, Structural
-from holdfast.systems.contract.relation import Relation, TableUnknown
+from holdfast.systems.contract import Isolated, Relation, Structural, TableUnknown
 from holdfast.systems.delta.capture.pin import Wanted
 from holdfast.systems.delta.capture.run import opener
 from holdfast.systems.delta.data import rows, sql
