@@ -2,7 +2,10 @@
 
 import datetime as dt
 
+from holdfast.assembly import Platform
 from holdfast.connect.objects.xml import parse
+from holdfast.model import SystemClock
+from holdfast.plan import load
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.bucket.watch import rules, watch
 from tests.bucket.kit import Scene, new_bucket, options_of
@@ -127,3 +130,33 @@ def test_replication_and_what_may_not_be_asked(scene):
     assert found["replication"].state == "warn"
     assert found["replication"].detail == "1 rules, to copy; of up to 20 objects a prefix: 1 completed, 1 pending"
     assert found["versioning"].detail == "these credentials may not ask for it"
+
+
+class Leaping(SystemClock):
+    """Pauses are over at once."""
+
+    slept = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
+
+
+def test_a_store_that_does_not_answer_is_waited_for_once_and_not_long(tmp_path):
+    plan = tmp_path / "holdfast.yaml"
+    plan.write_text("""
+platform: acme
+vault: {key: {env: KEY}, locations: [{name: onsite, url: "file:///v"}]}
+systems:
+  raw: {kind: bucket, url: "s3://raw", endpoint: "http://127.0.0.1:1", prefixes: [a, b], backup: daily, keep: {last: 3},
+        credentials: {access_key_id: {env: ID}, secret_access_key: {env: SECRET}}}
+""")
+    environ = {"HOLDFAST_STATE": str(tmp_path / "state"), "ID": "i", "SECRET": "s"}
+    clock = Leaping()
+    platform = Platform(load(plan), environ=environ, clock=clock)
+    [found] = platform.system("raw").probe()
+    assert found.state == "fail"
+    assert "127.0.0.1" in found.detail or "refused" in found.detail
+    assert 5 <= clock.slept <= 20

@@ -164,9 +164,9 @@ systems:
 """
     known = {"HOLDFAST_KEY": "k", "ID": served.access_key, "SECRET": served.secret_key, "HOLDFAST_SANDBOX": str(tmp_path / "boxes")}
     (tmp_path / "holdfast.yaml").write_text(plan.replace("TLS", tls))
-    for words in ("init --yes", "check", "backup raw", "backup lake", "verify", "restore lake --into s3://tls-lake/copy"):
+    for words in ("init --yes", "backup raw", "backup lake", "restore lake --into s3://tls-lake/copy"):
         done = holdfast(tmp_path, *words.split(), **known)
-        assert done.returncode in ((0, 1) if words == "check" else (0,)), (words, done.stdout, done.stderr)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
     (tmp_path / "holdfast.yaml").write_text(plan.replace("TLS", "", 1).replace("TLS", tls))
     untrusted = holdfast(tmp_path, "backup", "raw", **known)
     assert untrusted.returncode == 3, untrusted.stderr

@@ -1,6 +1,7 @@
 """The systems of kind bucket: settings out of the plan, capture, recovery."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.executor import sharing_of
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from holdfast.systems.bucket.recovery import BucketRecovery
     from holdfast.systems.bucket.settings import BucketSettings
     from holdfast.systems.bucket.system import BucketSystem
+
+_LOOK = 15.0
+"""Seconds for which a look (``check``) asks a store again that does not answer."""
 
 
 def options(platform: Places, spec: "Endpoint", url: str) -> "Options":
@@ -45,13 +49,14 @@ def _named(scheme: str, environ: Mapping[str, str]) -> str | None:
     return emulator if not emulator or "://" in emulator else f"http://{emulator}"
 
 
-def opener(platform: Places, spec: "Endpoint") -> "Callable[[str], Objects]":
-    """Opens an address the way the plan reaches this system's store; credentials are read when it is called."""
+def opener(platform: Places, spec: "Endpoint", patience: float | None = None) -> "Callable[[str], Objects]":
+    """Opens an address the way the plan reaches this system's store; credentials are read when it is called. ``patience`` in seconds."""
 
     def opened(url: str) -> "Objects":
         from holdfast.connect.objects import open_objects
 
-        return open_objects(url, options(platform, spec, url), clock=platform.clock)
+        given = options(platform, spec, url)
+        return open_objects(url, given if patience is None else replace(given, patience=patience), clock=platform.clock)
 
     return opened
 
@@ -71,6 +76,7 @@ def settings(platform: Places, effective: EffectiveSystem) -> "BucketSettings":
         spec.threads or THREADS,
         gap,
         sharing_of(platform, effective.name, spec.executor),
+        opener(platform, spec, _LOOK),
     )
 
 

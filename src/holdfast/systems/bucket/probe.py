@@ -16,11 +16,17 @@ def probe(settings: BucketSettings, clock: Clock) -> Sequence[Probe]:
     """Changes nothing; reads one byte of a few objects."""
     del clock
     try:
-        store = settings.open(settings.url)
+        store = (settings.probing or settings.open)(settings.url)
     except HoldfastError as error:
         return [Probe(settings.url, "fail", error.message, error.hint)]
     try:
-        return [*_prefixes(settings, store), *_bucket(settings, store)]
+        found: list[Probe] = []
+        try:
+            found += _prefixes(settings, store)
+        except StoreUnreachable as error:
+            # Whatever else were asked would be waited for as long, and in vain.
+            return [Probe(store.url, "fail", error.message, error.hint)]
+        return [*found, *_bucket(settings, store)]
     finally:
         store.close()
 
@@ -32,7 +38,7 @@ def _prefixes(settings: BucketSettings, store: Objects) -> Iterator[Probe]:
             listing = store.versions(prefix) if settings.versions == "all" else store.list(prefix)
             with contextlib.closing(listing):  # type: ignore[type-var]
                 found = [one for one, _ in zip((line for line in listing if not line.marker), range(_SAMPLES), strict=False)]
-        except (StoreDenied, StoreUnreachable) as error:
+        except StoreDenied as error:
             yield Probe(name, "fail", error.message, error.hint)
             continue
         if not found:

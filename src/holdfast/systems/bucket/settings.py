@@ -28,6 +28,8 @@ class BucketSettings:
     """The longest that may lie between two points."""
 
     sharing: Sharing | None = field(default=None, repr=False)
+    probing: Callable[[str], Objects] | None = field(default=None, repr=False)
+    """As ``open``, for a look: it gives up soon."""
 
     @property
     def folder(self) -> str:
