@@ -7,6 +7,7 @@ from tests.servers import need
 from tests.servers.spark import SparkCluster, one_at_a_time
 from tests.spark.shared import SMALL, Desk, table
 from tests.spark.test_pool import picture
+from tests.spark.test_pool_bucket import NAMES, fill
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -46,9 +47,23 @@ def test_a_backup_by_two_workers_is_the_point_that_this_machine_makes(cluster, d
     assert not [path for path in written for secret in secrets if secret in path.read_bytes()]
 
 
+@pytest.mark.soak
 def test_check_tells_of_the_workers(cluster, desk):
     desk.on(cluster)
     found = answer(desk.say("check", "lake", "--json"))["systems"][0]["probes"]
     [told] = [one for one in found if one["name"].startswith("executor")]
     assert told["state"] == "ok", told
     assert told["detail"] == "2 workers with 2 cores; Holdfast 0.1.0"
+
+
+@pytest.mark.soak
+def test_a_bucket_by_two_workers_is_the_point_that_this_machine_makes(cluster, tmp_path):
+    desk = Desk(tmp_path, "bucket")
+    fill(desk)
+    desk.on(cluster)
+    done = desk.say("backup", "lake", "--json")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    [shared] = desk.points()
+    assert shared.facts["objects"] == len(NAMES) + 60
+    held = desk.tree(shared)
+    assert held == desk.tree(desk.alone())
