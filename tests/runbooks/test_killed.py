@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.runbooks.actions.process import still_at_work
+from holdfast.runbooks.actions.process import marked
 from tests.cli.running import PROGRAM, answer, environment, holdfast
 from tests.runbooks.kit import page
 from tests.servers import need
@@ -64,10 +64,10 @@ class Run:
         return answer(self("resume", self.id))
 
     def quiet(self, run: str) -> None:
-        until(lambda: not still_at_work(run), "what the run started ends")
+        until(lambda: not marked(run), "what the run started ends")
 
     def end_what_it_started(self, run: str) -> None:
-        for number in still_at_work(run):
+        for number in marked(run):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         self.quiet(run)
@@ -104,6 +104,25 @@ def test_in_a_shell_step_that_dies_before_its_effect(tmp_path):
     run.end_what_it_started(run.id)
     (tmp_path / "go").touch()
     assert run.resume()["outcome"] == "done"
+    assert lines(tmp_path / "effects") == 1
+
+
+def test_a_server_that_a_step_started_may_go_on(tmp_path):
+    """Only the process of the step itself counts as the step at work."""
+    step = f"id: a\n{PROBE}\nshell: |\n  setsid sleep 600 &\n  echo $! > server\n  echo x >> effects\n  touch reached\n  sleep 600"
+    run = Run(tmp_path, page(step))
+    run.killed_when("reached")
+    server = int((tmp_path / "server").read_text())
+    try:
+        number = run.id
+        refused = answer(run("resume", number))["error"]["details"]["processes"]
+        assert server not in refused
+        for process in refused:
+            os.killpg(process, signal.SIGKILL)
+        until(lambda: answer(run("resume", number)).get("outcome") == "done", "the step is no longer at work")
+        os.kill(server, 0)
+    finally:
+        os.kill(server, signal.SIGKILL)
     assert lines(tmp_path / "effects") == 1
 
 

@@ -4,6 +4,7 @@ what ran is undone in reverse, once, and nothing else.
 
 import datetime as dt
 import types
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -38,7 +39,7 @@ class Memory:
         self.kept = []
         self.clock = Clock()
         leases = types.SimpleNamespace(acquire=lambda *_: object(), release=lambda _: None)
-        self.state = types.SimpleNamespace(leases=leases)
+        self.state = types.SimpleNamespace(leases=leases, folder=Path("/nonexistent"))
 
     def append(self, _run, n, kind, **data):
         fault = self.faults.next()
@@ -72,7 +73,7 @@ class World:
         self.undone = []
         self.looks = 0
 
-    def call(self, state, step, doing, *, own=None):
+    def call(self, state, step, doing, *, own=None, began=None):
         word = doing["action"]["spec"]["argv"][0]
         if word == "look":
             self.looks += 1

@@ -89,7 +89,13 @@ def _done(argv: Sequence[str], spec: Mapping[str, Any], call: Call) -> Result:
         return Result("failed", None, "a word holds a zero byte, which no program can be given")
     try:
         ended = process.run(
-            argv, environment=_variables(spec, call), directory=directory, timeout=call.timeout, clock=call.clock, secrets=call.secrets
+            argv,
+            environment=_variables(spec, call),
+            directory=directory,
+            timeout=call.timeout,
+            clock=call.clock,
+            secrets=call.secrets,
+            began=call.began,
         )
     except (OSError, ValueError) as error:
         return Result("failed", None, f"{argv[0]} cannot be started: {getattr(error, 'strerror', None) or error}")

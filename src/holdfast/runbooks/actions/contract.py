@@ -42,6 +42,8 @@ class Call:
     """The run's parameters without its secrets: shell steps find them in their environment."""
     secret: Callable[[Mapping[str, Any]], str] = field(default=lambda _place: "")
     """The text of a secret, by its place."""
+    began: Callable[[int], None] = field(default=lambda _process: None)
+    """Told the number of each process that is started, at once."""
 
 
 @dataclass(frozen=True, slots=True)

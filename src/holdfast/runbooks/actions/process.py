@@ -5,13 +5,13 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from holdfast.model import Clock
-from holdfast.runbooks.actions.contract import RUN_MARK
+from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK
 from holdfast.runbooks.actions.output import Capture, Kept
 
 GRACE = 5.0
@@ -39,6 +39,7 @@ def run(
     timeout: float,
     clock: Clock,
     secrets: Sequence[str] = (),
+    began: Callable[[int], None] = lambda _process: None,
 ) -> Ended:
     """Raises OSError when it cannot be started. When interrupted (Ctrl-C), everything it started is ended first."""
     process = subprocess.Popen(
@@ -52,6 +53,7 @@ def run(
     )
     out, err = Capture(secrets), Capture(secrets)
     try:
+        began(process.pid)
         late = _watch(process, {process.stdout: out, process.stderr: err}, clock, clock.monotonic() + timeout)
     except BaseException:
         _end(process, clock)
@@ -117,11 +119,11 @@ def _group_lives(group: int) -> bool:
     return True
 
 
-def still_at_work(run_id: str) -> list[int]:
-    """Processes on this host that a run started, its own drivers left out: they carry its mark in their environment. Where there is no
-    ``/proc`` nothing can be seen.
+def marked(run_id: str, step: str | None = None) -> list[int]:
+    """Processes on this host that a run (or one step of it) started, this one and those above it left out: they carry its mark in their
+    environment, servers that it started on purpose as well. Where there is no ``/proc`` nothing can be seen.
     """
-    wanted = f"{RUN_MARK}={run_id}".encode()
+    wanted = {f"{RUN_MARK}={run_id}".encode(), *([f"{STEP_MARK}={step}".encode()] if step is not None else [])}
     own = _ancestors()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -129,7 +131,7 @@ def still_at_work(run_id: str) -> list[int]:
         if number in own:
             continue
         with contextlib.suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+            if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
                 found.append(number)
     return sorted(found)
 

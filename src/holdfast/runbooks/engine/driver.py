@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import Result
-from holdfast.runbooks.actions.process import still_at_work
+from holdfast.runbooks.engine.at_work import AtWork
 from holdfast.runbooks.engine.decide import Next, decide
 from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.record import Records
@@ -16,6 +16,7 @@ from holdfast.runbooks.engine.work import Bench, outputs_of, streams_of
 from holdfast.runbooks.errors import RunHeld, StepStillRuns
 from holdfast.state import Lease
 
+UNDO = 0  # stands for an attempt, where it is an undo
 LEASE_S = 7 * 86400.0
 """A lease ends with its process; the time is for hosts that cannot be asked."""
 
@@ -70,16 +71,24 @@ class Driver:
         with self._lease(run):
             state = fold(run, self.records.reconciled(run))
             if state.status != "ended":
-                working = still_at_work(run)
-                if working:
-                    raise StepStillRuns(
-                        f"Run {run} was left while a step was at work, and it still is: process {', '.join(map(str, working))}.",
-                        hint="Wait until it ends, or end it; then resume. Two of it at once could do harm.",
-                        run=run,
-                        processes=working,
-                    )
+                self._refuse_while_at_work(state)
                 self._append(state, "resumed", by=person.to_json())
             return self._drive(run, person)
+
+    def _refuse_while_at_work(self, state: RunState) -> None:
+        """Two of one step at once could do harm."""
+        work = AtWork(self.records.state.folder, state.id)
+        for step in state.steps.values():
+            attempt = step.attempts if step.phase == "running" else UNDO if step.undo == "running" else None
+            working = work.still(step.id, attempt) if attempt is not None else []
+            if working:
+                raise StepStillRuns(
+                    f"Run {state.id} was left while step {step.id} was at work, and it still is: process {', '.join(map(str, working))}.",
+                    hint="Wait until it ends, or end it; then resume. Two of it at once could do harm.",
+                    run=state.id,
+                    step=step.id,
+                    processes=working,
+                )
 
     def _lease(self, run: str) -> "_Held":
         return _Held(self.records, run)
@@ -136,7 +145,7 @@ class Driver:
             return
         begun = self.records.clock.monotonic()
         result = self._guarded(
-            state, step.id, attempt, lambda: self._waited(state, spec) if spec["kind"] == "wait" else self._done(state, spec)
+            state, step.id, attempt, lambda: self._waited(state, spec) if spec["kind"] == "wait" else self._done(state, spec, spec, attempt)
         )
         outputs, lacking = outputs_of(spec, result) if result.outcome == "ok" else ({}, "")
         outcome, message = ("failed", lacking) if lacking else (result.outcome, result.message)
@@ -161,8 +170,9 @@ class Driver:
             self._must(state, kind, step=step, attempt=attempt, outcome="interrupted", message=message)
             raise
 
-    def _done(self, state: RunState, spec: Any) -> Result:
-        return self.bench.call(state, spec["id"], spec)
+    def _done(self, state: RunState, spec: Any, doing: Any, attempt: int) -> Result:
+        work = AtWork(self.records.state.folder, state.id)
+        return self.bench.call(state, spec["id"], doing, began=lambda process: work.began(spec["id"], attempt, process))
 
     def _waited(self, state: RunState, spec: Any) -> Result:
         clock = self.records.clock
@@ -214,7 +224,7 @@ class Driver:
         spec = state.spec(found.step)
         if not self._append(state, "undo_started", step=found.step, by=self._by()):
             return
-        result = self._guarded(state, found.step, 0, lambda: self.bench.call(state, found.step, spec["undo"]), kind="undo_finished")
+        result = self._guarded(state, found.step, 0, lambda: self._done(state, spec, spec["undo"], UNDO), kind="undo_finished")
         self._must(
             state,
             "undo_finished",
@@ -226,6 +236,7 @@ class Driver:
         )
 
     def _end(self, state: RunState, found: Next, _now: dt.datetime) -> None:
+        AtWork(self.records.state.folder, state.id).ended()
         undone = [step.id for step in state.steps.values() if step.undo == "undone"]
         self._append(state, "ended", outcome=found.what, undone=undone)
 

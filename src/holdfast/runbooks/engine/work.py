@@ -18,7 +18,12 @@ from holdfast.runbooks.engine.state import RunState
 from holdfast.runbooks.format.insert import insert, references
 from holdfast.runbooks.outputs import NotThere, differs, take
 
+Began = Callable[[int], None]
 SHORTEST_SECRET = 4  # shorter ones would blot out half of what is printed
+
+
+def _nobody(_process: int) -> None:
+    """Who started it does not ask."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,19 @@ class Bench:
     hidden: Sequence[str] = ()
     actions: Mapping[str, Action] | None = None
 
-    def call(self, state: RunState, step: str, doing: Mapping[str, Any], *, own: Mapping[str, Any] | None = None) -> Result:
+    def call(
+        self, state: RunState, step: str, doing: Mapping[str, Any], *, own: Mapping[str, Any] | None = None, began: Began = _nobody
+    ) -> Result:
         """Do it, once. ``doing`` has ``action``, and perhaps ``timeout``, ``expect``. Texts of the result hold no secret.
 
         What Holdfast itself could not do before anything was begun (a secret that cannot be read) is a failed result, too.
         """
         try:
-            return self._call(state, step, doing, own or {})
+            return self._call(state, step, doing, own or {}, began)
         except HoldfastError as error:
             return Result("failed", None, error.message)
 
-    def _call(self, state: RunState, step: str, doing: Mapping[str, Any], own: Mapping[str, Any]) -> Result:
+    def _call(self, state: RunState, step: str, doing: Mapping[str, Any], own: Mapping[str, Any], began: Began) -> Result:
         secrets = list(self.hidden)
         action = (self.actions or ACTIONS)[doing["action"]["name"]]
         spec = doing["action"]["spec"]
@@ -68,7 +75,9 @@ class Bench:
                     resolve(place)
         timeout = parse_duration(doing.get("timeout", "1m")).total_seconds()
         marks = {RUN_MARK: state.id, STEP_MARK: step}
-        call = Call(values, secrets, timeout, self.clock, self.program, {**self.environment, **marks}, self.directory, plain, resolve)
+        call = Call(
+            values, secrets, timeout, self.clock, self.program, {**self.environment, **marks}, self.directory, plain, resolve, began
+        )
         result = action.run(spec, call)
         expect = doing.get("expect")
         if expect and result.outcome == "ok":

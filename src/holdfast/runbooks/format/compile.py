@@ -21,6 +21,7 @@ from holdfast.runbooks.format.shape import KINDS, Access, Approval, Automatic, D
 
 FORMAT = 1
 LARGEST = 1 << 20  # a page that no person reads
+_APART = {"automatic": ("probe", "undo"), "human": ("undo",), "wait": ("until",)}  # keys that hold an action of their own
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _step(reading: Reading, block: Block) -> tuple[dict[str, Any], Mapping] | No
         assert given is not None
         reading.wrong(given.mark, f"'{kind}' is no kind of step", did_you_mean(kind, KINDS))
         return None
-    apart = ("probe", "undo") if kind in ("automatic", "human") else ("until",) if kind == "wait" else ()
+    apart = _APART.get(kind, ())
     known = {**(reading.actions if kind == "automatic" else {}), **dict.fromkeys(apart)}
     bare = reading.without_action(tree, *apart) if kind == "automatic" else Mapping(tree.mark, _left(tree, apart))
     bare.mark = mark
