@@ -21,7 +21,7 @@ SMALL = 4 << 10
 """Bytes of an object where growth is measured."""
 
 
-def measure(results: Results, kind: str, count: int, size: int, rounds: int, wanted: set[str], say: Say) -> None:
+def measure(results: Results, kind: str, count: int, size: int, rounds: int, wanted: set[str], say: Say, *, warm: bool = True) -> None:
     """``count`` objects of ``size`` bytes that do not shrink; contenders take turns, and who comes first alternates."""
 
     def fill(store: Objects) -> None:
@@ -31,13 +31,21 @@ def measure(results: Results, kind: str, count: int, size: int, rounds: int, wan
                 pass
         results.fact(kind, "data", "bucket", objects=count, bytes=count * size)
 
-    turns(results, kind, fill, (BucketBound, Rclone, HoldfastBucket), rounds, wanted, say)
+    turns(results, kind, fill, (BucketBound, Rclone, HoldfastBucket), rounds, wanted, say, warm=warm)
 
 
 def turns(
-    results: Results, kind: str, fill: Callable[[Objects], None], who: Sequence[type[Keeper]], rounds: int, wanted: set[str], say: Say
+    results: Results,
+    kind: str,
+    fill: Callable[[Objects], None],
+    who: Sequence[type[Keeper]],
+    rounds: int,
+    wanted: set[str],
+    say: Say,
+    *,
+    warm: bool = True,
 ) -> None:
-    """Each of ``who`` over a bucket that ``fill`` fills, in turns."""
+    """Each of ``who`` over a bucket that ``fill`` fills, in turns. ``warm``: once before, not timed."""
     try:
         server = MinioServer.create()
     except ServerMissing as missing:
@@ -49,7 +57,7 @@ def turns(
         store = _open(server, bucket)
         fill(store)
         keepers = _enter(results, server, bucket, who, wanted)
-        for turn in range(rounds + 1):
+        for turn in range(0 if warm else 1, rounds + 1):
             say(f"{kind}: round {turn} of {rounds}" if turn else f"{kind}: everybody once, not timed")
             for one in keepers if turn % 2 == 0 else reversed(keepers):
                 _round(results, kind, one, server, store, timed=turn > 0)
@@ -65,7 +73,8 @@ def turns(
 def growth(results: Results, counts: Sequence[int], rounds: int, wanted: set[str], say: Say) -> None:
     """More and more small objects, and how each case's time grows: 1 is in proportion."""
     for count in counts:
-        measure(results, _name(count), count, SMALL, rounds, wanted - {"bound"}, say)
+        # Programs and modules are warm after the first, and a hundred thousand objects take a quarter of an hour.
+        measure(results, _name(count), count, SMALL, rounds, wanted - {"bound"}, say, warm=count == counts[0])
     for few, many in itertools.pairwise(counts):
         for one in ("holdfast", "rclone"):
             for case in CASES:

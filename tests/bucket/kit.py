@@ -54,7 +54,7 @@ class Scene:
 
     @property
     def settings(self) -> BucketSettings:
-        return BucketSettings(self.url, self.open, **self.more)
+        return BucketSettings(self.url, self.open, **{"uploads": self.folder / "uploads", **self.more})
 
     @property
     def history(self) -> History:

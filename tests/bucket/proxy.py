@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 Decide = Callable[[int, str], str]
-"""(number of the request from 0, its first line) -> "pass", "503", "reset", "stall", "cut" (amid the body), "late" (its answer is lost)."""
+"""(number of the request from 0, its first line) -> "pass", "503", "reset", "stall", "cut" (amid the body), "late" (its answer is
+lost), "flip" (a bit of the request's body)."""
 
 
 class Faults:
@@ -85,6 +86,8 @@ class Faults:
         if what == "stall":
             self._ended.wait(30)
             return False
+        if what == "flip":
+            request = request[:-1] + bytes([request[-1] ^ 1])
         head, body = self._ask(request, first)
         if what == "late":
             return False

@@ -11,7 +11,13 @@ from collections.abc import Iterable
 
 _CAPTURE = ("holdfast.vault.restore.reader", "holdfast.systems.postgres.system", "psycopg", "holdfast.systems.postgres.capture.inplace")
 _RESTORE = ("holdfast.vault.restore.reader", "holdfast.systems.postgres.recovery", "holdfast.systems.postgres.restore.run")
-_MODULES = {("postgres", "backup"): _CAPTURE, ("postgres", "restore"): _RESTORE}
+_BUCKET = ("holdfast.vault.restore.reader", "holdfast.connect.objects.s3")
+_MODULES = {
+    ("postgres", "backup"): _CAPTURE,
+    ("postgres", "restore"): _RESTORE,
+    ("bucket", "backup"): (*_BUCKET, "holdfast.vault.capture.writer", "holdfast.systems.bucket.system"),
+    ("bucket", "restore"): (*_BUCKET, "holdfast.systems.bucket.recovery"),
+}
 
 
 def import_ahead(kinds: Iterable[str], work: str) -> None:

@@ -77,6 +77,8 @@ def settings(platform: Places, effective: EffectiveSystem) -> "BucketSettings":
         gap,
         sharing_of(platform, effective.name, spec.executor),
         opener(platform, spec, _LOOK),
+        platform.state_folder / "uploads" / effective.name,
+        platform.plan.document.limits.at(platform.plan.local(platform.clock.now())).rate,
     )
 
 

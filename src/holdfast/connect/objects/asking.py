@@ -11,7 +11,7 @@ from typing import NoReturn
 from holdfast.connect.objects.credentials import provider
 from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreThrottled, StoreUnreachable
 from holdfast.connect.objects.open import Options
-from holdfast.connect.objects.sign import EMPTY, Signer, encoded_path, encoded_query
+from holdfast.connect.objects.sign import EMPTY, UNSIGNED, Signer, encoded_path, encoded_query
 from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
 from holdfast.connect.objects.xml import error_code
 from holdfast.model import Clock
@@ -71,6 +71,8 @@ class Asker:
         except (OSError, ssl.SSLError) as error:
             raise StoreDenied(f"The certificates for {self.url} cannot be read: {error}", hint="Name readable PEM files.") from error
         self._noted = -_QUIET
+        self.signs_bodies = False
+        """The store took a body by its SHA-256 that it had refused by its MD5."""
 
     def patience(self) -> Patience:
         return Patience(self._options.patience, self._clock, self._jitter)
@@ -85,10 +87,13 @@ class Asker:
         *,
         into: memoryview | None = None,
         patience: Patience | None = None,
-        md5: bool = False,
+        md5: bool | bytes = False,
         missing: bool = False,
     ) -> Answer:
         """An answer below 300. ``missing``: 404 is an answer too. With ``into`` a body that broke off is one as well (``got``, status 0).
+
+        ``md5``: the store is to check the body by that (True: it is counted here), and the signature covers it; else, and where the
+        store will not have it so, by the SHA-256 in the signature.
 
         Raises ObjectGone, ObjectChanged, ObjectDenied, StoreDenied, StoreThrottled, StoreUnreachable.
         """
@@ -96,10 +101,12 @@ class Asker:
         path = encoded_path(f"{self._folder}/{key}" if key is not None else self._folder or "/")
         text = encoded_query(query or {})
         target = f"{path}?{text}" if text else path
-        payload = EMPTY if body is None else hashlib.sha256(body).hexdigest()
+        by_md5 = bool(md5) and not self.signs_bodies
+        payload = EMPTY if body is None else UNSIGNED if by_md5 else hashlib.sha256(body).hexdigest()
         given = {"host": self._transport.host, **(headers or {})}
         if md5 and body is not None:
-            given["content-md5"] = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+            told = hashlib.md5(body, usedforsecurity=False).digest() if md5 is True else md5
+            given["content-md5"] = b64encode(told).decode()
         while True:
             signed = self._signer.headers(self._credentials(), self._now(), method, path, text, given, payload)
             try:
@@ -116,7 +123,15 @@ class Asker:
                     self._again(patience, key, str(error), throttled=False)
                 continue
             if answer.status < 300 or (missing and answer.status == 404 and error_code(answer.body)[0] != "NoSuchBucket"):
+                if by_md5 and payload is not UNSIGNED:
+                    self.signs_bodies = True
                 return answer
+            if payload is UNSIGNED and body is not None and answer.status in (400, 403) and not _transient(answer):
+                # The MD5 that somebody told is none of this content, or a policy wants bodies signed: only a second answer tells.
+                payload = hashlib.sha256(body).hexdigest()
+                if md5 is not True:
+                    del given["content-md5"]
+                continue
             self._judge(answer, key, patience, None if query is None else query.get("versionId"))
 
     def close(self) -> None:
@@ -170,6 +185,10 @@ class Asker:
         elif code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect"):
             hint = "The bucket lies in another region: name it in the plan (region)."
         raise StoreDenied(f"{what} refused: {said}", hint=hint, **details)
+
+
+def _transient(answer: Answer) -> bool:
+    return error_code(answer.body)[0] in _AGAIN_CODES
 
 
 def shown(key: str | None) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
+_SIGNED = frozenset({"content-md5"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,10 @@ class Signer:
         headers: Mapping[str, str],
         payload: str,
     ) -> dict[str, str]:
-        """What is to be sent beside ``headers`` (names in lower case, ``host`` among them); ``path`` and ``query`` encoded."""
+        """What is to be sent beside ``headers`` (names in lower case, ``host`` among them); ``path`` and ``query`` encoded.
+
+        ``payload``: the body's SHA-256, or UNSIGNED; ``content-md5`` is signed too, so a body that it names is covered either way.
+        """
         second = int(now.timestamp())
         known, stamp = self._stamp
         if known != second:
@@ -56,10 +60,14 @@ class Signer:
         more = {"x-amz-content-sha256": payload, "x-amz-date": stamp}
         if credentials.token:
             more["x-amz-security-token"] = credentials.token
-        signed = {name: value for name, value in headers.items() if name == "host" or name.startswith("x-amz-")} | more
-        names = sorted(signed)
-        lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in names)
-        listed = ";".join(names)
+        others = [name for name in headers if name in _SIGNED or name.startswith("x-amz-")]
+        # Sorted, as they must be: most requests have no more than these.
+        signed = {"host": headers["host"], **more}
+        if others:
+            signed |= {name: " ".join(headers[name].split()) for name in others}
+            signed = {name: signed[name] for name in sorted(signed)}
+        lines = "".join([f"{name}:{value}\n" for name, value in signed.items()])
+        listed = ";".join(signed)
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
         scope = f"{stamp[:8]}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()

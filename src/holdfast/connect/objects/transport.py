@@ -5,7 +5,6 @@ The standard library's client parses headers as e-mail and copies every body; at
 
 import contextlib
 import os
-import re
 import socket
 import ssl
 import struct
@@ -25,7 +24,8 @@ READ_TIMEOUT = 60.0
 _HEAD = 64 << 10
 _FIRST = 4096
 """Bytes that a read for a head takes: what follows it goes straight to where it belongs, by one call for all of it."""
-_LINE = re.compile(r"([^:\r\n]+):([^\r\n]*)")
+_TOGETHER = 16384
+"""Bytes of a body that are rather copied behind the head than sent by themselves."""
 _TIMEVAL = struct.Struct("ll")
 _IDLE = 64
 
@@ -168,17 +168,24 @@ class _Connection:
         if body is not None or method in ("PUT", "POST"):
             lines.append(f"content-length: {0 if body is None else memoryview(body).nbytes}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
-        if body is not None and len(body) <= 16384:
-            self._socket.sendall(head + bytes(body))
-        else:
-            self._socket.sendall(head)
-            if body is not None:
-                self._socket.sendall(body)
+        self._send(head, memoryview(b"" if body is None else body).cast("B"))
         answer = self._head()
         while answer.status == 100:
             answer = self._head()
         self._body(method, answer, into)
         return answer
+
+    def _send(self, head: bytes, body: memoryview) -> None:
+        if len(body) <= _TOGETHER:
+            self._socket.sendall(head + body)
+            return
+        sent = 0
+        if self._whole:
+            sent = self._socket.sendmsg((head, body))
+        if sent < len(head):
+            self._socket.sendall(head[sent:])
+        if sent < len(head) + len(body):
+            self._socket.sendall(body[max(0, sent - len(head)) :])
 
     def _head(self) -> Answer:
         data = self._rest
@@ -191,11 +198,14 @@ class _Connection:
             self.answered = True
             data = data + more if data else more
         self._rest = data[end + 4 :]
-        first, _, lines = data[:end].decode("utf-8", "surrogateescape").partition("\r\n")
+        first, *lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
         words = first.split(" ", 2)
         if not first.startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():
             raise Broken("the answer is no HTTP")
-        headers = {name.lower(): value.strip() for name, value in _LINE.findall(lines)}
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
         self.reusable = headers.get("connection", "").lower() != "close" and first.startswith("HTTP/1.1")
         return Answer(int(words[1]), headers)
 

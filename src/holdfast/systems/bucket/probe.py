@@ -4,8 +4,10 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from holdfast.connect.objects import Listed, ObjectDenied, Objects, StoreDenied, StoreUnreachable
+from holdfast.connect.objects.asking import shown
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock
+from holdfast.systems.bucket.restore.uploads import Uploads
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import Probe
 
@@ -26,9 +28,21 @@ def probe(settings: BucketSettings, clock: Clock) -> Sequence[Probe]:
         except StoreUnreachable as error:
             # Whatever else were asked would be waited for as long, and in vain.
             return [Probe(store.url, "fail", error.message, error.hint)]
-        return [*found, *_bucket(settings, store)]
+        return [*found, *_bucket(settings, store), *_uploads(settings)]
     finally:
         store.close()
+
+
+def _uploads(settings: BucketSettings) -> Iterator[Probe]:
+    left = Uploads(settings.uploads).left() if settings.uploads is not None else []
+    if left:
+        first = f"of {shown(left[0].key)} in {left[0].address}"
+        told = f"{len(left)} were left behind by restores that did not end: one {first}"
+        if len(left) == 1:
+            told = f"1 was left behind by a restore that did not end: {first}"
+        yield Probe(
+            "uploads in parts", "warn", told, "The next restore of this system gives them up; a store keeps and charges them until then."
+        )
 
 
 def _prefixes(settings: BucketSettings, store: Objects) -> Iterator[Probe]:

@@ -2,17 +2,19 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.pace import Pace
 from holdfast.model import Clock, Progress, SystemClock
 from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken
 from holdfast.systems.bucket.restore import plan as planning
 from holdfast.systems.bucket.restore import target as targets
 from holdfast.systems.bucket.restore.run import BucketRestore
 from holdfast.systems.bucket.restore.select import Selection
+from holdfast.systems.bucket.restore.uploads import Uploads
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
 from holdfast.systems.shared import boxes
@@ -42,14 +44,18 @@ class BucketRecovery:
             kind = NotVersioned if obstacle.code == NotVersioned.code else PrefixTaken
             raise kind(obstacle.message, hint=obstacle.hint)
         began = self.clock.monotonic()
+        uploads = Uploads(self.settings.uploads) if self.settings.uploads is not None else None
+        told = uploads.sweep(self.settings.open) if uploads is not None else ()
         store = self.settings.open(plan.detail.address)
         try:
-            work = BucketRestore(history.open(plan.point.id), plan, store, self.settings.threads, progress)
-            done = work.run()
+            with uploads.watched(plan.detail.address, store) if uploads is not None else nullcontext(store) as watched:
+                pace = Pace(self.settings.rate, self.clock)
+                work = BucketRestore(history.open(plan.point.id), plan, watched, self.settings.threads, progress, pace)
+                done = work.run()
         finally:
             store.close()
         clocks = {"restore": self.clock.monotonic() - began}
-        return Restored(plan.into, dict(plan.place), clocks, done, notes=tuple(work.notes))
+        return Restored(plan.into, dict(plan.place), clocks, done, notes=(*told, *work.notes))
 
     # ------------------------------------------------------------ proof
 

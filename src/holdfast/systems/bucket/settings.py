@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from holdfast.connect.objects import Objects, split
@@ -26,10 +27,13 @@ class BucketSettings:
     threads: int = THREADS
     gap: dt.timedelta | None = None
     """The longest that may lie between two points."""
-
     sharing: Sharing | None = field(default=None, repr=False)
     probing: Callable[[str], Objects] | None = field(default=None, repr=False)
     """As ``open``, for a look: it gives up soon."""
+    uploads: Path | None = None
+    """Where this host keeps what restores began to upload; None: nowhere."""
+    rate: float | None = None
+    """Bytes a second that a restore writes at most."""
 
     @property
     def folder(self) -> str:

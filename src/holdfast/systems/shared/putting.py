@@ -13,10 +13,13 @@ _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 class Putter:
-    """Use as a context manager: leaving it waits for what runs. ``wait`` before success is told."""
+    """Use as a context manager: leaving it waits for what runs. ``wait`` before success is told. ``pace`` is told the bytes of each
+    request before it is sent, and takes its time.
+    """
 
-    def __init__(self, store: Objects, threads: int, budget: int) -> None:
+    def __init__(self, store: Objects, threads: int, budget: int, pace: Callable[[int], None] | None = None) -> None:
         self._store = store
+        self._pace = pace
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="put")
         self._changed = threading.Condition()
         self._budget = budget
@@ -80,6 +83,8 @@ class Putter:
 
     def _run(self, cost: int, work: Callable[[], Any]) -> Any:
         try:
+            if self._pace is not None:
+                self._pace(cost)
             if self._error is None:
                 return work()
         except BaseException as error:  # noqa: BLE001 - raised by whoever asks next

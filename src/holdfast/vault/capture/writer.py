@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from holdfast import __version__
+from holdfast.connect.pace import Pace
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Finding, Progress, RecoveryPoint, Totals
 from holdfast.vault import points
@@ -16,7 +17,6 @@ from holdfast.vault.capture.commit import Commit
 from holdfast.vault.capture.engine import Engine
 from holdfast.vault.capture.finishing import Finisher
 from holdfast.vault.capture.index_log import IndexLog
-from holdfast.vault.capture.pace import Pace
 from holdfast.vault.capture.reuse import Reuse
 from holdfast.vault.capture.session import Session
 from holdfast.vault.capture.settings import Settings

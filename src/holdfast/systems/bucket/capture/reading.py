@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.connect.objects import Described, Job, Listed, ObjectChanged, ObjectGone, Objects
+from holdfast.connect.objects.buffers import Buffers
 
 SMALL = 1 << 20
 PART = 4 << 20
@@ -18,20 +19,20 @@ class Got:
     """
 
     listed: Listed
-    data: bytearray | None
+    data: memoryview | None
     described: Described
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(store: Objects, listed: Listed, limit: int = SMALL) -> Got:
-    """A small object; not read when by now it has more bytes than ``limit``.
+def read(store: Objects, listed: Listed, limit: int = SMALL, buffers: Buffers | None = None) -> Got:
+    """A small object; not read when by now it has more bytes than ``limit``. Who names ``buffers`` gives the data back there.
 
     Raises ObjectGone, ObjectDenied, ObjectChanged (each time it was tried) and the store's own errors.
     """
     for tries in range(_TRIES):
         try:
-            data = bytearray(listed.size)
-            described = store.read_into(listed.key, memoryview(data), etag=listed.etag, version=listed.version)
+            data = buffers.take(listed.size) if buffers is not None else memoryview(bytearray(listed.size))
+            described = store.read_into(listed.key, data, etag=listed.etag, version=listed.version)
             return Got(listed, data, described, _tags(store, listed, described))
         except ObjectChanged:
             if tries == _TRIES - 1:
@@ -48,8 +49,8 @@ def parts(store: Objects, listed: Listed) -> Iterator[Job[Got]]:
         size = min(PART, listed.size - start)
 
         def run(start: int = start, size: int = size) -> Got:
-            data = bytearray(size)
-            described = store.read_into(listed.key, memoryview(data), start=start, etag=listed.etag, version=listed.version)
+            data = memoryview(bytearray(size))
+            described = store.read_into(listed.key, data, start=start, etag=listed.etag, version=listed.version)
             return Got(listed, data, described, _tags(store, listed, described) if not start else {})
 
         yield Job((listed, start), run, size)

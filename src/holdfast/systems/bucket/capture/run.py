@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.connect.objects import Job, Listed, ObjectChanged, ObjectDenied, ObjectGone, Objects, in_order
+from holdfast.connect.objects.buffers import Buffers
 from holdfast.model import Entry, Progress
+from holdfast.systems.bucket.capture.groups import AHEAD, Group, Read, read_one
 from holdfast.systems.bucket.capture.ledger import Ledger
-from holdfast.systems.bucket.capture.reading import SMALL, Got, parts, read
+from holdfast.systems.bucket.capture.reading import SMALL, Got, again, parts
 from holdfast.systems.bucket.entries import entry_of, unchanged
 from holdfast.systems.bucket.errors import BucketEmptied
 from holdfast.systems.bucket.listing import BUDGET, lines_of
@@ -18,19 +20,6 @@ from holdfast.systems.contract import Bulk, CaptureWriter, Sink, StoredLine
 _AGAIN = 4
 Pair = tuple[Listed, StoredLine | None]
 """An object of the listing, and the base's line that holds it already."""
-
-
-@dataclass(slots=True)
-class _Keep:
-    """Unchanged: the base's line."""
-
-    listed: Listed
-    line: StoredLine
-
-
-@dataclass(slots=True)
-class _Small:
-    listed: Listed
 
 
 @dataclass(slots=True)
@@ -50,7 +39,8 @@ class BucketCapture:
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
-        self._bulk: Bulk = self.writer.bulk(_read_many)
+        self._buffers = Buffers()
+        self._bulk: Bulk = self.writer.bulk(self._read_many)
         self._base = BaseLines(self.writer.base.lines() if self.writer.base is not None else iter(()))
         self._limit = min(SMALL, self._bulk.largest)
         self._sink: Sink | None = None
@@ -79,8 +69,7 @@ class BucketCapture:
 
     def _here(self, pairs: Iterable[Pair]) -> None:
         """By this process."""
-        jobs = (job for pair in pairs for job in self._jobs(pair))
-        for job in in_order(jobs, threads=self.settings.threads, budget=BUDGET):
+        for job in in_order(self._jobs(pairs), threads=self.settings.threads, budget=BUDGET, most=AHEAD):
             self._take(job)
         self._end_part()
 
@@ -91,50 +80,57 @@ class BucketCapture:
             line = self._base.at(listed)
             yield listed, line if line is not None and unchanged(line, listed) else None
 
-    def _jobs(self, pair: Pair) -> Iterator[Job[Got]]:
-        listed, line = pair
-        if line is not None:
-            yield Job(_Keep(listed, line))
-        else:
-            yield from self._fetches(listed)
-
-    def _fetches(self, listed: Listed) -> Iterator[Job[Got]]:
-        if listed.marker:
-            yield Job(_Small(listed))
-        elif listed.size <= self._limit:
-            yield Job(_Small(listed), lambda: read(self.store, listed), listed.size + 2048)
-        else:
+    def _jobs(self, pairs: Iterable[Pair]) -> Iterator[Job[Any]]:
+        group = Group()
+        for listed, line in pairs:
+            large = line is None and listed.size > self._limit
+            if group.lines and (large or not group.takes(0 if line is not None else listed.size)):
+                yield group.job(self.store, self._buffers)
+                group = Group()
+            if not large:
+                group.add(listed, line)
+                continue
             for job in parts(self.store, listed):
                 yield Job(_Part(*job.what), job.run, job.cost)
+        if group.lines:
+            yield group.job(self.store, self._buffers)
 
     # ------------------------------------------------------------ what came, in order
 
-    def _take(self, job: Job[Got]) -> None:
-        what = job.what
-        if isinstance(what, _Part):
-            self._part(job, what)
+    def _take(self, job: Job[Any]) -> None:
+        if isinstance(job.what, _Part):
+            self._part(job, job.what)
             return
         self._end_part()
-        if isinstance(what, _Keep):
-            if self._bulk.keep(what.line):
-                self._unread += 1
-                self._count(what.listed)
-                return
-            # Some location lost its content: it is read anew.
-            for more in in_order(self._fetches(what.listed), threads=self.settings.threads, budget=BUDGET):
-                self._take(more)
-        elif what.listed.marker:
-            self._bulk.entry(entry_of(what.listed))
-            self._count(what.listed)
-        else:
-            self._small(job, what.listed)
+        group: Group = job.what
+        came: Iterator[Read] = iter(job.result() if group.wanted else ())
+        for number, listed in enumerate(group.lines):
+            line = group.kept.get(number)
+            if line is not None:
+                self._keep(listed, line)
+            elif listed.marker:
+                self._bulk.entry(entry_of(listed))
+                self._count(listed)
+            else:
+                self._small(listed, next(came))
 
-    def _small(self, job: Job[Got], listed: Listed) -> None:
+    def _keep(self, listed: Listed, line: StoredLine) -> None:
+        if self._bulk.keep(line):
+            self._unread += 1
+            self._count(listed)
+        # Some location lost its content: it is read anew.
+        elif listed.marker:
+            self._bulk.entry(entry_of(listed))
+            self._count(listed)
+        elif listed.size <= self._limit:
+            self._small(listed, read_one(self.store, listed, self._buffers))
+        else:
+            self._large(listed, _AGAIN)
+
+    def _small(self, listed: Listed, got: Read) -> None:
         self._asked += 1
-        try:
-            got = job.result()
-        except (ObjectGone, ObjectDenied, ObjectChanged) as error:
-            self._not_read(listed, error)
+        if not isinstance(got, Got):
+            self._not_read(listed, got)
             return
         if got.data is None:
             self._large(got.listed, _AGAIN)
@@ -145,7 +141,6 @@ class BucketCapture:
         else:
             self._bulk.entry(entry)
         self._count(got.listed)
-        self.progress.advance(len(got.data))
 
     def _part(self, job: Job[Got], what: _Part) -> None:
         self._asked += 1
@@ -172,7 +167,6 @@ class BucketCapture:
             self._sink = self.writer.stream(self._entry(got))
         assert self._sink is not None
         self._sink.write(got.data)
-        self.progress.advance(len(got.data))
         if what.start + len(got.data) == what.listed.size:
             self._sink.close()
             self._sink = None
@@ -180,13 +174,11 @@ class BucketCapture:
 
     def _large(self, listed: Listed, tries: int) -> None:
         """A large object by itself, as it is now."""
-        from holdfast.systems.bucket.capture.reading import again
-
         for left in reversed(range(tries)):
             try:
                 listed = again(self.store, listed)
                 if listed.size <= self._limit:
-                    self._small(_done(read(self.store, listed)), listed)
+                    self._small(listed, read_one(self.store, listed, self._buffers))
                     return
                 for job in in_order(parts(self.store, listed), threads=self.settings.threads, budget=BUDGET):
                     self._asked += 1
@@ -237,23 +229,14 @@ class BucketCapture:
                 url=self.settings.url,
             )
 
-
-def _done(got: Got) -> Job[Got]:
-    from concurrent.futures import Future
-
-    job: Job[Got] = Job(None)
-    job.future = Future()
-    job.future.set_result(got)
-    return job
-
-
-def _read_many(handles: Sequence[tuple[Entry, bytearray]], view: memoryview) -> Sequence[tuple[Entry, int, int] | None]:
-    """Their content came already: it is put where it is hashed."""
-    found: list[tuple[Entry, int, int] | None] = []
-    at = 0
-    for entry, data in handles:
-        end = at + len(data)
-        view[at:end] = data
-        found.append((entry, at, end))
-        at = end
-    return found
+    def _read_many(self, handles: Sequence[tuple[Entry, memoryview]], view: memoryview) -> Sequence[tuple[Entry, int, int] | None]:
+        """Their content came already: it is put where it is hashed."""
+        found: list[tuple[Entry, int, int] | None] = []
+        at = 0
+        for entry, data in handles:
+            end = at + len(data)
+            view[at:end] = data
+            self._buffers.give(data)
+            found.append((entry, at, end))
+            at = end
+        return found

@@ -5,7 +5,7 @@ from typing import Any
 
 from holdfast.connect.objects import Job, Listed, in_order
 from holdfast.model import Progress
-from holdfast.systems.bucket.capture.reading import Got
+from holdfast.systems.bucket.capture.groups import AHEAD
 from holdfast.systems.bucket.capture.run import BucketCapture
 from holdfast.systems.bucket.listing import BUDGET
 from holdfast.systems.bucket.settings import BucketSettings
@@ -17,7 +17,7 @@ class _Runs(BucketCapture):
         """Fetch each run's objects; how many entries each made."""
         stored: list[int] = []
         before = 0
-        for job in in_order(self._marked(runs), threads=self.settings.threads, budget=BUDGET):
+        for job in in_order(self._marked(runs), threads=self.settings.threads, budget=BUDGET, most=AHEAD):
             if job.what is not None:
                 self._take(job)
                 continue
@@ -29,10 +29,9 @@ class _Runs(BucketCapture):
         self.writer.flush()
         return stored
 
-    def _marked(self, runs: list[list[Listed]]) -> Iterator[Job[Got]]:
+    def _marked(self, runs: list[list[Listed]]) -> Iterator[Job[Any]]:
         for run in runs:
-            for listed in run:
-                yield from self._jobs((listed, None))
+            yield from self._jobs((listed, None) for listed in run)
             yield Job(None)
 
     def report(self, stored: list[int]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from holdfast.connect.objects import Described, Job, Listed, Objects, OnlyNew, in_order
 from holdfast.connect.objects.asking import shown
+from holdfast.connect.pace import Pace
 from holdfast.model import Extracted, Progress
 from holdfast.systems.bucket.entries import described_of, name_of
 from holdfast.systems.bucket.errors import NotRestored
@@ -31,6 +32,7 @@ class BucketRestore:
     store: Objects
     threads: int
     progress: Progress
+    pace: Pace | None = None
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,7 +51,7 @@ class BucketRestore:
         if detail.address.startswith("file://"):
             Path(detail.address.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
         self.progress.phase("restore", self.plan.bytes)
-        with Putter(self.store, self.threads, BUDGET) as putter:
+        with Putter(self.store, self.threads, BUDGET, self.pace) as putter:
             try:
                 done = self.reader.extract(self._wanted(putter), progress=self.progress, small=lambda many: self._small(putter, many))
                 putter.wait()

@@ -1,4 +1,4 @@
-"""A token bucket: how fast a session may read."""
+"""A token bucket: how fast a run may read or write."""
 
 import threading
 
@@ -15,7 +15,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def __call__(self, amount: int) -> None:
-        """Wait until ``amount`` more bytes may be read."""
+        """Wait until ``amount`` more bytes may be moved."""
         if self._rate is None:
             return
         with self._lock:
