@@ -61,8 +61,9 @@ def test_a_wrong_key_is_one_sentence(azurite, request, bare):
     place = place_of("az", request)
     wrong = {"account_name": azurite.account, "account_key": base64.b64encode(secrets.token_bytes(32)).decode()}
     store = open_objects(place.url, Options(endpoint=azurite.address, credentials=wrong))
-    with pytest.raises(StoreDenied, match="refused: 403"):
+    with pytest.raises(StoreDenied, match="refused: 403") as refused:
         list(store.list())
+    assert "clock" in refused.value.hint
     with pytest.raises(StoreDenied, match="refused: 403"):
         store.put("a", b"")
     store.close()

@@ -61,6 +61,31 @@ def test_a_token_is_renewed_before_it_ends(other, key):
     store.close()
 
 
+def test_a_token_that_cannot_be_renewed_is_used_until_it_ends(other, key):
+    class Moved(SystemClock):
+        ahead = 0.0
+
+        def monotonic(self):
+            return super().monotonic() + self.ahead
+
+        def sleep(self, seconds):
+            self.ahead += seconds
+
+    clock = Moved()
+    store = open_objects("gs://b", Options(endpoint=other.address, credentials={"service_account": account(other, key)}), clock=clock)
+    list(store.list())
+    other.refuse, clock.ahead = 503, 3400
+    list(store.list())
+    assert len(other.bodies) == 2
+    clock.ahead = 3700
+    with pytest.raises(StoreUnreachable, match=r"gave no token for holdfast@acme\.example: 503"):
+        list(store.list())
+    assert len(other.bodies) > 4
+    other.refuse = 0
+    list(store.list())
+    store.close()
+
+
 def test_the_keys_place_is_found_in_the_environment(other, key, tmp_path, monkeypatch):
     path = tmp_path / "key.json"
     path.write_text(account(other, key))

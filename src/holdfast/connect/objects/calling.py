@@ -122,6 +122,11 @@ class Caller:
         """``gone``, ``changed``, ``object`` (this object is refused), ``archived``, ``again``, or empty: the store refuses altogether."""
         raise NotImplementedError
 
+    def _hint(self, code: str) -> str:
+        """What to do where the store refuses altogether."""
+        del code
+        return "Look at the name, the endpoint, the credentials and what they allow."
+
     # ------------------------------------------------------------ when it went wrong
 
     def again(self, patience: Patience, key: str | None, said: str, *, throttled: bool = False, after: float | None = None) -> None:
@@ -163,8 +168,7 @@ class Caller:
             raise ObjectDenied(
                 f"{what} is refused: {said}", hint="Look at what the credentials allow for this object and its key.", **details
             )
-        hint = "Look at the name, the endpoint, the credentials and what they allow."
-        raise StoreDenied(f"{what} refused: {said}", hint=hint, **details)
+        raise StoreDenied(f"{what} refused: {said}", hint=self._hint(code), **details)
 
 
 def transport(url: str, address: str, options: Options) -> Transport:

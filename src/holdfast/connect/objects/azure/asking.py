@@ -60,3 +60,8 @@ class AzureCaller(Caller):
         if status == 412 and code == "":
             return "changed"
         return "object" if status in (403, 409, 412) and code not in _ACCOUNT and not code.startswith("Container") else ""
+
+    def _hint(self, code: str) -> str:
+        if code in ("AuthenticationFailed", "AuthorizationFailure"):
+            return "Look at the account's name and key (or signature), from where it may be asked, and at this host's clock."
+        return super()._hint(code)

@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+import random
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from holdfast.connect.objects.asking import Patience
 from holdfast.connect.objects.errors import StoreDenied, StoreUnreachable
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.transport import Broken, Transport
@@ -18,6 +20,7 @@ SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 _EARLY = 300.0
 _LONGEST = 3600
+_PATIENCE = 30.0
 _HINT = "Give credentials: {service_account: {file: key.json}} in the plan, or set GOOGLE_APPLICATION_CREDENTIALS to such a file."
 
 Token = Callable[[], str]
@@ -74,14 +77,23 @@ class Renewing:
     def __init__(self, ask: Callable[[], tuple[str, float]], clock: Clock) -> None:
         self._ask, self._clock = ask, clock
         self._lock = threading.Lock()
-        self._token, self._ends = "", 0.0
+        self._token, self._soon, self._ends = "", 0.0, 0.0
 
     def __call__(self) -> str:
         with self._lock:
             now = self._clock.monotonic()
-            if not self._token or now >= self._ends:
-                self._token, holds = self._ask()
-                self._ends = now + max(holds - _EARLY, holds / 2)
+            if not self._token or now >= self._soon:
+                patience = Patience(_PATIENCE, self._clock, random.random)
+                while True:
+                    try:
+                        self._token, holds = self._ask()
+                        self._soon, self._ends = now + max(holds - _EARLY, holds / 2), now + holds
+                        break
+                    except StoreUnreachable:
+                        if self._token and self._clock.monotonic() < self._ends:
+                            break  # the one that is there holds yet; the next request asks again
+                        if not patience.wait():
+                            raise
             return self._token
 
 
