@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.services import azurite, debian, golang, maven, minio, registry, spark
+from scripts.services import azurite, debian, golang, maven, minio, registry, s3a, spark
 from scripts.services.outcome import Outcome
 from tests.servers.versions import VERSIONS
 
@@ -21,6 +21,7 @@ def main() -> int:
         *(lambda name=name: debian.peer(name) for name in ("pgbackrest", "restic", "borgbackup", "rclone", "git", "git-lfs", "softhsm2")),
         registry.install,
         spark.install,
+        s3a.install,
     ]
     outcomes = []
     for step in steps:

@@ -6,12 +6,16 @@ import json
 
 import pytest
 
-from holdfast.assembly import stored_records
+from holdfast.assembly import Platform, stored_records
+from holdfast.assembly.proving import Prover
 from holdfast.evidence import verifier
 from holdfast.journal import canonical, parse
 from holdfast.journal.record import make
+from holdfast.plan import load
+from holdfast.protection.recorded import recorded
+from holdfast.vault.proofs import Proofs
 from tests.evidence.authority import Authority
-from tests.evidence.shop import Shop
+from tests.evidence.shop import SECRET, Shop
 from tests.servers import need
 
 
@@ -216,3 +220,62 @@ def test_an_authority_puts_its_own_clock_on_an_anchor(tmp_path, authority):
     assert any("not believed" in text for text in shop.told)
     assert verifier.verify(later.data, {shop.root}, roots).state == "sound"
     shop.close()
+
+
+LOCKED = """
+platform: shop
+vault:
+  key: {{env: HOLDFAST_KEY}}
+  locations:
+    - {{name: far, url: "{url}", endpoint: "{endpoint}", region: us-east-1, lock: {{mode: compliance, days: 3}},
+        credentials: {{access_key_id: {{env: ID}}, secret_access_key: {{env: SECRET}}}}}}
+systems:
+  orders: {{kind: files, paths: [/srv/orders], backup: daily, keep: {{last: 3}}}}
+"""
+
+
+@pytest.mark.minio
+def test_in_a_locked_location_nobody_takes_an_anchor_back(minio, tmp_path):
+    """Not who has the store's own keys either: it is neither removed, nor hidden, nor replaced, nor is the report."""
+    import botocore.exceptions
+
+    bucket = minio.bucket(lock=True)
+    plan = tmp_path / "holdfast.yaml"
+    plan.write_text(LOCKED.format(url=f"s3://{bucket}/vault", endpoint=minio.endpoint))
+    environ = {"HOLDFAST_KEY": SECRET, "ID": minio.access_key, "SECRET": minio.secret_key}
+    environ |= {"HOLDFAST_STATE": str(tmp_path / "state"), "HOLDFAST_CACHE": str(tmp_path / "cache")}
+    told = []
+
+    def opened():
+        return Platform(load(plan), environ=environ)
+
+    with opened() as platform:
+        platform.create_vault()
+    with opened() as platform:
+        platform.vault()
+        with recorded(platform.state, platform.journal, platform.clock, "verify", "orders") as work:
+            work.add(verdict="passed")
+        prover = Prover(platform, told.append)
+        issued = prover.report(prover.find(work.run))
+    assert told == []
+    anchor = issued.evidence["anchor"]
+    [place] = anchor["locations"]
+    left = dt.datetime.fromisoformat(place["locked_until"]) - dt.datetime.now(dt.UTC)
+    assert dt.timedelta(days=2, hours=23) < left < dt.timedelta(days=3, hours=1)
+
+    client = minio.client()
+    chain, n = anchor["document"]["chain"], anchor["document"]["n"]
+    for key in (f"vault/anchors/{chain}/{n:016x}", f"vault/evidence/{chain}/{1:016x}"):
+        [version] = client.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
+        with pytest.raises(botocore.exceptions.ClientError):
+            client.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
+        client.put_object(Bucket=bucket, Key=key, Body=b"another story")
+        client.delete_object(Bucket=bucket, Key=key)
+    client.close()
+    with opened() as platform:
+        vault = platform.vault()
+        proofs = Proofs(vault.locations.first, vault.notary, platform.clock.now)
+        assert proofs.newest_anchors() == {chain: n}
+        assert proofs.anchor(chain, n)["anchor"] == anchor["document"]
+        assert [data for _, _, data in proofs.evidence()] == [issued.data]
+        assert verifier.verify(issued.data, {vault.notary.bundle.root_public.hex()}).state == "sound"

@@ -69,6 +69,30 @@ def spark_installed() -> Path:
     return folder
 
 
+def s3a_folder() -> Path:
+    """Where ``make services`` puts Hadoop's client for S3: jars."""
+    return services_folder() / "s3a-3.4.1"
+
+
+def s3a(home: Path, endpoint: str, access: str, secret: str) -> dict[str, str]:
+    """More settings of a session that reads and writes s3a://. Raises ServerMissing."""
+    if not s3a_folder().exists():
+        raise ServerMissing("Hadoop's client for S3 is not on this machine; `make services` gets it")
+    jars = ":".join(str(jar) for folder in (spark_installed() / "jars", s3a_folder()) for jar in sorted(folder.glob("*.jar")))
+    return {
+        "spark.driver.extraClassPath": jars,
+        "spark.executor.extraClassPath": jars,
+        "spark.hadoop.fs.s3a.endpoint": endpoint,
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        "spark.hadoop.fs.s3a.access.key": access,
+        "spark.hadoop.fs.s3a.secret.key": secret,
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
+        "spark.hadoop.fs.s3a.buffer.dir": str(home),
+    }
+
+
 def environment(home: Path) -> dict[str, str]:
     """A small, predictable environment for every process of Spark."""
     folder = spark_installed()

@@ -88,7 +88,7 @@ class Desk:
             [*PROGRAM, *words], cwd=self.folder, env=known, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
         )
 
-    def say(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def say(self, *words: str, timeout: float = 480) -> subprocess.CompletedProcess[str]:
         process = self.start(*words)
         try:
             out, err = process.communicate(timeout=timeout)

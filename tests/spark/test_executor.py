@@ -9,7 +9,7 @@ from tests.spark.shared import SMALL, Desk, table
 from tests.spark.test_pool import picture
 from tests.spark.test_pool_bucket import NAMES, fill
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_a_worker_killed_in_its_shard_costs_that_shard(cluster, desk):
     # Each worker has an executor with a session of its own, besides the driver's, and bytes are on their way.
     until(lambda: (len(stored(desk, "sessions")) >= 3 and stored(desk, "packs")) or process.poll() is not None, "a shard")
     cluster.end(cluster.workers[0])
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == 0, (out, err)
     assert cluster.workers[1].poll() is None
     [point] = desk.points()
@@ -101,7 +101,7 @@ def test_a_killed_driver_is_run_again_and_reuses_what_was_stored(cluster, desk):
     process.communicate(timeout=60)
     assert process.returncode == -9
     assert not desk.points()
-    done = desk.say("backup", "lake", "--json", timeout=600)
+    done = desk.say("backup", "lake", "--json", timeout=900)
     assert done.returncode == 0, (done.stdout, done.stderr)
     [point] = desk.points()
     assert point.method == "full"
@@ -179,7 +179,7 @@ def test_two_workers_are_worth_more_than_one_and_a_half(cluster, desk, tmp_path)
         other = Desk(tmp_path / str(cores), lake=desk.lake)
         other.on(cluster, cores, executor=slow(other))
         began = time.monotonic()
-        done = other.say("backup", "lake", timeout=600)
+        done = other.say("backup", "lake", timeout=900)
         assert done.returncode == 0, done.stderr
         took[cores] = time.monotonic() - began
     figure = took[1] / took[2]

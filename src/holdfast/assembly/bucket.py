@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from holdfast.systems.bucket.settings import BucketSettings
     from holdfast.systems.bucket.system import BucketSystem
 
-_LOOK = 15.0
+LOOK = 15.0
 """Seconds for which a look (``check``) asks a store again that does not answer."""
 
 
@@ -76,7 +76,7 @@ def settings(platform: Places, effective: EffectiveSystem) -> "BucketSettings":
         spec.threads or THREADS,
         gap,
         sharing_of(platform, effective.name, spec.executor),
-        opener(platform, spec, _LOOK),
+        opener(platform, spec, LOOK),
         platform.state_folder / "uploads" / effective.name,
         platform.plan.document.limits.at(platform.plan.local(platform.clock.now())).rate,
     )

@@ -1,8 +1,10 @@
 """The systems of kind delta: settings out of the plan, stores, capture, recovery."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from holdfast.assembly.bucket import LOOK
 from holdfast.assembly.executor import sharing_of
 from holdfast.assembly.places import Places
 from holdfast.plan import EffectiveSystem
@@ -41,11 +43,12 @@ def settings(platform: Places, effective: EffectiveSystem) -> "DeltaSettings":
         content=bool(spec.record_content),
         copy_time=copy_time,
         sharing=sharing_of(platform, effective.name, spec.executor),
+        probing=lambda url: store(platform, effective, url, LOOK),
     )
 
 
-def store(platform: Places, effective: EffectiveSystem, url: str) -> "Store":
-    """A folder, or a bucket reached as the plan says. Raises RestoreUsage for other addresses, SecretUnavailable."""
+def store(platform: Places, effective: EffectiveSystem, url: str, patience: float | None = None) -> "Store":
+    """A folder, or a bucket reached as the plan says. ``patience`` in seconds. Raises RestoreUsage for other addresses, SecretUnavailable."""
     from holdfast.systems.delta.errors import RestoreUsage
     from holdfast.systems.delta.store import LocalStore, folder_of
 
@@ -63,7 +66,8 @@ def store(platform: Places, effective: EffectiveSystem, url: str) -> "Store":
 
     spec = effective.spec
     assert isinstance(spec, Spec)
-    objects = open_objects(url, options(platform, spec, url), clock=platform.clock)
+    given = options(platform, spec, url)
+    objects = open_objects(url, given if patience is None else replace(given, patience=patience), clock=platform.clock)
     return ObjectStore(cast("Bucket", objects), split(url)[2])
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -241,7 +242,11 @@ class Holdfast:
             return Result("failed", None, f"nothing was started: {error}")
         end = words.index("--") if "--" in words else len(words)
         asked = [] if "--json" in words[:end] else ["--json"]
-        return _done([*call.program, *words[:end], *asked, *words[end:]], spec, call)
+        result = _done([*call.program, *words[:end], *asked, *words[end:]], spec, call)
+        error = result.document.get("error") if isinstance(result.document, dict) else None
+        if result.outcome == "failed" and isinstance(error, dict):
+            return replace(result, message=f"{result.message}: {error.get('message')} {error.get('hint')}".rstrip())
+        return result
 
 
 def quoted(word: Any, variable: Callable[[str], str]) -> str:

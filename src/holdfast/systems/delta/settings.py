@@ -27,6 +27,8 @@ class DeltaSettings:
     content: bool = False
     """Whether captures record what the rows hash to."""
     copy_time: Callable[[], dt.timedelta | None] = field(default=lambda: None, repr=False)
+    probing: Callable[[str], Store] | None = field(default=None, repr=False)
+    """As ``open``, for a look: it gives up soon."""
 
 
 def _local(url: str) -> Store:

@@ -28,7 +28,7 @@ class DeltaSystem:
 
     def probe(self) -> Sequence[Probe]:
         try:
-            store = self.settings.open(self.settings.url)
+            store = (self.settings.probing or self.settings.open)(self.settings.url)
             names = find(store, self.settings.tables)
         except HoldfastError as error:
             return [Probe(f"lake {self.settings.url}", "fail", error.message, error.hint)]

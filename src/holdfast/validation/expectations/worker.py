@@ -2,8 +2,8 @@
 
 ``python -m holdfast.validation.expectations.worker``: one JSON document a line on standard input, one on standard output; ends with its
 input. ``{"ask": "run", "relation", "expectations": [{"type", "kwargs"}], "memory"}`` → ``{"results": [{"outcome": …} | {"wrong": text,
-"near": […]}], "facts": {"rows", "present"}, "attempts": [text], "version"}``, results in the order asked;
-``{"ask": "profile", "relation", "distinct", "memory"}`` → ``{"rows", "columns"}``; anything that fails →
+"near": […]}], "facts": {"rows", "present"}, "attempts": [text], "version"}``, results in the order asked; ``{"ask": "profile",
+"relation", "distinct", "memory"}`` → ``{"rows", "columns"}``; ``{"ask": "load", "memory"}`` → ``{"version"}``; anything that fails →
 ``{"error": text, "kind": "missing" | "old" | "memory" | "other"}``.
 
 No code of Python in it can reach a network: its sockets are refused before they look up a name. The server under test is reached by
@@ -66,6 +66,8 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
             return {"error": old, "kind": "old"}
         from holdfast.validation.expectations import _library as library
 
+        if asked["ask"] == "load":
+            return {"version": library.VERSION}
         with contextlib.closing(library.Opened(asked["relation"], asked["memory"])) as opened:
             if asked["ask"] == "profile":
                 return library.profile(opened, asked["distinct"])

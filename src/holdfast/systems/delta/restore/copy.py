@@ -105,8 +105,7 @@ def _write_log(store: Store, held: Held, folder: str, progress: Progress) -> Ext
     if not elsewhere:
         return write(store, ((held.reader, stored, folder + one.key[len(held.pinned.folder) :]) for one, stored in wanted), progress)
     places = {address: quote(_key(one, held.pinned.folder), safe="/=-._~") for address, one in elsewhere.items()}
-    root = store.url if "://" in store.url else f"file://{store.url}"
-    vectors = {address: f"{root}/{folder}{place}" for address, place in places.items()}
+    vectors = {address: f"{_root(store, address)}/{folder}{place}" for address, place in places.items()}
     written = 0
     for one, stored in wanted:
         data = rewritten(one.key, content(held.reader, stored), places, vectors)
@@ -115,6 +114,15 @@ def _write_log(store: Store, held: Held, folder: str, progress: Progress) -> Ext
         target.close()
         written += len(data)
     return Extracted(len(wanted), written)
+
+
+def _root(store: Store, address: str) -> str:
+    """Where the copy lies, by the scheme that the table's own readers know: Hadoop has s3a:// and no s3://, others often both."""
+    if "://" not in store.url:
+        return f"file://{store.url}"
+    scheme, _, rest = store.url.partition("://")
+    given = address.partition("://")[0]
+    return f"{given if given in ('s3', 's3a') else 's3a'}://{rest}" if scheme == "s3" else store.url
 
 
 def _log(held: Held) -> StoredLog:

@@ -1,0 +1,45 @@
+"""Reports issued long ago are still sound, say what they said, and are still refused when a byte was changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from holdfast.evidence import verifier
+from holdfast.evidence.issue import Issued
+from holdfast.evidence.page import page
+
+HERE = Path(__file__).parent / "evidence-1"
+FACTS = json.loads((HERE / "facts.json").read_text())
+FILES = sorted(HERE.glob("0*.json"))
+
+
+def test_they_are_sound_with_their_time_stamps():
+    roots = verifier.certificates([HERE / "authority.pem"])
+    verdicts = [verifier.verify(path.read_bytes(), {FACTS["root"]}, roots) for path in FILES]
+    assert [verdict.problems for verdict in verdicts] == [[], [], []]
+    assert [verdict.state for verdict in verdicts] == ["sound"] * 3
+    assert [verdict.facts["sha256"] for verdict in verdicts] == FACTS["sha256"]
+    assert [verdict.facts["outcome"] for verdict in verdicts] == ["ok", "failed", "ok"]
+    assert all(any(note.startswith("time stamp of") and "not checked" not in note for note in verdict.notes) for verdict in verdicts)
+    assert verifier.gaps(verdicts) == []
+    assert verifier.gaps([verdicts[0], verdicts[2]]) == ["Reports 2 to 2 are missing."]
+
+
+def test_the_host_s_key_is_enough():
+    assert verifier.verify(FILES[0].read_bytes(), {FACTS["host"]}).state == "sound"
+    assert verifier.verify(FILES[0].read_bytes(), {"0" * 64}).state == "altered"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_changed_byte_is_told(path):
+    data = path.read_bytes()
+    for at in range(0, len(data), 211):
+        spoiled = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        assert verifier.verify(spoiled, {FACTS["root"]}).state == "altered", at
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_they_are_drawn_as_pages(path):
+    issued = Issued("", int(path.stem), path.read_bytes())
+    assert issued.sha256 in page(issued)
