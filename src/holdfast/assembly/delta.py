@@ -48,7 +48,7 @@ def settings(platform: Places, effective: EffectiveSystem) -> "DeltaSettings":
 
 
 def store(platform: Places, effective: EffectiveSystem, url: str, patience: float | None = None) -> "Store":
-    """A folder, or a bucket reached as the plan says. ``patience`` in seconds. Raises RestoreUsage for other addresses, SecretUnavailable."""
+    """A folder, or a bucket reached as the plan says; ``patience`` in seconds. Raises RestoreUsage for others, SecretUnavailable."""
     from holdfast.systems.delta.errors import RestoreUsage
     from holdfast.systems.delta.store import LocalStore, folder_of
 
