@@ -243,9 +243,9 @@ class Holdfast:
         end = words.index("--") if "--" in words else len(words)
         asked = [] if "--json" in words[:end] else ["--json"]
         result = _done([*call.program, *words[:end], *asked, *words[end:]], spec, call)
-        error = result.document.get("error") if isinstance(result.document, dict) else None
-        if result.outcome == "failed" and isinstance(error, dict):
-            return replace(result, message=f"{result.message}: {error.get('message')} {error.get('hint')}".rstrip())
+        said = result.document.get("error") if isinstance(result.document, dict) else None
+        if result.outcome == "failed" and isinstance(said, dict):
+            return replace(result, message=f"{result.message}: {said.get('message')} {said.get('hint')}".rstrip())
         return result
 
 
