@@ -193,8 +193,8 @@ class ManyPuts:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
+    def __exit__(self, *error: object) -> None:
+        if error and error[0] is not None:
             self.give_up()
         else:
             self._putter.__exit__()
