@@ -117,6 +117,19 @@ ERRORS = {
         changed("region: eu-west-1", "tls: {cert: c.pem, key: c.key}"),
         "location 'offsite' cannot show a certificate of its own; name the ca alone; credentials say who asks",
     ),
+    "credentials of another provider": (
+        SMALL + RAW % "gs://raw" + "    credentials: {access_key_id: {env: A}, secret_access_key: {env: B}}\n",
+        "systems.raw.credentials.access_key_id is for s3://, and the address is gs://; for gs:// give service_account",
+    ),
+    "another provider's credentials of a location": (
+        changed("region: eu-west-1", "credentials: {account_name: acme, account_key: {env: A}}"),
+        "vault.locations[1].credentials.account_name is for az://, and the address is s3://;"
+        " for s3:// give access_key_id, profile, secret_access_key, session_token",
+    ),
+    "an account without a name": (
+        SMALL + RAW % "az://raw" + "    credentials: {account_key: {env: A}}\n",
+        "systems.raw.credentials names no account; give account_name, too",
+    ),
     "a bucket that holds the vault": (
         SMALL + RAW % "s3://shop-dr",
         "the location 'offsite' lies in what 'raw' protects: each backup would store the ones before it;"

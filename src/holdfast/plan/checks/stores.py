@@ -9,16 +9,24 @@ from holdfast.plan.source.tree import Path, dotted
 if TYPE_CHECKING:
     from holdfast.plan.checks.cross import Report
 
+_NAMES = {
+    "s3": {"profile", "access_key_id", "secret_access_key", "session_token"},
+    "gs": {"service_account"},
+    "az": {"account_name", "account_key", "sas_token", "tenant_id", "client_id", "client_secret"},
+}
+
 
 def check(report: "Report") -> None:
     """Every location and every system that is reached like one."""
     document = report.document
     for index, location in enumerate(document.vault.locations):
         _certificates(report, ("vault", "locations", index), location)
+        _credentials(report, ("vault", "locations", index), location, location.url)
     for name, spec in document.systems.items():
         at: Path = ("systems", name)
         if isinstance(spec, Endpoint):
             _certificates(report, at, spec)
+            _credentials(report, at, spec, str(getattr(spec, "url", None) or ""))
         if isinstance(spec, BucketSystem):
             _questions(report, at, spec)
             for location in document.vault.locations:
@@ -40,6 +48,21 @@ def _certificates(report: "Report", at: Path, spec: Endpoint) -> None:
             f"location '{spec.name}' cannot show a certificate of its own",
             "name the ca alone; credentials say who asks",
         )
+
+
+def _credentials(report: "Report", at: Path, spec: Endpoint, url: str) -> None:
+    """What another provider's store is asked with would be left out in silence, and the environment's be taken."""
+    scheme = url.partition("://")[0]
+    if spec.credentials is None or scheme not in _NAMES:
+        return
+    given = spec.credentials.named().keys()
+    where = (*at, "credentials")
+    for name in given - _NAMES[scheme]:
+        right = next(other for other, names in _NAMES.items() if name in names)
+        hint = f"for {scheme}:// give {', '.join(sorted(_NAMES[scheme]))}"
+        report.error((*where, name), f"{dotted(where)}.{name} is for {right}://, and the address is {scheme}://", hint)
+    if scheme == "az" and "account_name" not in given and given & {"account_key", "client_secret"}:
+        report.error(where, f"{dotted(where)} names no account", "give account_name, too")
 
 
 def _questions(report: "Report", at: Path, spec: BucketSystem) -> None:

@@ -19,7 +19,7 @@ def lines_of(settings: BucketSettings, store: Objects, *, everything: bool) -> I
             if last is not None and key <= last and (key < last or not everything):
                 raise ListingUnordered(
                     f"{store.url} lists {listed.key!r} behind a key that follows it.",
-                    hint="Directory buckets of S3 list in no order, and are not supported.",
+                    hint="Directory buckets of S3 and hierarchical accounts of Azure list in another order, and are not supported.",
                 )
             last = key
             yield listed
