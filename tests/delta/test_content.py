@@ -141,3 +141,38 @@ def test_a_file_without_ids_in_a_table_mapped_by_ids_is_refused(lake, tmp_path):
         table.pinned.snapshot.metadata["configuration"] = {"delta.columnMapping.mode": "id"}
         with pytest.raises(FileBroken, match="bear no ids"):
             scan.sums(table)
+
+
+def test_a_large_file_is_cut_between_its_groups_of_rows(lake, tmp_path, monkeypatch):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write(orders(lake), a=list(range(100)))
+    [file] = orders(lake).glob("*.parquet")
+    pq.write_table(pa.table({"a": list(range(100))}), file, row_group_size=7)
+    with source_view(lake.settings, None, tmp_path / "box") as view:
+        table = view.tables["orders"]
+        whole = scan.sums(table)
+        monkeypatch.setattr(scan, "_SPLIT", table.pinned.snapshot.size // 5)
+        cut: list[object] = []
+        real = scan.file_sums
+        monkeypatch.setattr(scan, "file_sums", lambda *given: cut.append(given[-1]) or real(*given))
+        assert scan.sums(table) == whole
+        assert len(cut) > 3
+    metadata = table.pinned.snapshot.metadata
+    gone = np.array([0, 6, 7, 8, 50, 99], np.uint64)
+    left = real(str(file), metadata, {}, gone)
+    assert left[0] == 94
+    assert left == rowsum.added([real(str(file), metadata, {}, gone, range(i, i + 1)) for i in range(15)])
+    gone_by_themselves = real(str(file), metadata, {}, np.setdiff1d(np.arange(100, dtype=np.uint64), gone))
+    assert rowsum.added([left, gone_by_themselves]) == whole
+
+
+@pytest.mark.parametrize("name", ["types", "mapped-id", "widened"])
+def test_what_was_not_compiled_finds_the_same(lake, tmp_path, monkeypatch, name):
+    golden.unpack(name, lake.root)
+    with source_view(lake.settings, {name: max(map(int, golden.expected(name)["versions"]))}, tmp_path / "box") as view:
+        fast = scan.sums(view.tables[name])
+        monkeypatch.setattr(rowsum, "compiled", None)
+        assert scan.sums(view.tables[name]) == fast
