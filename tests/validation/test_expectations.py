@@ -273,7 +273,7 @@ def test_memory_is_bounded(another, copy):
     """Far too little even to load the library: the process says so, or is ended by a library that does not expect it; the rest of the
     machine's memory is not touched.
     """
-    with pytest.raises(SuiteBroke, match="needs more than 64 MiB|ended (by signal|with status)|failed: "):
+    with pytest.raises(SuiteBroke, match=r"needs more than 64 MiB|ended (by signal|with status)|failed: "):
         process.ask({"ask": "profile", "relation": told_of(copy.relation("orders")), "distinct": 3}, memory=64 << 20)
 
 
