@@ -69,6 +69,10 @@ def test_only_a_pause_over_the_whole_time_excuses(systems, pause, state):
     assert states(systems, Seen((), [pause]), at(12))[2] == state
 
 
+def test_nobody_missed_a_test_before_anything_was_there(systems):
+    assert states(systems, Seen(since=at(10)), at(17)) == {2: "excused", 9: "missed", 16: "open"}
+
+
 @pytest.mark.parametrize(
     ("text", "begin", "end"),
     [
@@ -97,6 +101,7 @@ def test_from_the_journals_of_all_hosts_of_a_vault(tmp_path):
     run = two.run(verdict="passed", results=[check("rows", 1, 1)], clocks={"restore": 3.0})
     two.platform.vault()
     two.platform.copy_records()
+    assert two.told == []
     one.run("vault-check", ok=False, found=2)
     one.platform.vault()
     now = one.clock.now()

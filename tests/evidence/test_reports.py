@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
+from holdfast.assembly.period import tested
 from holdfast.evidence import verifier
 from holdfast.evidence.issue import RunGoesOn, RunNotFound
 from holdfast.evidence.page import page
 from holdfast.evidence.page.html import chosen
+from holdfast.journal.record import make
 from tests.evidence.shop import Shop, check
 
 
@@ -202,3 +205,28 @@ def test_a_pdf_carries_the_signed_report(shop):
             streams.append(found[1])
     assert issued.data in streams
     assert pdf(issued) == data
+
+
+def test_ten_thousand_runs_in_the_history_cost_a_report_little(shop):
+    """By processor time, which others on the machine do not change: a report reads the history once or twice and parses little of it."""
+    shop.proved()
+    journal = shop.platform.journal
+    [path] = journal.folder.glob("*.jsonl")
+    last = list(journal.entries())[-1]
+    lines, at = [], last.at
+    for number in range(10_000):
+        for kind in ("backup.start", "backup.end"):
+            last = make(last.n + 1, last.hash, kind, at, {"run": f"20260101T000000-{number:06x}", "system": "orders", "outcome": "ok"})
+            lines.append(last.line)
+    with path.open("ab") as file:
+        file.write(b"".join(lines))
+    (journal.folder / f"{path.stem}.head").write_text(f"{last.n} {last.hash}\n")
+    before = time.process_time()
+    issued = shop.proved()
+    took = time.process_time() - before
+    assert issued.number == 2
+    assert verifier.verify(issued.data, {shop.root}).state == "sound"
+    assert took < 1.5
+    before = time.process_time()
+    assert tested(shop.platform, "2026-Q1")["doubts"] == []
+    assert time.process_time() - before < 6

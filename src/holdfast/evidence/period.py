@@ -65,10 +65,11 @@ class DueTest:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the journals say."""
+    """What the journals say. ``since``: their first entry; before it nobody could have made a test."""
 
     ran: Sequence[Ran] = ()
     pauses: Sequence[Pause] = field(default=())
+    since: dt.datetime | None = None
 
 
 def period(text: str, zone: dt.tzinfo) -> Period:
@@ -95,8 +96,10 @@ def seen(chains: Iterable[Sequence[Record]]) -> Seen:
     """Tests and pauses in the journals of any number of hosts."""
     ran: list[Ran] = []
     pauses: list[Pause] = []
+    begun: list[dt.datetime] = []
     for records in chains:
         open_: dict[str, Pause] = {}
+        begun += [record.at for record in records[:1]]
         for record in records:
             said = record.payload
             if record.kind in {"verify.end", "vault-check.end"}:
@@ -108,7 +111,7 @@ def seen(chains: Iterable[Sequence[Record]]) -> Seen:
                 ended = [pause for name in said.get("systems") or [] if (pause := open_.pop(name, None))]
                 pauses += [Pause(one.system, one.begin, min(record.at, one.end or record.at), one.reason) for one in ended]
         pauses += open_.values()
-    return Seen(sorted(ran, key=lambda one: one.at), pauses)
+    return Seen(sorted(ran, key=lambda one: one.at), pauses, min(begun, default=None))
 
 
 def _ran(record: Record) -> Ran:
@@ -116,7 +119,8 @@ def _ran(record: Record) -> Ran:
     system = said.get("system") if isinstance(said.get("system"), str) else None
     done = said.get("outcome") == "ok"
     if record.kind == "vault-check.end":
-        ok, tests = done and bool(said.get("ok")), {"structure"}
+        # A look into one location proves nothing of the others.
+        ok, tests = done and bool(said.get("ok")), set() if said.get("only") else {"structure"}
     else:
         ok, tests = done and said.get("verdict") == "passed", {"restore"}
         if any(one.get("kind") == "compare" and one.get("state") != "skipped" for one in said.get("results") or []):
@@ -164,7 +168,9 @@ def _judge(test: DueTest, windows: Windows, zone: dt.tzinfo, known: Seen, now: d
 
 
 def _excuse(test: DueTest, windows: Windows, zone: dt.tzinfo, known: Seen) -> str:
-    """A pause or a freeze that lasted the whole time in which it could have been made."""
+    """What lasted the whole time in which it could have been made: a pause, a freeze, or that nothing was there yet."""
+    if known.since is not None and test.until <= known.since:
+        return f"before the first entry of any journal ({known.since.isoformat(timespec='seconds')})"
     for pause in known.pauses:
         if pause.system == test.system and pause.begin <= test.due and (pause.end is None or pause.end >= test.until):
             return f"paused: {pause.reason}"

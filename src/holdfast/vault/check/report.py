@@ -67,6 +67,24 @@ class Report:
     def damaged(self) -> bool:
         return any(one.severity == "damage" and not one.healed for one in self.found)
 
+    @property
+    def verdict(self) -> str:
+        """passed, failed, or inconclusive where a location did not answer and nothing is wrong elsewhere."""
+        return "passed" if self.ok else "failed" if self.wrong else "inconclusive"
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """For each location what was expected and what is so, JSON-ready, as ``validation`` has it."""
+        told = []
+        for url in sorted({*self.objects, *self.silent}):
+            wrong = [one for one in self.wrong if one.location == url]
+            state = "failed" if wrong else "skipped" if url in self.silent else "passed"
+            looked = f"{self.objects.get(url, 0)} objects, {self.bytes.get(url, 0)} bytes listed"
+            said = f"{wrong[0].code}: {wrong[0].object}" if wrong else self.silent.get(url, looked)
+            one = {"name": url, "kind": "structure", "state": state, "expected": 0, "actual": len(wrong), "detail": said, "seconds": 0.0}
+            told.append(one)
+        return told
+
     def to_json(self) -> dict[str, Any]:
         return {
             "ok": self.ok,

@@ -117,7 +117,7 @@ class _Work:
         ):
             report = Check(platform.vault(item.system), progress=work.watch(progress)).run()
             facts = {"ok": report.ok, "found": len([one for one in report.found if one.severity != "notice"])}
-            work.add(**facts)
+            work.add(**facts, verdict=report.verdict, results=report.results)
             if report.silent and not report.wrong:
                 url, why = next(iter(report.silent.items()))
                 raise NotAllChecked(

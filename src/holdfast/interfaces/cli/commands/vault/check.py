@@ -44,12 +44,18 @@ def command(
     heal: Annotated[bool, Option("replace what is damaged by a sound copy from another location")] = False,
 ) -> int:
     """Check the vault: structure always, content as far as --read says. Names what each damage hurts."""
+    from holdfast.protection.recorded import recorded
     from holdfast.vault.check import Check
 
     only = session.platform.url(session.plan.location(location)) if location else None
-    with session.progress() as progress:
-        vault = session.platform.vault()
-        report = Check(vault, share=read.value if read else 0.0, heal=heal, only=only, progress=progress).run()
+    platform, share = session.platform, read.value if read else 0.0
+    vault = platform.vault()
+    with (
+        session.progress() as progress,
+        recorded(platform.state, platform.journal, session.clock, "vault-check", None, share=share, heal=heal, only=only) as work,
+    ):
+        report = Check(vault, share=share, heal=heal, only=only, progress=work.watch(progress)).run()
+        work.add(ok=report.ok, verdict=report.verdict, found=len(report.wrong), read=report.read, results=report.results)
 
     if not only and (report.wrong or not report.silent):
         # Silence proves nothing, and disproves nothing. What is found wrong anywhere in the vault leaves no system's structure proved.
