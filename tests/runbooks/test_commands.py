@@ -153,3 +153,33 @@ def test_a_conversation_at_a_terminal(tmp_path):
         "I did it"
         in holdfast(tmp_path, "runbook", "history", answer(holdfast(tmp_path, "runbook", "history", "--json"))["runs"][0]["run"]).stdout
     )
+
+
+def test_a_second_run_of_it_skip_and_approve_that_drives_on(tmp_path):
+    text = page(
+        "id: odd\nshell: printf '\\033]0;title\\007hello'; exit 3\nrepeatable: true",
+        "id: go\nkind: approval\nask: may I\nby: chief\nbreak_glass: chief",
+        "id: act\nshell: touch acted\nrepeatable: true",
+        front="roles: {chief: []}\n",
+    )
+    (tmp_path / "r.md").write_text(text)
+    ran = holdfast(tmp_path, "runbook", "run", "./r.md", "--as", "anna")
+    assert ran.returncode == 1
+    assert "\x1b" not in ran.stderr
+    assert "hello" in ran.stderr
+    again = holdfast(tmp_path, "runbook", "run", "./r.md", "--json")
+    assert (again.returncode, answer(again)["error"]["code"]) == (4, "runbook-run-active")
+    run = answer(again)["error"]["details"]["run"]
+    assert holdfast(tmp_path, "runbook", "skip", run, "odd", "--reason", "it is odd").returncode == 0
+    assert answer(holdfast(tmp_path, "runbook", "resume", run, "--as", "anna", "--json"))["waiting_for"]["what"] == "approve"
+    refused = holdfast(tmp_path, "runbook", "approve", run, "go", "--as", "dora")
+    assert refused.returncode == 4  # another name, the same account
+    assert "asked for this (the account" in refused.stderr
+    words = ["--as", "anna", "--break-glass", "--note", "all asleep", "--resume", "--json"]
+    done = holdfast(tmp_path, "runbook", "approve", run, "go", *words)
+    assert (done.returncode, answer(done)["outcome"]) == (0, "done")
+    assert (tmp_path / "acted").exists()
+    assert "GLASS BROKEN by anna: all asleep" in holdfast(tmp_path, "runbook", "history", run).stdout
+    assert holdfast(tmp_path, "runbook", "resume", run).returncode == 0
+    late = holdfast(tmp_path, "runbook", "abort", run, "--reason", "late")
+    assert (late.returncode, "has ended: done" in late.stderr) == (4, True)

@@ -57,6 +57,12 @@ class RunHeld(Refused):
     code = "runbook-run-held"
 
 
+class RunActive(Refused):
+    """Another run of the same runbook has not ended: two at once could do harm."""
+
+    code = "runbook-run-active"
+
+
 class RunOver(Refused):
     """The run has ended, or is not at the step that was named."""
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.runbook.desk import Desk
 from holdfast.interfaces.cli.commands.runbook.driving import document
-from holdfast.interfaces.cli.commands.runbook.watching import said
+from holdfast.interfaces.cli.commands.runbook.watching import harmless, said
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.interfaces.cli.times import local
@@ -72,12 +72,14 @@ def _one(session: Session, desk: Desk, run: str) -> int:
         session.out.say(f"{state.document['title']} ({state.document['name']}, {state.hash[:19]}), run {run}")
         for event in events:
             step = event.data.get("step")
-            session.out.say(f"{local(event.at, desk.zone)[:23]}  {step + ': ' if step else ''}{said(event.kind, dict(event.data))}")
+            session.out.say(
+                f"{local(event.at, desk.zone)[:23]}  {step + ': ' if step else ''}{harmless(said(event.kind, dict(event.data)))}"
+            )
             for name, stream in event.data.get("streams", {}).items():
                 if stream["size"]:
                     session.out.say(f"    {name}: {stream['size']} bytes, sha256 {stream['sha256']}")
                 for line in stream["text"].splitlines():
-                    session.out.say(f"    | {line}")
+                    session.out.say(f"    | {harmless(line)}")
 
     shown = document(state, state.status, decide(state, session.clock.now()))
     shown["events"] = [{"n": event.n, "kind": event.kind, "at": event.at, "data": event.data} for event in events]

@@ -19,9 +19,10 @@ from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.prerequisites import Looked, look
 from holdfast.runbooks.engine.rehearse import rehearse
 from holdfast.runbooks.engine.state import Event, RunState, fold
-from holdfast.runbooks.errors import PrerequisitesLack
+from holdfast.runbooks.errors import PrerequisitesLack, RunActive
 from holdfast.runbooks.format.compile import Snapshot
 from holdfast.runbooks.format.parameters import Parameter, values
+from holdfast.state import RunbookLine
 
 
 def command(
@@ -30,6 +31,7 @@ def command(
     *,
     param: Annotated[tuple[str, ...], Option("a parameter's value; may be repeated", "--param", metavar="NAME=VALUE")] = (),
     as_: Annotated[str | None, Option("who you are (your account's name by default)", "--as", metavar="NAME")] = None,
+    beside: Annotated[bool, Option("begin although another run of it has not ended")] = False,
     dry_run: DryRun = False,
 ) -> int:
     """Run a runbook: each step is written down before and after it, so that the run can be taken up again wherever it is left.
@@ -43,6 +45,9 @@ def command(
     chosen = _parameters(session, desk, snapshot, param)
     if dry_run:
         return _dry(session, snapshot, chosen)
+    active = desk.records.state.runbooks.lines(name=snapshot.name, active=True)
+    if active and not beside:
+        raise _already(active[0])
     run = desk.records.new_id()
     begun = {"snapshot": dict(snapshot.document), "hash": snapshot.hash, "parameters": chosen, "file": str(found.path)}
     looked = look(snapshot.document, _preview(run, session, who, begun), desk.bench)
@@ -75,6 +80,14 @@ def _parameters(session: Session, desk: Desk, snapshot: Snapshot, texts: tuple[s
 
 def _preview(run: str, session: Session, who: Person, begun: dict[str, Any]) -> RunState:
     return fold(run, [Event(0, "begin", session.clock.now(), {**begun, "by": who.to_json()})])
+
+
+def _already(line: RunbookLine) -> RunActive:
+    return RunActive(
+        f"Run {line.id} of {line.name}, begun by {line.facts['by']} at {line.started[:19]} UTC, has not ended: {line.status}.",
+        hint=f"Go on with it: holdfast runbook resume {line.id}; or end it: runbook abort. To begin another beside it: --beside.",
+        run=line.id,
+    )
 
 
 def _lack(lacking: list[Looked]) -> PrerequisitesLack:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.errors import HoldfastError
-from holdfast.interfaces.cli.confirm import ask as ask_line
 from holdfast.interfaces.cli.context import Session
 from holdfast.runbooks.engine.answers import answer
 from holdfast.runbooks.engine.decide import Next
@@ -30,8 +29,8 @@ class Telling:
         if event in ("finished", "undo_finished", "probed", "undo_probed"):
             for name, stream in data.get("streams", {}).items():
                 for line in stream["text"].splitlines()[-20:]:
-                    self.out.note(f"    {'' if name == 'out' else '! '}{line}")
-        self.out.note(f"{where}{said(event, data)}")
+                    self.out.note(f"    {'' if name == 'out' else '! '}{harmless(line)}")
+        self.out.note(f"{where}{harmless(said(event, data))}")
 
     def ask(self, _state: RunState, _asked: Next) -> tuple[str, dict[str, Any]] | str | None:
         return None
@@ -63,9 +62,12 @@ class AtTerminal(Telling):
         return self._typed(state, asked)
 
     def _typed(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
-        line = ask_line(f"{_PROMPTS[asked.what]}, skip REASON, abort REASON, or leave")
-        if not line and sys.stdin.closed:
+        self.out.stderr.write(f"{_PROMPTS[asked.what]}, skip REASON, abort REASON, or leave: ")
+        self.out.stderr.flush()
+        typed = sys.stdin.readline()
+        if not typed:  # the terminal is gone
             return None
+        line = typed.strip()
         word, _, rest = line.partition(" ")
         if word in ("leave", ""):
             return None if word else "again"
@@ -105,6 +107,11 @@ _PROMPTS = {
     "output": "NAME=VALUE",
     "approve": "",
 }
+
+
+def harmless(text: str) -> str:
+    """What a step printed, without characters that would move a terminal's cursor, hide text or set its title."""
+    return "".join(character if character.isprintable() or character in "\t\n" else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def said(event: str, data: dict[str, Any]) -> str:
