@@ -188,6 +188,4 @@ def require_same(hosts: Mapping[str, str]) -> None:
     """Raises ExecutorDiffers."""
     for host, version in sorted(hosts.items()):
         if version != __version__:
-            error = differs(version, __version__)
-            error.message = f"{host}: {error.message}"
-            raise error
+            raise differs(f"{version} ({host})", __version__)
