@@ -3,15 +3,18 @@
 import json
 import os
 import shutil
+import uuid
 
 import pytest
 
 from holdfast.errors import HoldfastError
 from holdfast.systems.delta.errors import NoVersion, RestoreUsage, RewindRefused, TableMoved, TargetTaken
+from holdfast.systems.delta.log import vectors
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.log.snapshot import Snapshot, replay
 from holdfast.systems.delta.restore.place import parent
 from holdfast.systems.delta.restore.rewind import Rewind, actions
+from holdfast.systems.delta.restore.rewrite import rewritten
 from holdfast.systems.delta.store import LocalStore
 from tests.delta import golden
 from tests.delta.kit import Lake, delta_rows, write
@@ -109,6 +112,12 @@ def test_a_clones_absolute_paths_lead_to_the_copy(lake):
     copied = replay(StoredLog(LocalStore(lake.folder / "out"), "clone/"))
     assert all(not path.startswith(("file:", "/")) for path in copied.paths())
     assert len(delta_rows(lake.folder / "out" / "clone")) == len(expected[max(expected, key=int)]["rows"])
+    # Nor do its vectors: the copy can be moved, and read by whatever scheme its reader knows.
+    kinds = [one["storageType"] for one in copied.descriptors()]
+    assert kinds
+    assert set(kinds) == {"u"}
+    (lake.folder / "out").rename(lake.folder / "moved")
+    assert len(delta_rows(lake.folder / "moved" / "clone")) == len(expected[max(expected, key=int)]["rows"])
 
 
 def test_no_table_is_put_into_another_table(lake):
@@ -128,6 +137,31 @@ def test_what_came_there_since_the_plan_is_not_written_over(lake):
     with pytest.raises(TargetTaken):
         lake.recovery().restore(lake.history, plan, lake.said)
     assert delta_rows(lake.folder / "out" / "orders") == [[7]]
+
+
+def test_absolute_paths_in_a_checkpoint_are_turned_towards_the_copy():
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    vector = {"storageType": "p", "pathOrInlineDv": "s3a://b/v.bin", "offset": 1}
+    inline = {"storageType": "i", "pathOrInlineDv": "s3a://b/v.bi", "offset": None}
+    adds = [
+        {"path": "s3a://b/x", "deletionVector": vector},
+        None,
+        {"path": "y", "deletionVector": None},
+        {"path": "z", "deletionVector": inline},
+    ]
+    out = io.BytesIO()
+    pq.write_table(pa.table({"add": adds}), out)
+    name = uuid.uuid4()
+    relative = vectors.relative("from-elsewhere", name)
+    found = rewritten("1.checkpoint.parquet", out.getvalue(), {"s3a://b/x": "from-elsewhere/x"}, {"s3a://b/v.bin": relative})
+    first, *others = pq.read_table(io.BytesIO(found)).column("add").to_pylist()
+    assert first == {"path": "from-elsewhere/x", "deletionVector": {"storageType": "u", "pathOrInlineDv": relative, "offset": 1}}
+    assert others == adds[1:]
+    assert vectors.relative_key(first["deletionVector"]) == f"from-elsewhere/deletion_vector_{name}.bin"
 
 
 # ---------------------------------------------------------------- B: the damaged one moved aside

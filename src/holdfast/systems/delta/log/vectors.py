@@ -43,6 +43,15 @@ def relative_key(descriptor: Mapping[str, Any]) -> str | None:
     return f"{prefix}/{name}" if prefix else name
 
 
+def relative(prefix: str, name: uuid.UUID) -> str:
+    """What a descriptor of storage ``u`` says for the file ``prefix/deletion_vector_<name>.bin`` below the table."""
+    out = []
+    for start in range(0, 16, 4):
+        number = int.from_bytes(name.bytes[start : start + 4], "big")
+        out += [_Z85[number // 85**power % 85] for power in (4, 3, 2, 1, 0)]
+    return prefix + "".join(out)
+
+
 def z85(text: str) -> bytes:
     """Base85 in ZeroMQ's alphabet: five letters for four bytes. Raises VectorBroken."""
     if len(text) % 5:

@@ -1,6 +1,7 @@
 """Tables written out of the vault into a place of their own, and proved there."""
 
 import hashlib
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from holdfast.systems.contract import PointReader, StoredEntry, Target
 from holdfast.systems.delta.capture.pin import Wanted
 from holdfast.systems.delta.errors import LogBroken, PointNonsense
 from holdfast.systems.delta.held import Held, content
+from holdfast.systems.delta.log import vectors
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.log.snapshot import replay
 from holdfast.systems.delta.restore.rewrite import rewritten
@@ -84,7 +86,7 @@ def _targets(store: Store, wanted: Iterable[tuple[StoredEntry, str]]) -> Iterato
 
 def table(store: Store, held: Held, folder: str, progress: Progress) -> Extracted:
     """One table at its version below ``folder``: its files first, then its log; then read back and compared."""
-    places = {wanted.path: _key(wanted, held.pinned.folder) for wanted, _, _ in held.files.values()}
+    places = {wanted.path: _key(wanted, held) for wanted, _, _ in held.files.values()}
     done = write(store, ((reader, stored, folder + places[path]) for path, (_, reader, stored) in held.files.items()), progress)
     changes = [
         (held.reader, stored, folder + wanted.key[len(held.pinned.folder) :])
@@ -104,11 +106,12 @@ def _write_log(store: Store, held: Held, folder: str, progress: Progress) -> Ext
     elsewhere = {one.address: one for one, _, _ in held.files.values() if one.address is not None}
     if not elsewhere:
         return write(store, ((held.reader, stored, folder + one.key[len(held.pinned.folder) :]) for one, stored in wanted), progress)
-    places = {address: quote(_key(one, held.pinned.folder), safe="/=-._~") for address, one in elsewhere.items()}
-    vectors = {address: f"{_root(store, address)}/{folder}{place}" for address, place in places.items()}
+    places = {address: quote(_key(one, held), safe="/=-._~") for address, one in elsewhere.items()}
+    # Relative like those that the table writes itself: an absolute one would hold for one place, and for readers who know its scheme.
+    names = {address: vectors.relative(_ELSEWHERE, _name(address)) for address in _vectors(held)}
     written = 0
     for one, stored in wanted:
-        data = rewritten(one.key, content(held.reader, stored), places, vectors)
+        data = rewritten(one.key, content(held.reader, stored), places, names)
         target = store.writing(folder + one.key[len(held.pinned.folder) :], len(data), stored.entry.mtime_ns)
         target.write(0, memoryview(data))
         target.close()
@@ -116,24 +119,26 @@ def _write_log(store: Store, held: Held, folder: str, progress: Progress) -> Ext
     return Extracted(len(wanted), written)
 
 
-def _root(store: Store, address: str) -> str:
-    """Where the copy lies, by the scheme that the table's own readers know: Hadoop has s3a:// and no s3://, others often both."""
-    if "://" not in store.url:
-        return f"file://{store.url}"
-    scheme, _, rest = store.url.partition("://")
-    given = address.partition("://")[0]
-    return f"{given if given in ('s3', 's3a') else 's3a'}://{rest}" if scheme == "s3" else store.url
-
-
 def _log(held: Held) -> StoredLog:
     # A point's log reads like that of a store: the two share what they are asked for.
     return held.log  # type: ignore[return-value]
 
 
-def _key(wanted: Wanted, folder: str) -> str:
+def _vectors(held: Held) -> set[str]:
+    """Addresses of vectors in other tables' places."""
+    return {str(one["pathOrInlineDv"]) for one in held.pinned.snapshot.descriptors() if one["storageType"] == "p"}
+
+
+def _name(address: str) -> uuid.UUID:
+    return uuid.UUID(bytes=hashlib.sha256(address.encode()).digest()[:16])
+
+
+def _key(wanted: Wanted, held: Held) -> str:
     """Below the restored table."""
     if wanted.address is None:
-        return wanted.key[len(folder) :]
+        return wanted.key[len(held.pinned.folder) :]
+    if wanted.size is None:  # of a vector the log does not tell it
+        return f"{_ELSEWHERE}/deletion_vector_{_name(wanted.address)}.bin"
     base = wanted.path.rpartition("/")[2]
     return f"{_ELSEWHERE}/{hashlib.sha256(wanted.address.encode()).hexdigest()[:24]}-{base}"
 
@@ -154,7 +159,7 @@ def require_whole(store: Store, held: Held, folder: str) -> None:
     wrong = []
     lost = held.known_lost
     for wanted, _, stored in held.files.values():
-        key = folder + _key(wanted, held.pinned.folder)
+        key = folder + _key(wanted, held)
         if there.get(key) != stored.entry.size or (
             wanted.size is not None and stored.entry.size != wanted.size and wanted.path not in lost
         ):

@@ -9,7 +9,7 @@ from holdfast.systems.delta.log.checkpoint import arrow
 
 
 def rewritten(key: str, data: bytes, places: Mapping[str, str], vectors: Mapping[str, str]) -> bytes:
-    """A file of the log with ``places`` (absolute → relative path of data files) and ``vectors`` (absolute → new absolute address)."""
+    """A file of the log with ``places`` (absolute → relative path of data files), ``vectors`` (absolute → what storage ``u`` calls it)."""
     return _parquet(data, places, vectors) if key.endswith(".parquet") else _lines(data, places, vectors)
 
 
@@ -28,7 +28,7 @@ def _lines(data: bytes, places: Mapping[str, str], vectors: Mapping[str, str]) -
                 changed = True
             vector = action.get("deletionVector")
             if vector and vector["storageType"] == "p" and vector["pathOrInlineDv"] in vectors:
-                vector["pathOrInlineDv"] = vectors[vector["pathOrInlineDv"]]
+                vector |= {"storageType": "u", "pathOrInlineDv": vectors[vector["pathOrInlineDv"]]}
                 changed = True
         out.append(json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" if changed else line)
     return b"".join(out)
@@ -44,11 +44,19 @@ def _parquet(data: bytes, places: Mapping[str, str], vectors: Mapping[str, str])
         column = _field(pa, column, "path", places)
         index = column.type.get_field_index("deletionVector")
         if index >= 0:
-            column = _put(pa, column, index, _field(pa, column.field(index), "pathOrInlineDv", vectors))
+            column = _put(pa, column, index, _relative(pa, column.field(index), vectors))
         table = table.set_column(table.column_names.index(name), table.schema.field(name), column)
     out = io.BytesIO()
     pq.write_table(table, out)
     return out.getvalue()
+
+
+def _relative(pa: Any, column: Any, vectors: Mapping[str, str]) -> Any:
+    index = column.type.get_field_index("storageType")
+    named = column.field(column.type.get_field_index("pathOrInlineDv")).to_pylist()
+    kinds = ["u" if name in vectors else kind for kind, name in zip(column.field(index).to_pylist(), named, strict=True)]
+    column = _put(pa, column, index, pa.array(kinds, column.field(index).type))
+    return _field(pa, column, "pathOrInlineDv", vectors)
 
 
 def _field(pa: Any, column: Any, name: str, places: Mapping[str, str]) -> Any:
