@@ -1,6 +1,7 @@
 """The commands on a system of kind bucket."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,19 @@ def test_what_differs_is_named_and_put_right(home, minio):
     result = answer(done)["result"]
     assert (result["files"], result["notes"]) == (2, ["1 objects that the point does not hold were removed."])
     assert picture(home.store) == before
+
+
+def test_the_plans_rate_holds_for_a_restore_into_a_bucket(home, minio):
+    for number in range(4):
+        home.store.put(f"landing/large-{number}", noise(1 << 20))
+    assert home("backup", "raw").returncode == 0
+    plan = home.folder / "holdfast.yaml"
+    plan.write_text(plan.read_text() + "limits: {rate: 1MiB/s}\n")
+    began = time.monotonic()
+    done = home("restore", "raw", "--into", new_bucket(minio), "--json")
+    assert done.returncode == 0, done.stderr
+    # The last of four is sent three seconds after the first, but for the burst.
+    assert time.monotonic() - began > 2.5
 
 
 def test_a_command_checks_a_copy_that_is_thrown_away(tmp_path, minio):

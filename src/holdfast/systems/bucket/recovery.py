@@ -49,7 +49,8 @@ class BucketRecovery:
         store = self.settings.open(plan.detail.address)
         try:
             with uploads.watched(plan.detail.address, store) if uploads is not None else nullcontext(store) as watched:
-                pace = Pace(self.settings.rate, self.clock)
+                # A folder is no load for anybody's store.
+                pace = None if plan.detail.address.startswith("file://") else Pace(self.settings.rate, self.clock)
                 work = BucketRestore(history.open(plan.point.id), plan, watched, self.settings.threads, progress, pace)
                 done = work.run()
         finally:
