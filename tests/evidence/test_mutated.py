@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from holdfast.assembly.compared import compared
 from holdfast.evidence import verifier
 from holdfast.evidence.verifier import FORMAT, canonical, verify
 from tests.evidence import mutations
@@ -139,6 +140,33 @@ def test_an_insider_s_lie_that_the_journal_contradicts_is_caught(reports, shop, 
         evidence["journal"]["lines"][0] = canonical(entry).decode() + "\n"
     verdict = verify(insider.sign(evidence), {shop.root})
     assert verdict.state == "altered", lie
+
+
+def test_what_an_insider_signed_anew_is_not_what_lies_in_the_vault(reports, shop):
+    """Outcome, journal and anchor rewritten together and signed by the host's own key: offline it is sound, beside the vault it is not."""
+    whole = json.loads(next(data for data in reversed(reports) if b'"outcome":"failed"' in data))
+    evidence, insider = whole["evidence"], Insider(shop)
+    shop.platform.copy_records()
+    vault = shop.platform.vault()
+    right = insider.sign(evidence)
+    assert compared(vault, right) == ([], [])
+    lines, prev = [], None
+    for line in evidence["journal"]["lines"]:
+        entry = json.loads(line)
+        if entry["payload"].get("outcome") == "failed":
+            entry["payload"]["outcome"] = "ok"
+        entry["prev"] = prev or entry["prev"]
+        entry["hash"] = prev = verifier.sha256(canonical({key: value for key, value in entry.items() if key != "hash"}))
+        lines.append(canonical(entry).decode() + "\n")
+    evidence["journal"]["lines"], evidence["results"]["outcome"] = lines, "ok"
+    evidence["anchor"]["document"]["hash"] = prev
+    message = b"holdfast anchor 1\0" + canonical(evidence["anchor"]["document"])
+    evidence["anchor"]["signature"] = insider.key.sign(message).hex()
+    forged = insider.sign(evidence)
+    assert verify(forged, {shop.root}).state == "sound"
+    wrong, _ = compared(vault, forged)
+    assert len(wrong) == 3 * len(shop.places)
+    assert all("another one" in text for text in wrong)
 
 
 def test_a_missing_a_doubled_and_an_exchanged_report_are_seen(reports, shop):

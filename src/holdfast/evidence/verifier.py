@@ -35,8 +35,8 @@ FIELDS = frozenset(
         "history", "closure", "clocks", "journal", "anchor", "signer",
     }
 )  # fmt: skip
-TOLERANCE = 1.0
-"""Seconds by which the wall clock may run away from the monotonic one between two entries, besides one in a hundred."""
+TOLERANCE, STAMP_TOLERANCE = 1.0, 60.0
+"""Seconds: so far may the wall clock run from the monotonic one between two entries (and 1 %); the host's from an authority's."""
 
 
 class Altered(Exception):
@@ -235,8 +235,10 @@ def _anchor(
         raise Altered("The anchor does not fit the journal's extract.")
     for stamp in anchor["stamps"]:
         at, checked = timestamp(base64.b64decode(stamp["response"], validate=True), canonical(body), authorities)
-        said = f"time stamp of {stamp['authority']}: {at.isoformat()}"
-        notes.append(said if checked else f"{said} (not checked against a certificate: name it with --authority)")
+        apart = abs((at - dt.datetime.fromisoformat(body["at"])).total_seconds())
+        known = "" if checked else " (not checked against a certificate: name it with --authority)"
+        far = f" - {apart:.0f} s from the host's clock" if apart > STAMP_TOLERANCE else ""
+        notes.append(f"time stamp of {stamp['authority']}: {at.isoformat()}{known}{far}")
     if not anchor["locations"]:
         notes.append("The anchor reached no location.")
 

@@ -91,6 +91,20 @@ class Proofs:
             except (Damaged, RoleLacking, ValueError):
                 yield tag, -1, None
 
+    def report(self, chain: str, number: int) -> bytes | None:
+        """One document of evidence; None where there is none that is sound."""
+        return self._sound(f"{names.EVIDENCE}{chain}/{number:016x}", "evidence")
+
+    def line(self, chain: str, n: int) -> bytes | None:
+        """The copy of one journal entry; None where there is none that is sound."""
+        return self._sound(f"{names.JOURNAL}{chain}/{n:016x}", "journal")
+
+    def _sound(self, name: str, kind: str) -> bytes | None:
+        try:
+            return self._get(name, kind)
+        except Damaged:
+            return None
+
     def _document(self, name: str, kind: str) -> Any:
         try:
             return from_json(self._get(name, kind))

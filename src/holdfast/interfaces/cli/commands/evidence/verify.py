@@ -7,12 +7,15 @@ every file is sound and none is missing between them, 1 when anything was altere
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from holdfast.errors import Usage
 from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
+
+if TYPE_CHECKING:
+    from holdfast.evidence.verifier import Verdict
 
 
 class EvidenceUsage(Usage):
@@ -27,6 +30,7 @@ def command(
     *,
     root: Annotated[tuple[str, ...], Option("public key of the vault's root, or of a host: 64 hex digits", metavar="HEX")] = (),
     authority: Annotated[tuple[Path, ...], Option("root certificate of a time-stamp authority", metavar="PEM")] = (),
+    vault: Annotated[bool, Option("compare with what lies in the plan's vault too: report, anchor and journal, in every location")] = False,
 ) -> int:
     """Check signed reports, offline: content, signature, journal, anchor, time stamps, and that none is missing between them.
 
@@ -41,6 +45,8 @@ def command(
     except (OSError, ValueError) as error:
         raise EvidenceUsage(f"A file cannot be read: {error}.", hint="Name reports, and certificates in PEM.") from error
     found = [(path, verify(data, trusted, given)) for path, data in read]
+    if vault:
+        _compare(session, [(verdict, data) for (_, verdict), (_, data) in zip(found, read, strict=True)])
     between = gaps([verdict for _, verdict in found])
     states = [verdict.state for _, verdict in found]
     verdict = "altered" if between or "altered" in states else "unknown signer" if "unknown signer" in states else "sound"
@@ -64,6 +70,18 @@ def command(
 
     session.out.result(document, human)
     return {"sound": 0, "altered": 1}.get(verdict, 2)
+
+
+def _compare(session: Session, found: "list[tuple[Verdict, bytes]]") -> None:
+    """What the host's key could have signed anew is compared with what nobody could take back."""
+    from holdfast.assembly.compared import compared
+
+    for verdict, data in found:
+        if verdict.state == "sound":
+            wrong, lacking = compared(session.platform.vault(), data)
+            verdict.problems += wrong
+            verdict.notes += lacking
+            verdict.state = "altered" if wrong else "sound"
 
 
 def known_roots(session: Session) -> list[str]:
