@@ -198,6 +198,23 @@ def test_the_content_is_hashed_out_of_the_bytes_that_are_fetched(lake, tmp_path)
     assert not [key for key in lake.asked if key.removeprefix("lake/") in keys]
 
 
+def test_a_scan_of_the_source_keeps_nothing_that_only_it_needs(lake, tmp_path):
+    lake.write("orders", a=[1])
+    lake.write("orders", a=[2])
+
+    def fetched() -> int:
+        return len(list((tmp_path / "box").rglob("*.parquet")))
+
+    with source_view(lake.settings, None, tmp_path / "box") as view:
+        digest = view.digest()
+        assert fetched() == 0
+        assert view.query("select sum(a) from orders") == [(3,)]
+    with source_view(lake.settings, None, tmp_path / "other") as view:
+        assert view.query("select sum(a) from orders") == [(3,)]
+        assert view.digest() == digest
+        assert view.query("select max(a) from orders") == [(2,)]
+
+
 def test_a_vacuum_takes_files_of_every_size_while_they_are_fetched(lake):
     keys = sized(lake)
     done: list[str] = []

@@ -84,7 +84,7 @@ class Contents:
             for name, table in self._tables.items():
                 broken: dict[str, tuple[Wanted, str]] = {}
                 try:
-                    table.sums |= scan.by_file(table.rest(fetch), done=lambda path: _drop(path, Path(folder)), broken=broken)
+                    table.sums |= scan.by_file(table.rest(fetch), done=fetch.drop, broken=broken)
                 except HoldfastError as error:
                     self._progress.note(f"The content of {name or self._store.url} is not recorded: {error.message}")
                     continue
@@ -134,12 +134,6 @@ class _Table:
         files = {key: add for key, add in state.files.items() if key not in self.sums}
         part = dataclasses.replace(self.pinned, snapshot=dataclasses.replace(state, files=files))
         return TableAt(self.pinned.name, part, fetch)
-
-
-def _drop(path: Path, folder: Path) -> None:
-    """What was fetched is removed; what lies in the lake is not."""
-    if folder in path.parents:
-        path.unlink(missing_ok=True)
 
 
 def unreadable(why: str) -> str:

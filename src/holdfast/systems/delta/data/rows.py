@@ -27,6 +27,8 @@ class TableAt:
     locate: Locate
     recorded: str | None = None
     """What its rows hashed to when they were captured, where that is known."""
+    drop: Callable[[Path], None] | None = None
+    """Removes a file that ``locate`` fetched; it can be fetched again."""
 
     @property
     def label(self) -> str:

@@ -32,9 +32,9 @@ class Unreadable(Exception):
     """What is wrong with a file, in words."""
 
 
-def sums(table: TableAt, threads: int = 0) -> Sums:
+def sums(table: TableAt, threads: int = 0, done: Callable[[Path], None] | None = None) -> Sums:
     """Of all rows of the version. Raises FileBroken (naming every file that cannot be read), VectorBroken, FeatureUnknown."""
-    return rowsum.added(list(by_file(table, threads).values()))
+    return rowsum.added(list(by_file(table, threads, done).values()))
 
 
 def by_file(

@@ -108,7 +108,9 @@ class LakeView:
             self._digests |= self._scan(fresh)
             fresh = {}
         for name, table in fresh.items():
-            self._digests[name] = rows.summed(table, [sums(table)])
+            # Files that were fetched for the scan alone do not stay: a table may be larger than this machine's disk.
+            done = None if self._view(name) in self._created else table.drop
+            self._digests[name] = rows.summed(table, [sums(table, done=done)])
         return {name: self._digests[name] for name in wanted}
 
     def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
@@ -198,6 +200,7 @@ class Fetch:
     def __init__(self, settings: DeltaSettings, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
         self._opener = opener(settings, store)
+        self._fetched: set[Path] = set()
 
     def __call__(self, wanted: Wanted) -> Path:
         """Raises FileBroken where it is gone."""
@@ -213,7 +216,14 @@ class Fetch:
             if thing is None:
                 raise FileBroken(f"{store.url}/{key} is gone.")
             fetch(store, key, thing.size, place)
+            self._fetched.add(place)
         return place
+
+    def drop(self, path: Path) -> None:
+        """What was fetched is removed; what lies where it belongs is not."""
+        if path in self._fetched:
+            self._fetched.discard(path)
+            path.unlink(missing_ok=True)
 
 
 def cached(folder: Path, wanted: Wanted) -> Path:
@@ -258,7 +268,10 @@ def source_view(settings: DeltaSettings, versions: Mapping[str, int] | None, fol
     store = settings.open(settings.url)
     wanted = versions if versions is not None else dict.fromkeys(find(store, settings.tables))
     located = Fetch(settings, store, folder / "source")
-    tables = {name: TableAt(name, pinned_in(StoredLog(store, prefix(name)), name, version), located) for name, version in wanted.items()}
+    tables = {
+        name: TableAt(name, pinned_in(StoredLog(store, prefix(name)), name, version), located, drop=located.drop)
+        for name, version in wanted.items()
+    }
     reached = {"versions": {name: one.pinned.snapshot.version for name, one in tables.items()}}
     view = LakeView(tables, reached, settings.url, folder, scan)
     try:
