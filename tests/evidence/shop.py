@@ -95,6 +95,7 @@ class Shop:
             "reached": {"time": self.clock.now().isoformat(), "lsn": "0/3000028"},
             "results": [check("paid orders kept", [7], [7])],
             "exact": False,
+            "until": {"kind": "latest"},
             "torn_down": True,
         }
         return self.report(self.run(**{**given, **facts}))
@@ -149,6 +150,7 @@ def any_facts(chance: random.Random) -> dict:
         ),
         "results": results,
         "exact": chance.choice([True, False]),
+        "until": chance.choice([{"kind": "latest"}, {"kind": "time"}, None]),
         "torn_down": True,
         "note": value(),
     }

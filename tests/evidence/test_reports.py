@@ -17,6 +17,7 @@ from holdfast.evidence.issue import RunGoesOn, RunNotFound
 from holdfast.evidence.page import page
 from holdfast.evidence.page.html import chosen
 from holdfast.journal.record import make
+from holdfast.protection.measured import losses
 from tests.evidence.shop import Shop, check
 
 
@@ -54,6 +55,9 @@ def test_loss_is_counted_in_recovered_data(shop):
     assert idle["at_most"]
     equal = shop.proved(reached={"time": newest}, exact=True).evidence["results"]["rpo"]
     assert (equal["lost_seconds"], equal["at_most"]) == (0.0, False)
+    chosen_by_hand = shop.proved(reached={"time": newest}, until={"kind": "time"}).evidence["results"]["rpo"]
+    assert chosen_by_hand["lost_seconds"] is None
+    assert losses(shop.platform.state, "orders") == [pytest.approx(90, abs=10), 0.0, None]
     unknown = shop.proved(reached={"lsn": "0/1"}).evidence["results"]["rpo"]
     assert unknown["lost_seconds"] is None
     assert unknown["counted"].startswith("not measured")

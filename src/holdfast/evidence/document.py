@@ -196,7 +196,11 @@ def _rpo(start: Record, ended: Mapping[str, Any], promised: Mapping[str, float])
     except (ValueError, TypeError):
         lost = None
     if equal:
-        return {**found, "lost_seconds": 0.0, "at_most": False, "counted": "content compared with the source at the same coordinate: equal"}
+        compared = any(one.get("kind") == "compare" and one.get("state") == "passed" for one in ended.get("results") or [])
+        how = "content compared with the source at the same coordinate: equal" if compared else "recovered to where the source stood still"
+        return {**found, "lost_seconds": 0.0, "at_most": False, "counted": how}
+    if (ended.get("until") or {}).get("kind") != "latest":
+        return {**found, "lost_seconds": None, "at_most": False, "counted": "not measured: the newest moment was not what was asked for"}
     if lost is None or ended.get("outcome") != "ok":
         return {**found, "lost_seconds": None, "at_most": False, "counted": "not measured: the run does not say what its newest data is"}
     return {

@@ -66,6 +66,8 @@ def _lost(run: Run) -> float | None:
     if run.facts.get("exact") and run.facts.get("verdict") == "passed":
         return 0.0
     reached: dict[str, Any] = run.facts.get("reached") or {}
+    if (run.facts.get("until") or {}).get("kind") != "latest":
+        return None  # somebody chose an older moment
     try:
         newest = dt.datetime.fromisoformat(str(reached.get("time") or (reached.get("place") or {}).get("time")))
         return max((run.started - newest).total_seconds(), 0.0)

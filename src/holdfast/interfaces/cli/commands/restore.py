@@ -143,7 +143,14 @@ def command(
         recorded(session.platform.state, session.platform.journal, session.clock, "restore", name, into=into) as work,
     ):
         done = run(made, recovery, history, work.watch(progress), session.clock)
-        work.add(point=made.restore.point.id, bytes=made.restore.bytes, log_bytes=made.restore.log_bytes, clocks=dict(done.clocks))
+        work.add(
+            point=made.restore.point.id,
+            bytes=made.restore.bytes,
+            log_bytes=made.restore.log_bytes,
+            clocks=dict(done.clocks),
+            reached=dict(done.restored.reached),
+            until=dict(until),
+        )
     document = {**done.to_json(), "troubles": [trouble.to_json() for trouble in session.platform.troubles()]}
 
     def human() -> None:

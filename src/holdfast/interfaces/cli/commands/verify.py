@@ -111,6 +111,7 @@ def _verify(session: Session, name: str, to: str | None, options: Mapping[str, A
                 reached=said["reached"],
                 clocks=dict(found.clocks),
                 exact=found.exact,
+                until=dict(found.until),
                 torn_down=found.torn_down,
                 isolation="restored into a throw-away place of its own",
                 results=_plain(said["results"]),
