@@ -6,11 +6,13 @@ import datetime as dt
 import types
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.runbooks.actions.contract import Result
 from holdfast.runbooks.engine.answers import answer
+from holdfast.runbooks.engine.decide import Next
 from holdfast.runbooks.engine.driver import Driver
 from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.state import Event, fold
@@ -151,6 +153,17 @@ FAULTS = st.lists(st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4]), max_size=60)
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, script=FAULTS, abort_at=st.none() | st.integers(1, 25))
 def test_no_interleaving_of_kills_and_resumes_does_harm(steps, script, abort_at):
+    _harmless(steps, script, abort_at)
+
+
+@pytest.mark.soak
+@settings(max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=STEPS, script=FAULTS, abort_at=st.none() | st.integers(1, 25))
+def test_no_interleaving_does_harm_at_length(steps, script, abort_at):
+    _harmless(steps, script, abort_at)
+
+
+def _harmless(steps, script, abort_at):
     faults = Faults(script)
     memory, world = Memory(faults), World(faults)
     text = page(
@@ -188,16 +201,22 @@ def test_no_interleaving_of_kills_and_resumes_does_harm(steps, script, abort_at)
     assert [event.n for event in memory.kept] == list(range(len(memory.kept)))
 
 
-def test_a_step_with_an_effect_is_seen_to_be_watched():
-    """The world above does accuse a machine that runs a step twice."""
-    world = World(Faults([]))
-    doing = {"action": {"spec": {"argv": ["do"]}}}
-    world.call(None, "a", doing)
-    try:
-        world.call(None, "a", doing)
-    except AssertionError:
-        return
-    raise AssertionError("not accused")
+def test_a_machine_that_runs_what_is_uncertain_again_is_caught(monkeypatch):
+    """Killed after the effect and before it is written down: begin, started, the effect."""
+    script = [0, 0, 2]
+    _harmless([("automatic", True, False, False)], list(script), None)
+    monkeypatch.setattr("holdfast.runbooks.engine.decide._uncertain", lambda _spec, step: Next("start", step.id))
+    with pytest.raises(AssertionError, match="ran twice"):
+        _harmless([("automatic", True, False, False)], list(script), None)
+
+
+def test_a_machine_that_undoes_what_did_not_run_is_caught(monkeypatch):
+    """Killed before the effect, then aborted: a machine that believes the step to be done undoes nothing that is there."""
+    steps = [("automatic", True, True, False)]
+    _harmless(steps, [0, 0, 1], 7)
+    monkeypatch.setattr("holdfast.runbooks.engine.decide._undoing", lambda state: Next("undo", next(iter(state.steps))))
+    with pytest.raises(AssertionError, match="is not there"):
+        _harmless(steps, [0, 0, 1], 7)
 
 
 def test_the_same_events_give_the_same_state_whenever_they_are_read():
