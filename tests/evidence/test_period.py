@@ -95,7 +95,7 @@ def test_what_is_no_period(text):
 
 
 def test_from_the_journals_of_all_hosts_of_a_vault(tmp_path):
-    from holdfast.assembly.period import tested
+    from holdfast.assembly.period import all_tests
 
     one, two = Shop(tmp_path / "one"), Shop(tmp_path / "two", vault=tmp_path / "one")
     run = two.run(verdict="passed", results=[check("rows", 1, 1)], clocks={"restore": 3.0})
@@ -105,7 +105,7 @@ def test_from_the_journals_of_all_hosts_of_a_vault(tmp_path):
     one.run("vault-check", ok=False, found=2)
     one.platform.vault()
     now = one.clock.now()
-    document = tested(one.platform, f"{now.year}")
+    document = all_tests(one.platform, f"{now.year}")
     assert document["doubts"] == []
     newest = {each["test"]: each for each in document["tests"]}
     assert (newest["restore"]["state"], newest["restore"]["run"], newest["restore"]["report"]) == ("passed", run, 1)

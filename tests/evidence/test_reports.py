@@ -11,11 +11,12 @@ import time
 
 import pytest
 
-from holdfast.assembly.period import tested
+from holdfast.assembly.period import all_tests
 from holdfast.evidence import verifier
 from holdfast.evidence.issue import RunGoesOn, RunNotFound
 from holdfast.evidence.page import page
 from holdfast.evidence.page.html import chosen
+from holdfast.evidence.page.timeline import chart
 from holdfast.journal.record import make
 from holdfast.protection.measured import losses
 from tests.evidence.shop import Shop, check
@@ -135,6 +136,35 @@ def test_another_process_reports_what_one_began_and_another_ended(shop):
     assert issued.evidence["test"]["verb"] == "runbook"
 
 
+def test_a_runbook_s_run_is_told_with_its_people_steps_and_snapshot(shop):
+    """In the form in which the engine of runbooks writes its events."""
+    run, journal = "20260101T000000-cccccc", shop.platform.journal
+    person = {"name": "Ada", "login": "ada", "host": "pc"}
+    begun = {"snapshot": {"name": "restore-orders", "title": "Restore", "steps": []}, "hash": "ab" * 32, "parameters": {}, "by": person}
+    events = [
+        ("begin", begun),
+        ("started", {"step": "stop", "attempt": 1}),
+        ("finished", {"step": "stop", "outcome": "ok"}),
+        ("approved", {"step": "go", "by": {**person, "name": "Grace"}}),
+        ("ended", {"outcome": "done", "undone": []}),
+    ]
+    for n, (kind, data) in enumerate(events):
+        journal.record(f"runbook.{kind}", run=run, n=n, at=shop.clock.now().isoformat(), data=data)
+    shop.platform.vault()
+    assert shop.platform.copy_records() == []
+    [issued] = shop.prover().reports.all()
+    evidence = issued.evidence
+    assert evidence["results"]["outcome"] == "done"
+    assert evidence["closure"]["findings"] == []
+    assert evidence["scope"]["runbook"] == {"name": "restore-orders", "title": "Restore", "version": None, "hash": "ab" * 32}
+    assert [(one["role"], one["name"]) for one in evidence["people"]][1:] == [("begin", "Ada"), ("approved", "Grace")]
+    assert evidence["scope"]["plan"] == shop.platform.plan.hash
+    assert "snapshot" not in evidence["steps"][0]["facts"]
+    assert [(bar.lane, bar.name) for bar in chart(evidence).bars][-1] == ("steps", "stop")
+    assert verifier.verify(issued.data, {shop.root}).state == "sound"
+    assert "Grace" in page(issued)
+
+
 def test_a_run_whose_process_was_killed_is_lost_and_said_so(shop):
     journal = shop.platform.journal
     journal.record("verify.start", run="20260101T000000-bbbbbb", system="orders")
@@ -232,5 +262,5 @@ def test_ten_thousand_runs_in_the_history_cost_a_report_little(shop):
     assert verifier.verify(issued.data, {shop.root}).state == "sound"
     assert took < 1.5
     before = time.process_time()
-    assert tested(shop.platform, "2026-Q1")["doubts"] == []
+    assert all_tests(shop.platform, "2026-Q1")["doubts"] == []
     assert time.process_time() - before < 6

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from holdfast.assembly.places import Places
 
 
-def tested(platform: "Places", text: str) -> dict[str, Any]:
+def all_tests(platform: "Places", text: str) -> dict[str, Any]:
     """JSON-ready; see ``evidence.period.document``. ``doubts``: chains that are not whole, and hosts that could not be read.
 
     Raises PeriodNotUnderstood, Unreachable.

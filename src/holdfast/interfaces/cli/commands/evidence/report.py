@@ -93,10 +93,10 @@ def _write(session: Session, path: Path, data: bytes) -> None:
 
 
 def _period(session: Session, text: str, control: str | None, out: Path | None, *, html: bool) -> int:
-    from holdfast.assembly.period import tested
+    from holdfast.assembly.period import all_tests
 
     session.platform.vault()
-    document = tested(session.platform, text)
+    document = all_tests(session.platform, text)
     if html:
         from holdfast.evidence.page import period_page
 
