@@ -183,3 +183,34 @@ def test_a_second_run_of_it_skip_and_approve_that_drives_on(tmp_path):
     assert holdfast(tmp_path, "runbook", "resume", run).returncode == 0
     late = holdfast(tmp_path, "runbook", "abort", run, "--reason", "late")
     assert (late.returncode, "has ended: done" in late.stderr) == (4, True)
+
+
+def test_an_answer_from_elsewhere_goes_on_at_the_terminal(tmp_path):
+    """The terminal asks to confirm; somebody else does, and nobody touches the keyboard."""
+    import subprocess
+
+    from tests.cli.running import PROGRAM, environment
+
+    (tmp_path / "r.md").write_text(page("id: do\nkind: human\ndo: this", "id: act\nshell: touch acted\nrepeatable: true"))
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, "runbook", "run", "./r.md"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    try:
+        runs = []
+        while not runs or not runs[0]["waiting"]:
+            assert process.poll() is None
+            runs = answer(holdfast(tmp_path, "runbook", "history", "--json"))["runs"]
+        assert holdfast(tmp_path, "runbook", "resume", runs[0]["run"]).returncode == 4
+        assert holdfast(tmp_path, "runbook", "approve", runs[0]["run"], "do").returncode == 0
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        os.close(ours)
+    assert (tmp_path / "acted").exists()

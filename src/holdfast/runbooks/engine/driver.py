@@ -95,6 +95,7 @@ class Driver:
 
     def _drive(self, run: str, person: Person) -> Stopped:
         self.person = person
+        waiting: tuple[int, Next] | None = None
         while True:
             state = self.records.load(run)
             now = self.records.clock.now()
@@ -109,7 +110,9 @@ class Driver:
                 self.records.note(state)
                 return Stopped("stopped", state, found)
             if found.do == "ask":
-                self.records.note(state, f"{found.what} {found.step}")
+                if waiting != (state.n, found):
+                    waiting = (state.n, found)
+                    self.records.note(state, f"{found.what} {found.step}")
                 answer = self.watcher.ask(state, found)
                 if answer is None:
                     return Stopped("waiting", state, found)

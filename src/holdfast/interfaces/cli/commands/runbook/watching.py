@@ -1,5 +1,6 @@
 """A person at a terminal, or nobody: how a run is told, and how it asks."""
 
+import select
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,7 @@ class AtTerminal(Telling):
         super().__init__(session)
         self.person = person
         self._shown = ""
+        self._prompted = ""
 
     def ask(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
         spec = state.spec(asked.step)
@@ -62,8 +64,14 @@ class AtTerminal(Telling):
         return self._typed(state, asked)
 
     def _typed(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
-        self.out.stderr.write(f"{_PROMPTS[asked.what]}, skip REASON, abort REASON, or leave: ")
-        self.out.stderr.flush()
+        if self._prompted != self._shown:
+            self._prompted = self._shown
+            self.out.stderr.write(f"{_PROMPTS[asked.what]}, skip REASON, abort REASON, or leave: ")
+            self.out.stderr.flush()
+        # Somebody elsewhere may answer first: the run is looked at again and again.
+        if not select.select([sys.stdin], [], [], POLL_S)[0]:
+            return "again"
+        self._prompted = ""
         typed = sys.stdin.readline()
         if not typed:  # the terminal is gone
             return None
