@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.connect.objects import StoreDenied, StoreThrottled, StoreUnreachable
+from holdfast.connect.objects import ObjectDenied, StoreDenied, StoreThrottled, StoreUnreachable, open_objects
 from tests.bucket.kit import Scene, new_bucket, noise, options_of, picture
 from tests.bucket.proxy import Faults
 from tests.bucket.test_round_trip import fill
@@ -121,6 +121,30 @@ def test_credentials_that_may_list_but_not_read(scene, minio):
     scene.options = options_of(minio)
     whole = scene.backup()
     assert (whole.facts["objects"], whole.facts["incomplete"], whole.facts["unread"]) == (4, 0, 2)
+
+
+def test_credentials_that_end_in_mid_run_end_the_run(scene):
+    """One error, and no point in which whatever was left is missing."""
+    import itertools
+
+    from holdfast.connect.objects.sign import Credentials
+
+    fill(scene.store, MANY)
+    asked = itertools.count()
+
+    def ending(url: str):
+        store = open_objects(url, scene.options)
+        good = store._asker._credentials()
+        ended = Credentials(good.access_key, good.secret_key, "ended")
+        store._asker._credentials = lambda: good if next(asked) < 5 else ended
+        return store
+
+    scene.open = ending
+    with pytest.raises(StoreDenied, match="InvalidTokenId") as caught:
+        scene.backup()
+    assert not isinstance(caught.value, ObjectDenied)
+    assert "renew" in caught.value.hint
+    assert scene.vault.points("raw") == []
 
 
 def limited(minio, user: dict[str, str], bucket: str) -> dict[str, str]:

@@ -22,8 +22,20 @@ _AGAIN_CODES = frozenset(
 )
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "NoSuchUpload"})
 _ACCOUNT = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "AccountProblem"}
+    {
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidToken",
+        "InvalidTokenId",
+        "InvalidClientTokenId",
+        "TokenRefreshRequired",
+        "RequestTimeTooSkewed",
+        "RequestExpired",
+        "AccountProblem",
+    }
 )
+"""Something is wrong with who asks, so no other request would fare better. MinIO calls an ended session InvalidTokenId."""
 _LONGEST = 8.0
 _QUIET = 30.0
 
@@ -180,8 +192,10 @@ class Asker:
                 f"{what} is refused: {said}", hint="Look at what the credentials allow for this object and its key.", **details
             )
         hint = "Look at the bucket's name, the endpoint, the credentials and what they allow."
-        if code == "RequestTimeTooSkewed":
+        if code in ("RequestTimeTooSkewed", "RequestExpired"):
             hint = "Set this host's clock by NTP."
+        elif code in ("ExpiredToken", "InvalidToken", "InvalidTokenId", "InvalidClientTokenId", "TokenRefreshRequired"):
+            hint = "The credentials have ended or were never valid: renew them, and run it again. What was stored is used."
         elif code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect"):
             hint = "The bucket lies in another region: name it in the plan (region)."
         raise StoreDenied(f"{what} refused: {said}", hint=hint, **details)
