@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from holdfast.model import SystemClock
 from holdfast.runbooks.actions import process
+from holdfast.runbooks.actions.contract import Result
 from holdfast.runbooks.actions.output import HEAD, TAIL, Capture, kept
-from holdfast.runbooks.outputs import NotThere, differs, take
+from holdfast.runbooks.engine.work import outputs_of
+from holdfast.runbooks.outputs import NotThere, differs, read_json, take
 
 SECRET = 'p4ss"w/ord+%'
 
@@ -112,3 +114,13 @@ def test_a_check_that_compared_nothing_fails():
     assert differs({"ok": 1}, {"ok": True}, None)
     assert differs({"gone": None}, {}, None)
     assert differs({"a.b": 1}, None, None)
+
+
+def test_what_no_journal_could_hold_is_no_document():
+    assert read_json('{"a": NaN, "b": -Infinity, "c": 1}') == {"a": None, "b": None, "c": 1}
+    assert read_json("[" * 100_000) is None
+    assert read_json("[" * 100 + "]" * 100) is None
+    assert read_json("no json") is None
+    spec = {"outputs": {"x": "a"}}
+    assert outputs_of(spec, Result("ok", True, "", document={"a": "x" * 1000})) == ({"x": "x" * 1000}, "")
+    assert "too many" in outputs_of(spec, Result("ok", True, "", document={"a": "x" * 100_000}))[1]

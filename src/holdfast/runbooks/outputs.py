@@ -1,14 +1,34 @@
 """Values out of what an action gave: ``points[0].id`` in its JSON, ``text`` for all that it printed."""
 
+import json
 import re
 from typing import Any
 
+DEEPEST = 60
 TEXT = "text"
 _PIECE = re.compile(r"(?:^|\.)(?P<key>[A-Za-z0-9_-]+)|\[(?P<index>-?[0-9]+)\]|\[\"(?P<quoted>[^\"]+)\"\]")
 
 
 class NotThere(Exception):
     """The path leads nowhere in this document."""
+
+
+def read_json(text: str | None) -> Any:
+    """The document that was printed; None where there is none, or none that a journal could hold: nested too deeply, or with numbers that
+    are none (those become null).
+    """
+    try:
+        document = json.loads(text or "", parse_constant=lambda _constant: None)
+    except (ValueError, RecursionError):
+        return None
+    waiting = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > DEEPEST:
+            return None
+        below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += [(each, depth + 1) for each in below]
+    return document
 
 
 def read_path(path: str) -> list[str | int]:

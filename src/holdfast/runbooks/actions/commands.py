@@ -1,6 +1,5 @@
 """Actions that start a process: ``command`` (an argv, no shell), ``shell`` (a script, parameters as variables), ``holdfast``."""
 
-import json
 import os
 import re
 import shlex
@@ -16,6 +15,7 @@ from holdfast.plan.shape.types import Text
 from holdfast.runbooks.actions import process
 from holdfast.runbooks.actions.contract import Call, Fault, Result
 from holdfast.runbooks.format.insert import REFERENCE, as_text, insert, references, whole
+from holdfast.runbooks.outputs import read_json
 
 PREFIX = "PARAM_"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -108,15 +108,8 @@ def _done(argv: Sequence[str], spec: Mapping[str, Any], call: Call) -> Result:
     answer = {0: True, 1: False}.get(ended.code)
     if ended.code:
         how = f"signal {-ended.code}" if ended.code < 0 else f"status {ended.code}"
-        return Result("failed", answer, f"it ended with {how}", streams, _json(ended.text), ended.text, ended.code)
-    return Result("ok", answer, "", streams, _json(ended.text), ended.text, 0)
-
-
-def _json(text: str | None) -> Any:
-    try:
-        return json.loads(text or "")
-    except ValueError:
-        return None
+        return Result("failed", answer, f"it ended with {how}", streams, read_json(ended.text), ended.text, ended.code)
+    return Result("ok", answer, "", streams, read_json(ended.text), ended.text, 0)
 
 
 def argv_faults(argv: Sequence[str], key: str = "argv") -> list[Fault]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import json
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -111,6 +112,8 @@ class Sql:
 
 
 def _ready(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, decimal.Decimal):

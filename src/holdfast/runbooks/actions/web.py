@@ -16,6 +16,7 @@ from holdfast.runbooks.actions.commands import quoted
 from holdfast.runbooks.actions.contract import Call, Fault, Result
 from holdfast.runbooks.actions.output import Capture, Redactor
 from holdfast.runbooks.format.insert import REFERENCE, as_text, insert, references, whole
+from holdfast.runbooks.outputs import read_json
 
 _GONE = (404, 410)
 
@@ -86,10 +87,7 @@ class Http:
         except (WebFailed, ValueError, OSError) as error:
             return Result("failed", None, clean.text(str(error).rstrip(".")), {"out": capture.end()})
         streams = {"out": capture.end()}
-        try:
-            document = json.loads(capture.whole or "")
-        except ValueError:
-            document = None
+        document = read_json(capture.whole)
         if status in wanted:
             return Result("ok", True, "", streams, document, capture.whole, status)
         answer = False if status in _GONE else None

@@ -1,6 +1,7 @@
 """Does one action of a step: fills in values, finds secrets, hands it to its kind, takes outputs and expectations from what it gave."""
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from holdfast.runbooks.engine.state import RunState
 from holdfast.runbooks.format.insert import insert, references
 from holdfast.runbooks.outputs import NotThere, differs, take
 
+LARGEST_OUTPUT = 64 << 10
 Began = Callable[[int], None]
 SHORTEST_SECRET = 4  # shorter ones would blot out half of what is printed
 
@@ -94,9 +96,13 @@ def outputs_of(spec: Mapping[str, Any], result: Result) -> tuple[dict[str, Any],
     found: dict[str, Any] = {}
     for name, path in spec.get("outputs", {}).items():
         try:
-            found[name] = take(path, result.document, result.text)
+            value = take(path, result.document, result.text)
         except NotThere as error:
             return found, f"output {name}: {error}"
+        size = len(json.dumps(value))
+        if size > LARGEST_OUTPUT:
+            return found, f"output {name}: {size} bytes are too many for a value ({LARGEST_OUTPUT} at most)"
+        found[name] = value
     return found, ""
 
 
