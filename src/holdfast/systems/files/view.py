@@ -9,7 +9,7 @@ from typing import Any
 
 import blake3
 
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Clock, Progress, RecoveryPoint, counted
 from holdfast.systems.contract import Isolated, PointReader, Relation, StoredEntry, Structural, Target
 from holdfast.systems.files import attributes
@@ -23,40 +23,25 @@ from holdfast.systems.files.parts import Part
 from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.settings import FilesSettings, outside
 from holdfast.systems.shared.tabular import of_files
+from holdfast.systems.shared.views import PlainView
 
 _RUN = 1 << 20
 _NAMED = 5
 
 
-class _View:
+class _View(PlainView):
     """A tree as it stands on the machine. ``prefix``: what its paths have in front of those of the point."""
 
     def __init__(self, settings: FilesSettings, prefix: str, reached: Mapping[str, Any], connection: str) -> None:
+        super().__init__(reached, connection)
         self._settings = settings
         self._prefix = prefix
-        self._reached = reached
-        self._connection = connection
 
-    @property
-    def reached(self) -> Mapping[str, Any]:
-        return self._reached
-
-    @property
-    def connection(self) -> str:
-        return self._connection
-
-    def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
-        del statement, database, timeout
-        raise NoQuestions("Files answer no SQL.", hint="Write the check with command: it finds the folder in HOLDFAST_CONNECTION.")
-
-    def relation(self, table: str, database: str | None = None) -> Relation:
-        """``table``: a path or pattern of Parquet or CSV files."""
-        del table, database
-        raise NoQuestions("Files are asked in an isolated copy only.")
-
-    def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
-        del progress
-        return iter(())
+    def unasked(self, table: str | None) -> HoldfastError:
+        """A table is a path or pattern of Parquet or CSV files."""
+        if table is None:
+            return NoQuestions("Files answer no SQL.", hint="Write the check with command: it finds the folder in HOLDFAST_CONNECTION.")
+        return NoQuestions("Files are asked in an isolated copy only.")
 
     def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
         """For each path of the plan: how many entries, bytes, and a hash over all names, attributes and content below it."""

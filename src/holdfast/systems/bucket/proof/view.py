@@ -8,7 +8,7 @@ from typing import Any
 import blake3
 
 from holdfast.connect.objects import Job, Listed, Objects, in_order
-from holdfast.errors import Damaged
+from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Progress
 from holdfast.systems.bucket.capture.reading import PART, Got, read
 from holdfast.systems.bucket.entries import described_of, name_of
@@ -17,37 +17,21 @@ from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.proof.hashing import BlockHash, SetHash, of_bytes
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.settings import BucketSettings
-from holdfast.systems.contract import Isolated, PointReader, Relation, StoredEntry, Structural, Target
+from holdfast.systems.contract import Isolated, PointReader, StoredEntry, Structural, Target
+from holdfast.systems.shared.views import PlainView
 
 WHOLE = 4 << 20
 
 
-class View:
+class View(PlainView):
     """What every view has. ``connection`` is the address."""
 
-    def __init__(self, reached: Mapping[str, Any], connection: str) -> None:
-        self._reached = reached
-        self._connection = connection
-
-    @property
-    def reached(self) -> Mapping[str, Any]:
-        return self._reached
-
-    @property
-    def connection(self) -> str:
-        return self._connection
-
-    def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
-        del statement, database, timeout
-        raise BucketSql("A bucket answers no SQL.", hint="Write the check with command: it finds the objects in HOLDFAST_CONNECTION.")
-
-    def relation(self, table: str, database: str | None = None) -> Relation:
-        del table, database
-        raise BucketSql("A bucket has no tables.", hint="Suites are run on Delta tables, PostgreSQL, and Parquet and CSV files of folders.")
-
-    def structure(self, progress: Progress | None = None) -> Iterator[Structural]:
-        del progress
-        return iter(())
+    def unasked(self, table: str | None) -> HoldfastError:
+        if table is None:
+            return BucketSql("A bucket answers no SQL.", hint="Write the check with command: it finds the objects in HOLDFAST_CONNECTION.")
+        return BucketSql(
+            "A bucket has no tables.", hint="Suites are run on Delta tables, PostgreSQL, and Parquet and CSV files of folders."
+        )
 
     def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
         """For the whole bucket: how many objects, bytes, and a hash over all keys, headers, metadata, tags and content."""
