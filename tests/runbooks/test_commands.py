@@ -141,7 +141,7 @@ def test_a_conversation_at_a_terminal(tmp_path):
     os.close(theirs)
     os.write(ours, b"/somewhere\nthree\none because\nwhat\ndone I did it\n")
     try:
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         os.close(ours)
@@ -209,7 +209,7 @@ def test_an_answer_from_elsewhere_goes_on_at_the_terminal(tmp_path):
             runs = answer(holdfast(tmp_path, "runbook", "history", "--json"))["runs"]
         assert holdfast(tmp_path, "runbook", "resume", runs[0]["run"]).returncode == 4
         assert holdfast(tmp_path, "runbook", "approve", runs[0]["run"], "do").returncode == 0
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         os.close(ours)

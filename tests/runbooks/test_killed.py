@@ -16,7 +16,7 @@ from tests.cli.running import PROGRAM, answer, environment, holdfast
 from tests.runbooks.kit import page
 from tests.servers import need
 
-PATIENCE = 60
+PATIENCE = 120
 
 
 def until(condition, what):
