@@ -44,3 +44,20 @@ def test_what_would_be_a_folder_and_holds_something_is_refused_by_name(scene, mi
     copy = new_bucket(minio)
     scene.restore(copy)
     assert picture(scene.open(copy))["folder/"][0] == b"content"
+
+
+def test_nothing_is_written_through_a_link(scene, tmp_path):
+    outside, into = tmp_path / "outside", tmp_path / "into"
+    (outside / "deep").mkdir(parents=True)
+    into.mkdir()
+    (into / "landing").symlink_to(outside)
+    scene.store.put("landing/deep/a", b"content")
+    scene.backup()
+    with pytest.raises(KeyImpossible, match="is a link"):
+        scene.restore(f"file://{into}", delta=True)
+    assert list((outside / "deep").iterdir()) == []
+    # What the folder itself is reached by is the caller's business.
+    (tmp_path / "door").symlink_to(tmp_path / "room")
+    (tmp_path / "room").mkdir()
+    scene.restore(f"file://{tmp_path}/door", delta=True)
+    assert (tmp_path / "room" / "landing" / "deep" / "a").read_bytes() == b"content"

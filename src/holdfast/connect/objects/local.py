@@ -11,6 +11,7 @@ from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import KeyImpossible, ObjectChanged, ObjectDenied, ObjectGone, StoreUnreachable
 
 _PARTIAL = ".holdfast-partial-"
+_REMEMBERED = 10_000
 
 
 class FolderObjects:
@@ -24,6 +25,8 @@ class FolderObjects:
     def __init__(self, folder: Path) -> None:
         self.url = f"file://{folder}"
         self._folder = folder
+        self._plain: set[Path] = set()
+        """Folders that are there, and no links."""
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[Listed]:
         top = prefix.rpartition("/")[0]
@@ -194,10 +197,25 @@ class FolderObjects:
     def _folder_of(self, key: str) -> Path:
         path = self._path(key)
         folder = path if key.endswith("/") else path.parent
+        if folder in self._plain:
+            return folder
+        # Links are not listed, so what lies behind one was never looked at: nothing is written there.
+        inner = folder.relative_to(self._folder).parts
+        for count in range(1, len(inner) + 1):
+            one = self._folder.joinpath(*inner[:count])
+            if one.is_symlink():
+                raise KeyImpossible(
+                    f"The key {key!r} cannot be a file below {self.url}: {one} is a link.",
+                    hint="Remove the link, or restore elsewhere.",
+                    key=key,
+                )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._failed(key, error) from error
+        if len(self._plain) > _REMEMBERED:
+            self._plain.clear()
+        self._plain.add(folder)
         return folder
 
     def _failed(self, key: str, error: OSError) -> Exception:
