@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect, PGIdentifierPreparer
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import StaticPool
 
 _TYPES: dict[str, Any] = {
@@ -36,6 +37,18 @@ _TYPES: dict[str, Any] = {
     "UUID": postgresql.UUID(),
     "INTERVAL": postgresql.INTERVAL(),
 }
+
+
+class Other(sa.types.UserDefinedType):  # type: ignore[misc] # its types are not read
+    """A type that SQLAlchemy has no word for: nested ones, a database's own. A column without any word would stop the library."""
+
+    cache_ok = True
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.text
 
 
 def engine(path: str, memory: str, spill: str) -> Any:
@@ -208,11 +221,22 @@ class DuckDialect(PGDialect):  # type: ignore[misc] # its types are not read
         return [row[0] for row in connection.exec_driver_sql("SELECT table_name FROM information_schema.tables").fetchall()]
 
 
+class ServerDialect(PGDialect_psycopg):  # type: ignore[misc] # its types are not read
+    """PostgreSQL's own, with a word for every type."""
+
+    supports_statement_cache = True
+
+    def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
+        found = super().get_columns(connection, table_name, schema, **kw)
+        return [{**one, "type": Other("OTHER") if isinstance(one["type"], sa.types.NullType) else one["type"]} for one in found]
+
+
 def _type(text: str) -> Any:
     if text.startswith("DECIMAL("):
         precision, scale = text[8:-1].split(",")
         return sa.NUMERIC(int(precision), int(scale))
-    return _TYPES.get(text, sa.types.NullType())
+    return _TYPES.get(text) or Other(text)
 
 
 sa.dialects.registry.register("holdfast.duckdb", __name__, "DuckDialect")
+sa.dialects.registry.register("holdfast.postgres", __name__, "ServerDialect")

@@ -16,6 +16,8 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.expectations.registry import list_registered_expectation_implementations
 from great_expectations.validator.validator import Validator
 
+from holdfast.validation.expectations import _dialect as dialect
+
 VERSION = str(great_expectations.__version__)
 _EXAMPLES = 3
 
@@ -26,8 +28,6 @@ class Opened:
     def __init__(self, relation: Mapping[str, Any], memory: int) -> None:
         self.table, self.schema = relation["table"], relation["schema"]
         if relation["engine"] == "duckdb":
-            from holdfast.validation.expectations import _dialect as dialect
-
             spill = str(Path(relation["address"]).with_suffix(".spill"))
             self.engine = dialect.engine(relation["address"], f"{memory // 4 >> 20}MiB", spill)
         else:
@@ -40,7 +40,7 @@ class Opened:
                     session.execute(f"set statement_timeout = {int(relation['timeout'] * 1000)}")
                 return session
 
-            self.engine = sa.create_engine("postgresql+psycopg://", creator=connect, isolation_level="AUTOCOMMIT")
+            self.engine = sa.create_engine("holdfast+postgres://", creator=connect, isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         self.engine.dispose()
@@ -164,7 +164,7 @@ def _values(session: Any, table: Any, name: str, distinct: int, present: int, *,
 
 def _type(opened: Opened, kind: Any) -> str | None:
     """As ``expect_column_values_to_be_of_type`` wants it; None where there is no word for it."""
-    return None if isinstance(kind, sa.types.NullType) else str(kind.compile(dialect=opened.engine.dialect))
+    return None if isinstance(kind, dialect.Other) else str(kind.compile(dialect=opened.engine.dialect))
 
 
 def _fact(value: Any) -> Any:
