@@ -38,6 +38,8 @@ def test_a_secret_is_taken_out_wherever_it_is_cut(cuts, around):
 
 @pytest.mark.parametrize("form", [json.dumps(SECRET), quote(SECRET, safe=""), base64.b64encode(SECRET.encode()).decode()])
 def test_other_forms_of_a_secret_are_taken_out(form):
+    umlauts = 'müß"ig'
+    assert "ig" not in kept(json.dumps(umlauts) + json.dumps(umlauts, ensure_ascii=False), [umlauts]).text
     assert form.strip('"') not in kept(f"x {form} y", [SECRET]).text
 
 

@@ -39,6 +39,7 @@ class Redactor:
             for text in {secret, *(line for line in secret.splitlines() if len(line) >= 6)}:
                 plain = text.encode()
                 forms |= {plain, json.dumps(text)[1:-1].encode(), quote(text, safe="").encode(), quote_plus(text).encode()}
+                forms |= {json.dumps(text, ensure_ascii=False)[1:-1].encode()}
                 forms |= {quote(text).encode(), base64.b64encode(plain), base64.urlsafe_b64encode(plain)}
         # The longest first, so that a secret inside another leaves no rest.
         self._forms = sorted((form for form in forms if form), key=len, reverse=True)
