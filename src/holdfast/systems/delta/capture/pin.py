@@ -20,7 +20,7 @@ from holdfast.systems.delta.tables import prefix
 _TRIES = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A file to copy. ``path`` below the point's root; ``address`` of another store for absolute paths, else ``key`` in the lake's.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from holdfast.model import Clock, Finding, Progress, RecoveryPoint
@@ -205,8 +206,7 @@ class Capture:
                 text = f"{name or self._store.url}: {why} An older checkpoint and the commits after it stood in; no row is lost."
                 found.append(Finding(code="delta-checkpoint-damaged", message=text, where={"table": name}))
             found += vectors.broken(self._store, one, lambda wanted: not copier.in_base(wanted) and wanted.path not in self._given_up)
-            needed = [*one.data(), *one.vectors()]
-            for wanted in needed:
+            for wanted in chain(one.data(), one.vectors()):
                 cost = "an unknown number of rows" if wanted.rows is None else f"{wanted.rows} rows"
                 if wanted.path in self._given_up:
                     text = f"{wanted.key or wanted.address} is gone; version {one.snapshot.version} of {name} needs it: {cost} are lost."

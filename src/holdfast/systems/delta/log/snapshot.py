@@ -30,6 +30,8 @@ class Snapshot:
     domains: dict[str, dict[str, Any]] = field(default_factory=dict)
     in_commit_time: int | None = None
     damaged: list[str] = field(default_factory=list)
+    shared: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Partition values, each combination once however many files have it; nobody changes them."""
 
     @property
     def id(self) -> str:
@@ -71,7 +73,9 @@ class Snapshot:
 
     def apply(self, name: str, action: Mapping[str, Any]) -> None:
         if name == "add":
-            self.files[action["path"], vectors.unique_id(action.get("deletionVector"))] = dict(action)
+            values = action.get("partitionValues") or {}
+            one = self.shared.setdefault(tuple(values.items()), values)
+            self.files[action["path"], vectors.unique_id(action.get("deletionVector"))] = {**action, "partitionValues": one}
         elif name == "remove":
             self.files.pop((action["path"], vectors.unique_id(action.get("deletionVector"))), None)
         elif name == "metaData":
