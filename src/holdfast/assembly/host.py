@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from holdfast.evidence.kinds import begins
 from holdfast.journal import HostKey, Journal
 from holdfast.model import Clock, SystemClock
 from holdfast.plan import Plan
@@ -55,7 +56,7 @@ class Host:
 
     def _about(self, kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a run that begins: the plan it begins by, what was promised before it, and who asked."""
-        if not kind.endswith(".start") and kind not in {"runbook.begin", "drill.begin"}:
+        if not begins(kind):
             return {}
         found: dict[str, Any] = {"plan": self.plan.hash, "platform": self.plan.platform, "by": _person(), "trigger": self.trigger}
         name = payload.get("system")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.assembly.host import Host
+from holdfast.evidence.kinds import proves
 from holdfast.model import Clock, RecoveryPoint
 from holdfast.plan import Location, Plan
 from holdfast.plan.keeping import promised
 
 if TYPE_CHECKING:
-    from holdfast.assembly.proving import Prover
     from holdfast.connect.hsm import Hsm
     from holdfast.plan.keeping import LockPrice
     from holdfast.plan.shape.vault import Credentials
@@ -245,7 +245,6 @@ class Places(Host):
         it lie in the vault. Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes
         does it.
         """
-        from holdfast.assembly.proving import Prover
         from holdfast.errors import HoldfastError
         from holdfast.plan.portable import as_text
         from holdfast.vault.records import RecordCopies
@@ -265,7 +264,7 @@ class Places(Host):
                 one.put_runbooks(runbooks)
             except HoldfastError as error:
                 failed[url] = error.message
-        if copies and self._prove(Prover(self, told.append), told):
+        if copies and self._prove(told):
             for url, (mark, one) in copies.items():
                 try:
                     self.journal.export(mark, one)
@@ -273,12 +272,15 @@ class Places(Host):
                     failed[url] = error.message
         return [*told, *(f"{_LEFT} {url}: {message} {_NEXT}" for url, message in failed.items())]
 
-    def _prove(self, prover: "Prover", told: list[str]) -> bool:
+    def _prove(self, told: list[str]) -> bool:
         """Whether something was recorded by it."""
+        if not self.anchoring and not any(proves(one.kind) for one in self.journal.written):
+            return False
+        from holdfast.assembly.proving import Prover
         from holdfast.errors import HoldfastError
 
         try:
-            return prover.after()
+            return Prover(self, told.append).after()
         except HoldfastError as error:
             told.append(f"What was proved is not in a report yet: {error.message}")
             return True

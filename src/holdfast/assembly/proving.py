@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.evidence.anchors import Anchor, Anchors, Place
-from holdfast.evidence.document import Facts, begins, proves
+from holdfast.evidence.document import Facts
 from holdfast.evidence.issue import Issued, Reports, Run, RunGoesOn, find
+from holdfast.evidence.kinds import begins, proves
 from holdfast.evidence.roots import Roots
 from holdfast.evidence.signing import Signer, certify
 from holdfast.journal import boot

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.evidence.kinds import begins, ends
 from holdfast.evidence.signing import EVIDENCE
 from holdfast.evidence.verifier import clock_findings, said
 from holdfast.journal import Record
@@ -23,30 +24,11 @@ KINDS = {
     "prune": "retention",
     "handover": "hand over",
 }
-PROVING = frozenset({"verify", "restore", "vault-check", "when", "runbook", "drill"})
-"""Verbs whose end is evidence by itself; of all others a report is made when somebody asks."""
-
 GOOD = ("ok", "done", "completed")
 """Outcomes of a run that did what it was to do."""
 
 _OWN = frozenset({"run", "system", "context", "clock", "results", "outcome", "seconds", "data", "snapshot", "by", "n", "at"})
 _NOT_FACTS = frozenset({"run", "context", "clock", "results", "data", "snapshot", "n", "at"})
-
-
-def begins(kind: str) -> bool:
-    """Whether an entry of that kind is the first of a run."""
-    return kind.endswith(".start") or kind in {"runbook.begin", "drill.begin"}
-
-
-def ends(kind: str, verb: str) -> bool:
-    """Whether an entry of that kind is the last of a run."""
-    return kind in {f"{verb}.end", f"{verb}.ended"}
-
-
-def proves(kind: str) -> bool:
-    """Whether a run that ends with an entry of that kind is evidence by itself."""
-    verb = kind.rpartition(".")[0]
-    return verb in PROVING and ends(kind, verb)
 
 
 @dataclass(frozen=True, slots=True)

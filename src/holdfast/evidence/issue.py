@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import Damaged, Unreachable, Usage
-from holdfast.evidence.document import PROVING, Facts, begins, build, ends
+from holdfast.evidence.document import Facts, build
+from holdfast.evidence.kinds import PROVING, begins, ends
 from holdfast.evidence.signing import EVIDENCE
 from holdfast.evidence.verifier import first, verify
 from holdfast.journal import HostKey, Journal, Record, canonical, parse
