@@ -122,6 +122,28 @@ def test_a_restore_replaces_nothing_that_somebody_puts_there_meanwhile(scene, cl
     assert store.fetch("a") == b"theirs"
 
 
+def test_a_target_that_fills_while_a_restore_begins(scene, cloud):
+    """It was empty when the plan was made, and nothing of what came since is replaced."""
+    scene.backup()
+    target = cloud.new()
+    straight = scene.open(target)
+    lock, done = threading.Lock(), []
+
+    def decide(number: int, first: str) -> str:
+        del number
+        with lock:
+            if first.startswith(("POST", "PUT")) and not done:
+                done.append(straight.put("d0/0000", b"theirs"))
+        return "pass"
+
+    with Faults(cloud.options.endpoint, decide) as faults:
+        scene.options = behind(cloud.options, faults)
+        with pytest.raises(ObjectChanged, match="d0/0000 was put there by somebody else meanwhile"):
+            scene.restore(target)
+    assert straight.fetch("d0/0000") == b"theirs"
+    straight.close()
+
+
 def test_a_lost_answer_of_what_was_put_as_new(cloud):
     """It went through: what is there is our own."""
     url = cloud.new()

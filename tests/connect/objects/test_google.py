@@ -151,6 +151,17 @@ def test_a_piece_that_never_arrives_is_given_up(other):
     store.close()
 
 
+def test_an_upload_that_a_killed_process_began_is_given_up(other):
+    store = open_objects("gs://b", Options(endpoint=other.address))
+    upload = store.begin("a")
+    store.close()
+    after = open_objects("gs://b", Options(endpoint=other.address))
+    after.abandon("a", upload)
+    after.close()
+    method, path, _ = other.asked[-1]
+    assert (method, path) == ("DELETE", "/upload/storage/v1/b/b/o?uploadType=resumable&upload_id=x%2Fy")
+
+
 def generation(key: str, number: int, made: int, ended: int | None = None, changes: int = 1) -> Item:
     ms = 1_000_000
     return Item(key, number, str(number), str(changes), made * ms, made * ms, None if ended is None else ended * ms, f"h{number}", "")

@@ -1,5 +1,6 @@
 """What ``Objects`` promises, asked of every store that has a server here."""
 
+import gzip
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,16 @@ def test_what_belongs_to_an_object(store):
             assert bool(told.tag_count) == bool(tags)
         assert listed.size == size
         assert store.tags(key) == tags
+
+
+def test_what_is_stored_packed_comes_as_it_is_stored(store):
+    """Google unpacks it for who does not say that he takes it packed."""
+    data = gzip.compress(b"x" * 1000)
+    store.put("a", data, Described(0, 0, "", headers={"content-type": "text/plain", "content-encoding": "gzip"}))
+    listed = next(store.list())
+    assert listed.size == len(data)
+    assert content(store, "a", len(data), etag=listed.etag) == data
+    assert content(store, "a", 5, start=3, etag=listed.etag) == data[3:8]
 
 
 def test_large_objects_in_parts_in_any_order(store):

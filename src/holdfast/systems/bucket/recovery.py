@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.objects import OnlyNew
 from holdfast.connect.pace import Pace
 from holdfast.model import Clock, Progress, SystemClock
 from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken
@@ -47,6 +48,9 @@ class BucketRecovery:
         uploads = Uploads(self.settings.uploads) if self.settings.uploads is not None else None
         told = uploads.sweep(self.settings.open) if uploads is not None else ()
         store = self.settings.open(plan.detail.address)
+        # Of the store itself: what is wrapped round it hands calls on, and no attributes.
+        if plan.mode == "new" and isinstance(store, OnlyNew):
+            store.only_new = True
         try:
             with uploads.watched(plan.detail.address, store) if uploads is not None else nullcontext(store) as watched:
                 # A folder is no load for anybody's store.

@@ -281,11 +281,11 @@ class GoogleObjects:
         return self._item(self._caller.json(answer, shown(key))).hash
 
     def abandon(self, key: str, upload: str) -> None:
-        """499 is how Google says that a session is ended."""
+        """Also of one that another process began: its id is its address. 499 is how Google says that a session is ended."""
         with self._guard:
-            session = self._sessions.pop(upload, None)
-        if session is not None:
-            self._caller.ask("DELETE", session.path, session.query, key=key, also=frozenset({404, 410, 499}))
+            self._sessions.pop(upload, None)
+        path, _, text = upload.partition("?")
+        self._caller.ask("DELETE", path, dict(parse_qsl(text, keep_blank_values=True)), key=key, also=frozenset({404, 410, 499}))
 
     def delete(self, keys: Sequence[str]) -> None:
         def one(key: str) -> None:

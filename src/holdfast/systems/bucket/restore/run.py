@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.connect.objects import Described, Job, Listed, Objects, OnlyNew, in_order
+from holdfast.connect.objects import Described, Job, Listed, Objects, in_order
 from holdfast.connect.objects.asking import shown
 from holdfast.connect.pace import Pace
 from holdfast.model import Extracted, Progress
@@ -46,8 +46,6 @@ class BucketRestore:
     def run(self) -> Extracted:
         """Everything is in the target, durably, when it returns. Raises NotRestored, and what the store and the reader raise."""
         detail = self._detail
-        if detail.mode == "new" and isinstance(self.store, OnlyNew):
-            self.store.only_new = True
         if detail.address.startswith("file://"):
             Path(detail.address.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
         self.progress.phase("restore", self.plan.bytes)
