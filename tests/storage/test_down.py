@@ -1,7 +1,10 @@
 """A location that is down: somebody hears of it within seconds, and who has others to turn to goes on soon."""
 
+import gc
 import socket
 import threading
+import time
+import weakref
 
 import pytest
 
@@ -10,6 +13,7 @@ from holdfast.storage import StorageUnreachable
 from holdfast.storage import open as opening
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.open import impatient, open_storage
+from holdfast.storage.wrappers import deadline
 from holdfast.storage.wrappers.base import Wrapper
 from holdfast.storage.wrappers.breaker import Breaker
 from holdfast.storage.wrappers.deadline import Deadline
@@ -163,3 +167,24 @@ def test_a_store_at_an_address_where_nobody_answers(listens, monkeypatch):
                 call()
         assert clock.monotonic() - began < 60, "it used to be a minute for one call; a loaded machine has its time too"
     assert bool(told) >= listens
+
+
+def test_what_nobody_asks_any_more_is_let_go(monkeypatch):
+    """A service opens vaults for months: no thread and no location of an earlier one stays."""
+    monkeypatch.setattr(deadline, "IDLE", 0.05)
+    before = set(threading.enumerate())
+    inner = MemoryStorage(SystemClock())
+    storage = Deadline(inner)
+    storage.put_if_absent("a", [b"1"])
+    end = time.monotonic() + 60
+    while [one for one in threading.enumerate() if one not in before and one.name == "holdfast-storage"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    # It works on, by a new thread.
+    assert storage.get("a") == b"1"
+    gone = weakref.ref(inner)
+    del storage, inner
+    while gone() is not None:
+        assert time.monotonic() < end
+        gc.collect()
+        time.sleep(0.01)

@@ -354,3 +354,20 @@ def test_files_of_a_copy_are_tables(copy, tmp_path):
     }.items():
         with pytest.raises(error):
             view.relation(table)
+
+
+def test_what_the_library_leaves_behind_closes_nothing_that_is_still_asked(copy):
+    """Its engine closes connections when it is collected, whenever that is."""
+    wanted = [expect("table_row_count_to_equal", value=1000), expect("column_values_to_not_be_null", column="id")]
+    script = f"""
+import gc
+from holdfast.validation.expectations import _library as library
+opened = library.Opened({{"engine": "duckdb", "address": {copy.address!r}, "table": "orders", "schema": None}}, 1 << 30)
+wanted = {wanted!r}
+results = library.run(opened, wanted)
+assert all(one["outcome"]["success"] for one in results), results
+gc.collect()
+assert library.facts(opened, wanted)["rows"] == 1000
+opened.close()
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=240)

@@ -23,6 +23,8 @@ NOTICE = 2.0
 TAKES = float(128 << 10)
 GIVES = float(512 << 10)
 """Bytes a second that a location takes and gives at least in one call: what moves more slowly counts as silent."""
+IDLE = 10.0
+"""After so many seconds without a call a thread ends, and lets go of the location."""
 _PAGE = 1000
 _WHOLE = 64 << 20
 
@@ -84,7 +86,7 @@ class Deadline(Wrapper):
     def _within(self, what: str, action: Callable[[], T], more: float = 0.0, perhaps: float = 0.0) -> T:
         """``more`` seconds for bytes that move, ``perhaps`` for those that may."""
         with self._lock:
-            hand = self._idle.pop() if self._idle else _Hand(self._free)
+            hand = self._idle.pop() if self._idle else _Hand(self._free, self._leave)
         job: _Job[T] = _Job(action)
         hand.jobs.put(job)
         seconds = (self._seconds + perhaps if self._answers else self._brief) + more
@@ -117,6 +119,14 @@ class Deadline(Wrapper):
         with self._lock:
             self._idle.append(hand)
 
+    def _leave(self, hand: "_Hand") -> bool:
+        """False: it was taken meanwhile, and a call is coming."""
+        with self._lock:
+            if hand not in self._idle:
+                return False
+            self._idle.remove(hand)
+            return True
+
 
 class _Job(Generic[T]):
     """``done`` receives (result, error) once; nobody may be there any more to take it."""
@@ -127,16 +137,22 @@ class _Job(Generic[T]):
 
 
 class _Hand:
-    """One thread that carries out calls, one after the other; ``free`` hears when it can take the next."""
+    """One thread that carries out calls, one after the other. ``free`` hears that it can take the next, ``leave`` says if it may end."""
 
-    def __init__(self, free: Callable[["_Hand"], None]) -> None:
+    def __init__(self, free: Callable[["_Hand"], None], leave: Callable[["_Hand"], bool]) -> None:
         self.jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         self._free = free
+        self._leave = leave
         threading.Thread(target=self._work, name="holdfast-storage", daemon=True).start()
 
     def _work(self) -> None:
         while True:
-            job = self.jobs.get()
+            try:
+                job = self.jobs.get(timeout=IDLE)
+            except queue.Empty:
+                if self._leave(self):
+                    return
+                continue
             result, error = None, None
             try:
                 result = job.action()

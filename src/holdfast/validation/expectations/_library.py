@@ -41,6 +41,7 @@ class Opened:
                 return session
 
             self.engine = sa.create_engine("holdfast+postgres://", creator=connect, isolation_level="AUTOCOMMIT")
+        self.kept: list[Any] = []
 
     def close(self) -> None:
         self.engine.dispose()
@@ -66,6 +67,8 @@ def run(opened: Opened, wanted: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         asked.append(configuration)
     if asked:
         engine = SqlAlchemyExecutionEngine(engine=opened.engine, create_temp_table=False)
+        # It closes the connections of what it was given when it is collected, which may be in the middle of a later question.
+        opened.kept.append(engine)
         data = SqlAlchemyBatchData(execution_engine=engine, table_name=opened.table, schema_name=opened.schema, create_temp_table=False)
         validator = Validator(execution_engine=engine, batches=[Batch(data=data)])
         form = {"result_format": {"result_format": "BASIC", "partial_unexpected_count": _EXAMPLES}, "catch_exceptions": True}
