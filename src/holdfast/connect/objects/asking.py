@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from holdfast.connect.objects.credentials import provider
-from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreThrottled, StoreUnreachable
+from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, shown
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import EMPTY, UNSIGNED, Signer, encoded_path, encoded_query
 from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
+from holdfast.connect.objects.trying import Patience, Trying
 from holdfast.connect.objects.xml import error_code
 from holdfast.model import Clock
 
@@ -36,31 +37,9 @@ _ACCOUNT = frozenset(
     }
 )
 """Something is wrong with who asks, so no other request would fare better. MinIO calls an ended session InvalidTokenId."""
-_LONGEST = 8.0
-_QUIET = 30.0
 
 
-class Patience:
-    """How long one call is tried. Pauses double from 0.1 s to 8 s, each shortened or lengthened by up to a half."""
-
-    def __init__(self, seconds: float, clock: Clock, jitter: Callable[[], float]) -> None:
-        self._clock, self._jitter = clock, jitter
-        self._end = clock.monotonic() + seconds
-        self._pause = 0.1
-        self.tries = 0
-
-    def wait(self, said: float | None = None) -> bool:
-        """Pause before the next try; False when there is none. ``said``: seconds that the store asked for."""
-        self.tries += 1
-        pause = max(self._pause * (0.5 + self._jitter()), min(said or 0.0, 60.0))
-        self._pause = min(self._pause * 2, _LONGEST)
-        if self._clock.monotonic() + pause > self._end:
-            return False
-        self._clock.sleep(pause)
-        return True
-
-
-class Asker:
+class Asker(Trying):
     """Of one bucket. Thread-safe."""
 
     def __init__(
@@ -71,8 +50,7 @@ class Asker:
         note: Callable[[str], None] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.url = f"s3://{bucket}"
-        self._options, self._clock, self._note, self._jitter = options, clock, note, jitter
+        super().__init__(f"s3://{bucket}", options, clock, note, jitter)
         self._credentials = provider(options.credentials)
         region = options.region or "us-east-1"
         address, self._folder = _address(bucket, options, region)
@@ -82,12 +60,8 @@ class Asker:
             self._transport = Transport(address, ca=options.ca, certificate=certificate, read_timeout=options.read_timeout)
         except (OSError, ssl.SSLError) as error:
             raise StoreDenied(f"The certificates for {self.url} cannot be read: {error}", hint="Name readable PEM files.") from error
-        self._noted = -_QUIET
         self.signs_bodies = False
         """The store took a body by its SHA-256 that it had refused by its MD5."""
-
-    def patience(self) -> Patience:
-        return Patience(self._options.patience, self._clock, self._jitter)
 
     def ask(
         self,
@@ -128,11 +102,11 @@ class Asker:
                     error.answer.headers.setdefault("x-broken", str(error))
                     error.answer.status = 0
                     return error.answer
-                self._again(patience, key, str(error), throttled=False)
+                self.again(patience, key, str(error))
                 continue
             except Broken as error:
                 if error.fresh:
-                    self._again(patience, key, str(error), throttled=False)
+                    self.again(patience, key, str(error))
                 continue
             if answer.status < 300 or (missing and answer.status == 404 and error_code(answer.body)[0] != "NoSuchBucket"):
                 if by_md5 and payload is not UNSIGNED:
@@ -150,19 +124,7 @@ class Asker:
         self._transport.close()
 
     def _now(self) -> dt.datetime:
-        return self._clock.now()
-
-    def _again(self, patience: Patience, key: str | None, said: str, *, throttled: bool, after: float | None = None) -> None:
-        now = self._clock.monotonic()
-        if self._note is not None and patience.tries >= 2 and now - self._noted >= _QUIET:
-            self._noted = now
-            self._note(f"{self.url} {'says that it is asked too much' if throttled else 'fails'}: it is asked again ({said}).")
-        if patience.wait(after):
-            return
-        what = "" if key is None else f" at {shown(key)}"
-        kind = StoreThrottled if throttled else StoreUnreachable
-        hint = "Ask less at once (limits in the plan), or at another time." if throttled else "Look at the endpoint and the network."
-        raise kind(f"{self.url} failed{what} in {patience.tries} tries: {said}", hint=hint, url=self.url, key=key)
+        return self.clock.now()
 
     def _judge(self, answer: Answer, key: str | None, patience: Patience, version: str | None) -> None:
         """Returns when it is to be tried again."""
@@ -172,7 +134,7 @@ class Asker:
         if status in _AGAIN or code in _AGAIN_CODES:
             throttled = status in (429, 503) or code == "SlowDown"
             after = answer.headers.get("retry-after", "")
-            self._again(patience, key, said, throttled=throttled, after=float(after) if after.isdigit() else None)
+            self.again(patience, key, said, throttled=throttled, after=float(after) if after.isdigit() else None)
             return
         self._refuse(status, code, said, key, version)
 
@@ -203,11 +165,6 @@ class Asker:
 
 def _transient(answer: Answer) -> bool:
     return error_code(answer.body)[0] in _AGAIN_CODES
-
-
-def shown(key: str | None) -> str:
-    """A key in a sentence: what a terminal could take for more than a name is escaped."""
-    return "" if key is None else key if key.isprintable() else ascii(key)[1:-1]
 
 
 def _address(bucket: str, options: Options, region: str) -> tuple[str, str]:

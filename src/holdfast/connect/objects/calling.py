@@ -1,5 +1,6 @@
 """Requests to a store that is not S3: each is signed, and tried again while that makes sense. Google's and Azure's stores build on it."""
 
+import abc
 import datetime as dt
 import email.utils
 import random
@@ -7,19 +8,18 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from holdfast.connect.objects.asking import Patience, shown
-from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreThrottled, StoreUnreachable
+from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreUnreachable, shown
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import encoded_query
 from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
+from holdfast.connect.objects.trying import Patience, Trying
 from holdfast.model import Clock
 
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _THROTTLED = frozenset({429, 503})
-_QUIET = 30.0
 
 
-class Caller:
+class Caller(Trying, abc.ABC):
     """Of one bucket or container. Thread-safe.
 
     A store says by overriding how a request is signed (``_signed``), what an answer means (``_said``), and which of them tell that an
@@ -35,13 +35,8 @@ class Caller:
         note: Callable[[str], None] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.url, self.clock = url, clock
-        self._options, self._note, self._jitter = options, note, jitter
+        super().__init__(url, options, clock, note, jitter)
         self.transport = transport(url, address, options)
-        self._noted = -_QUIET
-
-    def patience(self) -> Patience:
-        return Patience(self._options.patience, self.clock, self._jitter)
 
     def ask(
         self,
@@ -108,19 +103,19 @@ class Caller:
 
     # ------------------------------------------------------------ what each store says for itself
 
+    @abc.abstractmethod
     def _signed(
         self, method: str, path: str, query: Mapping[str, str], headers: dict[str, str], body: Buffer | None
     ) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Headers and query with what proves who asks."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _said(self, answer: Answer) -> tuple[str, str]:
         """(the store's word for an error, its sentence)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _kind(self, status: int, code: str, key: str | None) -> str:
         """``gone``, ``changed``, ``object`` (this object is refused), ``archived``, ``again``, or empty: the store refuses altogether."""
-        raise NotImplementedError
 
     def _hint(self, code: str) -> str:
         """What to do where the store refuses altogether."""
@@ -128,19 +123,6 @@ class Caller:
         return "Look at the name, the endpoint, the credentials and what they allow."
 
     # ------------------------------------------------------------ when it went wrong
-
-    def again(self, patience: Patience, key: str | None, said: str, *, throttled: bool = False, after: float | None = None) -> None:
-        """Pauses. Raises StoreThrottled, StoreUnreachable when it was tried for long enough."""
-        now = self.clock.monotonic()
-        if self._note is not None and patience.tries >= 2 and now - self._noted >= _QUIET:
-            self._noted = now
-            self._note(f"{self.url} {'says that it is asked too much' if throttled else 'fails'}: it is asked again ({said}).")
-        if patience.wait(after):
-            return
-        what = "" if key is None else f" at {shown(key)}"
-        kind = StoreThrottled if throttled else StoreUnreachable
-        hint = "Ask less at once (threads in the plan), or at another time." if throttled else "Look at the endpoint and the network."
-        raise kind(f"{self.url} failed{what} in {patience.tries} tries: {said}", hint=hint, url=self.url, key=key)
 
     def judge(self, answer: Answer, key: str | None, patience: Patience, sent: int = 1) -> None:
         """Returns when it is to be tried again. ``sent``: how often the request went out; told among an error's details."""

@@ -55,3 +55,8 @@ class KeyImpossible(Refused):
     """A key cannot be stored there: a folder takes no such name."""
 
     code = "object-key-impossible"
+
+
+def shown(key: str | None) -> str:
+    """A key in a sentence: what a terminal could take for more than a name is escaped."""
+    return "" if key is None else key if key.isprintable() else ascii(key)[1:-1]

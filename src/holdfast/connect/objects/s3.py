@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-from holdfast.connect.objects.asking import Asker, shown
+from holdfast.connect.objects.asking import Asker
 from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
-from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreUnreachable
+from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreUnreachable, shown
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import encoded_path
 from holdfast.connect.objects.transport import Answer

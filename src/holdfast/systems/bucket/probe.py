@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from holdfast.connect.objects import Listed, ObjectDenied, Objects, StoreDenied, StoreUnreachable
-from holdfast.connect.objects.asking import shown
+from holdfast.connect.objects.errors import shown
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock
 from holdfast.systems.bucket.restore.uploads import Uploads

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-from holdfast.connect.objects.asking import shown
 from holdfast.connect.objects.azure.asking import AzureCaller
 from holdfast.connect.objects.azure.listing import SNAPSHOT, Blob, history, page, seconds
 from holdfast.connect.objects.calling import span
 from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
-from holdfast.connect.objects.errors import KeyImpossible, ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable
+from holdfast.connect.objects.errors import KeyImpossible, ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable, shown
+from holdfast.connect.objects.free import FreeKeys
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import encoded_path
 from holdfast.connect.objects.transport import Answer
@@ -37,7 +37,7 @@ _PAGE = "5000"
 _AT_ONCE = 16
 
 
-class AzureObjects:
+class AzureObjects(FreeKeys):
     """Satisfies ``Objects``. Blobs are written as block blobs. Versions and snapshots are versions."""
 
     keeps_headers = True
@@ -161,7 +161,7 @@ class AzureObjects:
             return self._put(key, data, {**_dressed(described, tags), **self._guarded()})
         except ObjectChanged as error:
             # This very request may have stored it, and its answer was lost.
-            if not (self.only_new and int(error.details.get("sent", 1)) > 1 and self._holds(key, data)):
+            if not (self.only_new and self._own(error, key, data)):
                 raise self._taken(error) from error
             now = self.describe(key)
             return now.etag if now is not None else ""
@@ -169,29 +169,8 @@ class AzureObjects:
     def _guarded(self) -> dict[str, str]:
         return {"if-none-match": "*"} if self.only_new else {}
 
-    def _taken(self, error: ObjectChanged) -> ObjectChanged:
-        key = str(error.details.get("key", ""))
-        return ObjectChanged(
-            f"{self.url}/{shown(key)} was put there by somebody else meanwhile.", hint="Nothing was replaced.", url=self.url, key=key
-        )
-
-    def put_new(self, key: str, data: Buffer) -> bool:
-        """Store it whole and durably unless the key exists; False then. The same bytes that are there already count as stored."""
-        return self.put_absent(key, data) or self._holds(key, data)
-
-    def put_absent(self, key: str, data: Buffer) -> bool:
-        """As ``put_new``, but what is there already counts only where this very request may have stored it: its answer was lost."""
-        try:
-            self._put(key, data, {"if-none-match": "*"})
-        except ObjectChanged as error:
-            return int(error.details.get("sent", 1)) > 1 and self._holds(key, data)
-        return True
-
-    def _holds(self, key: str, data: Buffer) -> bool:
-        try:
-            return self.fetch(key) == bytes(data)
-        except ObjectGone:
-            return False
+    def _put_if_free(self, key: str, data: Buffer) -> None:
+        self._put(key, data, {"if-none-match": "*"})
 
     def _put(self, key: str, data: Buffer, headers: Mapping[str, str]) -> str:
         fit(key)

@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from holdfast.connect.objects.asking import shown
 from holdfast.connect.objects.calling import span
 from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
-from holdfast.connect.objects.errors import ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable
+from holdfast.connect.objects.errors import ObjectChanged, ObjectGone, StoreDenied, StoreUnreachable, shown
+from holdfast.connect.objects.free import FreeKeys
 from holdfast.connect.objects.google.asking import GoogleCaller
 from holdfast.connect.objects.google.items import FIELDS, HEADERS, Item, history, item, resource
 from holdfast.connect.objects.google.uploads import Session
@@ -35,7 +35,7 @@ _AT_ONCE = 16
 _AS_STORED = {"accept-encoding": "gzip"}
 
 
-class GoogleObjects:
+class GoogleObjects(FreeKeys):
     """Satisfies ``Objects``. Generations are versions; of deletions see ``items.history``."""
 
     keeps_headers = True
@@ -187,36 +187,15 @@ class GoogleObjects:
             return self._put(key, data, described, self._guarded())
         except ObjectChanged as error:
             # This very request may have stored it, and its answer was lost.
-            if not (self.only_new and int(error.details.get("sent", 1)) > 1 and self._holds(key, data)):
+            if not (self.only_new and self._own(error, key, data)):
                 raise self._taken(error) from error
             return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
     def _guarded(self) -> dict[str, str]:
         return {"ifGenerationMatch": "0"} if self.only_new else {}
 
-    def _taken(self, error: ObjectChanged) -> ObjectChanged:
-        key = str(error.details.get("key", ""))
-        return ObjectChanged(
-            f"{self.url}/{shown(key)} was put there by somebody else meanwhile.", hint="Nothing was replaced.", url=self.url, key=key
-        )
-
-    def put_new(self, key: str, data: Buffer) -> bool:
-        """Store it whole and durably unless the key exists; False then. The same bytes that are there already count as stored."""
-        return self.put_absent(key, data) or self._holds(key, data)
-
-    def put_absent(self, key: str, data: Buffer) -> bool:
-        """As ``put_new``, but what is there already counts only where this very request may have stored it: its answer was lost."""
-        try:
-            self._put(key, data, None, {"ifGenerationMatch": "0"})
-        except ObjectChanged as error:
-            return int(error.details.get("sent", 1)) > 1 and self._holds(key, data)
-        return True
-
-    def _holds(self, key: str, data: Buffer) -> bool:
-        try:
-            return self.fetch(key) == bytes(data)
-        except ObjectGone:
-            return False
+    def _put_if_free(self, key: str, data: Buffer) -> None:
+        self._put(key, data, None, {"ifGenerationMatch": "0"})
 
     def _put(self, key: str, data: Buffer, described: Described | None, more: Mapping[str, str]) -> str:
         md5 = hashlib.md5(data, usedforsecurity=False).digest()

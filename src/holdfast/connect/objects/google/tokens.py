@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from holdfast.connect.objects.asking import Patience
 from holdfast.connect.objects.errors import StoreDenied, StoreUnreachable
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.transport import Broken, Transport
+from holdfast.connect.objects.trying import Patience
 from holdfast.model import Clock
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.connect.objects.asking import Patience
 from holdfast.connect.objects.contract import Buffer
 from holdfast.connect.objects.errors import StoreDenied
 from holdfast.connect.objects.transport import Answer
+from holdfast.connect.objects.trying import Patience
 
 GRAIN = 256 << 10
 """Every piece but the last has a multiple of this."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from holdfast.connect.objects import Job, Listed, ObjectChanged, ObjectDenied, ObjectGone, Objects, in_order
-from holdfast.connect.objects.asking import shown
+from holdfast.connect.objects.errors import shown
 from holdfast.systems.bucket.entries import described_of, name_of, unchanged
 from holdfast.systems.bucket.listing import BUDGET, lines_of
 from holdfast.systems.bucket.merge import BaseLines, pairs

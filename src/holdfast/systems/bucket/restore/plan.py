@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.connect.objects import Listed, Objects, StoreDenied
-from holdfast.connect.objects.asking import shown
-from holdfast.connect.objects.errors import KeyImpossible
+from holdfast.connect.objects.errors import KeyImpossible, shown
 from holdfast.model import RecoveryPoint
 from holdfast.systems.bucket.entries import name_of, unchanged
 from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.connect.objects import Described, Job, Listed, Objects, in_order
-from holdfast.connect.objects.asking import shown
+from holdfast.connect.objects.errors import shown
 from holdfast.connect.pace import Pace
 from holdfast.model import Extracted, Progress
 from holdfast.systems.bucket.entries import described_of, name_of

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from holdfast.connect.objects import Described, Objects
-from holdfast.connect.objects.asking import shown
+from holdfast.connect.objects.errors import shown
 from holdfast.errors import HoldfastError
 
 _SUFFIX = ".jsonl"
