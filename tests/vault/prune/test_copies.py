@@ -71,6 +71,19 @@ def test_an_abort_of_one_location_is_not_spread(two):
     writer.abort()
 
 
+def test_what_a_prune_takes_out_of_the_target_while_it_is_looked_at_waits_for_the_next_copy(two):
+    point = two.take(files(1))
+    name = names.point(point.id)
+    far = two.storages[1]
+    far.delete(name)
+    far.put_if_absent(name, [drop.make_abort(two.open(), point.id, drop.LEASE)])
+    fault = Fault("get", act=lambda _call, name: far.delete(name), prefix=names.POINTS)
+    done = copy(two.storages[0], Faulty(far, fault))
+    assert (fault.fired, done.points, len(done.later)) == (1, 0, 1)
+    assert copy(two.storages[0], far).points == 1
+    assert point.id in alone(two, 1).require_whole()
+
+
 @pytest.mark.parametrize(
     ("call", "prefix"), [("put", "points/"), ("list", "condemned/"), ("list", "packs/"), ("put", "packs/"), ("list", "points/")]
 )

@@ -70,6 +70,10 @@ class Worker:
         self.blank = bytes(self.shared.run)
         self.compressor = zstandard.ZstdCompressor(level=self.shared.level)
 
+    def release(self) -> None:
+        """Let go of the buffers, when its thread has ended: they are not to wait until Python collects."""
+        del self.view, self.buffer, self.blank, self.zeros, self.compressor
+
     def __call__(self, task: Task) -> None:
         if isinstance(task, Batch):
             self.shared.progress.advance(task.run(self))

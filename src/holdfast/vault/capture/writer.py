@@ -396,5 +396,7 @@ class Writer:
         self._engine.stop()
         self._data.stop(error)
         self._trees.stop(error)
+        for worker in self._workers:
+            worker.release()
         self._seen.close()
         self._spill.close()

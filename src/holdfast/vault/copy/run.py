@@ -84,7 +84,7 @@ class _Copy:
         self._progress = progress
         own = target.head(names.CONFIG) is not None
         self._judge = Judge(sources, target if own else None)
-        if not own and any(True for _ in target.list(names.POINTS)) and not self._ours():
+        if not own and not self._ours():
             raise VaultMixed(f"{target.url} holds points of another vault.", hint="Name an empty location.", url=target.url)
         self._own = own
         self._sources = Sources(sources, self._judge)
@@ -94,9 +94,19 @@ class _Copy:
         self._done = Copied()
 
     def _ours(self) -> bool:
-        """Points in a location without a configuration are those of a copy that was cut off."""
-        first = next(iter(self._target.list(names.POINTS)))
-        return self._judge.problem(first.name.removesuffix(names.COMING), self._target.get(first.name)) is None
+        """Points in a location without a configuration are those of a copy that was cut off, or of one at work now."""
+        for info in self._target.list(names.POINTS):
+            data = self._held(info.name)
+            if data is not None:
+                return self._judge.problem(info.name.removesuffix(names.COMING), data) is None
+        return True
+
+    def _held(self, name: str) -> bytes | None:
+        """What the target has of that name; None if a prune or another copy took it away since it was listed."""
+        try:
+            return self._target.get(name)
+        except ObjectMissing:
+            return None
 
     def run(self, *, history: bool) -> Copied:
         self._all(self._one, [name for name in PLAIN if self._target.head(name) is None])
@@ -154,9 +164,13 @@ class _Copy:
             if parsed is None or parsed[1]:
                 continue
             if name in held:
-                self._done.there += 1
                 differs = held[name] != info.size or name in self._sources.differ
-                if differs and self._too_late(self._target.get(name), name):
+                there = self._held(name) if differs else None
+                if differs and there is None:
+                    self._done.later.append(f"{name}: a prune took it out of the target while this copy looked.")
+                    continue
+                self._done.there += 1
+                if there is not None and self._too_late(there, name):
                     wanted.append(name)
                 elif held[name] != info.size:
                     self._done.left.append(f"{name}: one location holds a recovery point, another one says that it was given up.")

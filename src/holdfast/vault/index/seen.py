@@ -69,6 +69,7 @@ class SeenChunks:
         with self._lock:
             self._levels.clear()
             self._rows.clear()
+            self._places = self._places[:0].copy()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _spill(self) -> None:

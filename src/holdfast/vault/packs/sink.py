@@ -146,6 +146,11 @@ class PackSink:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+        # What ended may lie in cycles of references until Python collects: its buffers are not to wait for that.
+        with self._changed:
+            self._open = None
+            self._ready.clear()
+            self._free.clear()
 
     def _room(self, need: int, chunks: int) -> _Open:
         while True:
