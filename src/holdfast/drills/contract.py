@@ -1,0 +1,227 @@
+"""What a drill needs from outside: ports that ``assembly`` and the command line fill, and the values that travel between them.
+
+The engine knows no system, no vault and no terminal. Whoever fills a port makes every change only through ``Changes``, so that it is in the
+journal, with how it is undone, before it is made.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from holdfast.model import Progress
+from holdfast.validation import Result
+
+Control = Literal["stale", "truncated", "poisoned"]
+CONTROLS: tuple[Control, ...] = ("stale", "truncated", "poisoned")
+RED_BY: Mapping[Control, str] = {"stale": "check sentinel", "truncated": "a damaged vault", "poisoned": "check content"}
+"""Why each control must be red."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is written into a source: ``nonce`` of the drill, ``n`` counted from 0, the source's own time. RPO is counted in marks."""
+
+    nonce: str
+    n: int
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """Seconds, None where nothing was promised."""
+
+    rto: float | None
+    rpo: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Out of what recovery comes. ``control``: fed with something wrong on purpose."""
+
+    control: Control | None = None
+
+
+class Changes(Protocol):
+    """The journal of what a drill changes. Usable from the engine's thread alone."""
+
+    def doing(self, change: str, undo: Mapping[str, Any]) -> str:
+        """To be called before a change; durable when it returns. ``undo``: JSON-ready, understood by ``Stage.undo`` in any later process.
+        Returns the id of the change.
+        """
+        ...
+
+    def undone(self, change: str, proof: str) -> None:
+        """It is gone, and ``proof`` says what was looked at."""
+        ...
+
+
+class Copy(Protocol):
+    """Something that stands or came back: a throw-away copy. It lives as long as the context that gave it."""
+
+    @property
+    def reached(self) -> Mapping[str, Any]:
+        """Where its data stands, as ``systems.contract.Isolated.reached``."""
+        ...
+
+    @property
+    def connection(self) -> str: ...
+
+    def marks(self, nonce: str) -> Sequence[Mark]:
+        """The marks of that nonce which are in it, in order."""
+        ...
+
+    def digest(self) -> Mapping[str, Any]:
+        """Content by name, as ``Isolated.digest``."""
+        ...
+
+    def judge(self, criteria: Sequence[str], expected: Mapping[str, Any] | None) -> Sequence[Result]:
+        """``structure``, ``checks`` and ``content`` (against ``expected``, the digest of what stood before the disaster), as asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look of a probe. ``ok`` None: it could not look, which is red as well."""
+
+    ok: bool | None
+    value: Any = None
+    detail: str = ""
+
+
+class Probe(Protocol):
+    """Looks at one thing, again and again, from a thread of its own; must not change anything."""
+
+    name: str
+    every: float
+
+    def look(self) -> Look: ...
+
+
+class Restorer(Protocol):
+    """One protected system, as a drill works with it."""
+
+    system: str
+    kind: str
+    promised: Promised
+    owner: str | None
+
+    def steady(self) -> Sequence[Result]:
+        """Does the source answer, are its checks green, is the vault there, is there room? Looks only; what fails is named."""
+        ...
+
+    def plant(self, nonce: str, n: int, changes: Changes) -> Mark:
+        """Write a mark into the source, committed when it returns. Raises SentinelUnwritable."""
+        ...
+
+    def backup(self, progress: Progress) -> str:
+        """A recovery point that holds what was planted; its id."""
+        ...
+
+    def arrived(self, mark: Mark) -> bool:
+        """Whether the vault can lead to that mark without a new point (the log carries it)."""
+        ...
+
+    def stand_in(self, progress: Progress) -> AbstractContextManager[Copy]:
+        """A throw-away copy of the newest state, which stands for production. Torn down on leaving; after a kill by ``sweep``."""
+        ...
+
+    def recover(self, feed: Feed, clocks: dict[str, float], progress: Progress) -> AbstractContextManager[Copy]:
+        """Bring it back into a new place, as a real recovery would. ``clocks`` gets seconds: prepare, restore, replay. Torn down after."""
+        ...
+
+    def sweep(self) -> Sequence[str]:
+        """Tear down what killed processes left; what was removed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A disaster that happened. ``what`` in words, for the record. ``detected``: red at once by what it is, no probe is waited for."""
+
+    what: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    detected: bool = False
+
+
+class Injector(Protocol):
+    """One kind of disaster."""
+
+    def refuse(self) -> None:
+        """Before anything begins: raises DrillProduction, DrillUsage where it must not or cannot be done. Changes nothing."""
+        ...
+
+    def prepare(self, restorers: Sequence[Restorer], changes: Changes, progress: Progress) -> Sequence[Restorer]:
+        """Whatever the disaster needs beforehand (a vault in the target). Returns by whom the systems come back: others than before, where
+        the way back is another one (a location less, another key).
+        """
+        ...
+
+    def do(self, standing: Mapping[str, Copy], lose: Callable[[str], None], changes: Changes) -> Injected:
+        """The disaster. ``standing``: the stand-ins by system; ``lose``: takes one away altogether."""
+        ...
+
+
+class Stage(Protocol):
+    """Everything of one platform that a drill works with."""
+
+    def restorers(self, systems: Sequence[str]) -> Sequence[Restorer]: ...
+
+    def injector(self, disaster: Mapping[str, Any]) -> Injector: ...
+
+    def probes(self, specs: Sequence[Mapping[str, Any]], standing: Mapping[str, Copy]) -> Sequence[Probe]: ...
+
+    def undo(self, undo: Mapping[str, Any]) -> str:
+        """Take back one change, in this or any later process; done twice it does no harm. Returns the proof: what was looked
+        at, and was not there any more. Raises NotTornDown, Unreachable.
+        """
+        ...
+
+    def isolation(self) -> tuple[str, Sequence[Mapping[str, Any]]]:
+        """(in words, what was tried and seen ``{"name", "expected", "actual"}``) of how copies are kept from production."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Somebody is asked. ``what``: declare, decide, accept, answer; ``role``: whose part; ``options``: name → meaning, {} for words."""
+
+    what: str
+    text: str
+    role: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``name``: the person; ``played_by``: who spoke for them, where nobody was asked. ``refused``: they said no."""
+
+    name: str
+    text: str
+    refused: bool = False
+    played_by: str | None = None
+
+
+class People(Protocol):
+    """Who is there. Blocks until somebody answers; that is what ``wait`` measures."""
+
+    def ask(self, question: Question) -> Answer: ...
+
+
+class Reporter(Protocol):
+    """Hears what happens, for whoever looks on. Every text is told as one of a drill."""
+
+    def told(self, text: str) -> None: ...
+
+
+class Responder(Protocol):
+    """Incidents. Everything sent is marked as a drill. A fault of it is told, recorded, and stops nothing."""
+
+    def declare(self, run: str, title: str, systems: Sequence[str]) -> str | None:
+        """The incident's id; None where nobody keeps incidents."""
+        ...
+
+    def note(self, incident: str, text: str) -> None: ...
+
+    def close(self, incident: str, text: str) -> None: ...

@@ -1,0 +1,1 @@
+"""Scenarios: their files, what they may say, and where they lie."""
