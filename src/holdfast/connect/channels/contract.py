@@ -119,16 +119,23 @@ class Reference:
 
 
 class ChannelFailed(Unreachable):
-    """A message could not be delivered."""
+    """A message could not be delivered.
+
+    ``so_far``: what was done already (a ticket was made, its state not yet set; mail went to some): to be handed over with the next
+    attempt.
+    """
 
     code = "channel-failed"
+
+    def __init__(self, message: str, *, hint: str = "", so_far: Reference | None = None, **details: Any) -> None:
+        super().__init__(message, hint=hint, **details)
+        self.so_far = so_far
 
 
 class ChannelDown(ChannelFailed):
     """A channel did not take a message now; later it may.
 
     ``after``: seconds that the service asks to wait. ``maybe``: the message may have arrived all the same (the answer was lost).
-    ``so_far``: what was done already (a ticket was made, its state not yet set): to be handed over with the next attempt.
     """
 
     code = "channel-down"
@@ -143,10 +150,9 @@ class ChannelDown(ChannelFailed):
         so_far: Reference | None = None,
         **details: Any,
     ) -> None:
-        super().__init__(message, hint=hint, **details)
+        super().__init__(message, hint=hint, so_far=so_far, **details)
         self.after = after
         self.maybe = maybe
-        self.so_far = so_far
 
 
 class ChannelRejected(ChannelFailed):
