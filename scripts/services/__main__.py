@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from scripts.services import azurite, debian, golang, maven, minio, registry, s3a, spark
+from scripts.services import airflow, azurite, debian, golang, maven, minio, registry, s3a, spark
 from scripts.services.outcome import Outcome
 from tests.servers.versions import VERSIONS
 
@@ -22,6 +22,7 @@ def main() -> int:
         registry.install,
         spark.install,
         s3a.install,
+        airflow.install,
     ]
     outcomes = []
     for step in steps:

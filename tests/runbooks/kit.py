@@ -62,7 +62,7 @@ class Scripted:
         self.results = dict(results or {})
         self.done: list[str] = []
 
-    def call(self, _state, step, doing, *, own=None, began=None):
+    def call(self, _state, step, doing, **_):
         name = doing["action"]["spec"]["argv"][0]
         self.done.append(f"{step}:{name}")
         found = self.results.get((step, name))

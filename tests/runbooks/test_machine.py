@@ -75,7 +75,7 @@ class World:
         self.undone = []
         self.looks = 0
 
-    def call(self, state, step, doing, *, own=None, began=None):
+    def call(self, state, step, doing, *, own=None, began=None, **_):
         word = doing["action"]["spec"]["argv"][0]
         if word == "look":
             self.looks += 1

@@ -27,6 +27,12 @@ class RunbookUnknown(Usage):
     code = "runbook-unknown"
 
 
+class TemplateUnknown(Usage):
+    """No template of that name is shipped."""
+
+    code = "runbook-template-unknown"
+
+
 class RunbookExists(Refused):
     """A new runbook would overwrite a file."""
 
@@ -55,6 +61,12 @@ class RunHeld(Refused):
     """Another process drives the run."""
 
     code = "runbook-run-held"
+
+
+class RunLost(Refused):
+    """Another host has taken the run over, or this one's lease could not be prolonged in time: nothing more is done here."""
+
+    code = "runbook-run-lost"
 
 
 class RunActive(Refused):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from holdfast.model import Clock
 from holdfast.plan.shape.base import Part
@@ -44,6 +44,20 @@ class Call:
     """The text of a secret, by its place."""
     began: Callable[[int], None] = field(default=lambda _process: None)
     """Told the number of each process that is started, at once."""
+    note: Callable[[Mapping[str, Any]], None] = field(default=lambda _found: None)
+    """Writes into the run's record, at once, what a later doing, probe or undo of this step must know: what was there before it."""
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    """What the step noted so far, by this process or by one that is gone."""
+    attempt: int = 0
+    aborting: bool = False
+    """Whether what is asked for is an undo, or whether there is anything to undo."""
+    sure: Callable[[], None] = field(default=lambda: None)
+    """To be called right before something is changed: raises where another host took the run over meanwhile."""
+
+    @property
+    def mark(self) -> str:
+        """Names the run and the step in other systems: the same after a kill. Letters, digits, '-' and '_'."""
+        return f"{self.environment.get(RUN_MARK, 'run')}-{self.environment.get(STEP_MARK, 'step')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +103,13 @@ class Action(Protocol):
 
     def run(self, spec: Mapping[str, Any], call: Call) -> Result:
         """Do it, once. Never raises for what the outside world did: that is a Result."""
+        ...
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """An action that knows by itself how to ask whether it happened."""
+
+    def probe(self, spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The spec of the same kind of action that asks; it goes into the snapshot where the step has no ``probe:``. None: no such."""
         ...

@@ -4,9 +4,10 @@ the driver: ``{**ACTIONS, "airflow": Airflow()}``.
 
 from collections.abc import Mapping
 
+from holdfast.runbooks.actions.airflow import AirflowAction
 from holdfast.runbooks.actions.commands import Command, Holdfast, Shell
 from holdfast.runbooks.actions.contract import Action
 from holdfast.runbooks.actions.sql import Sql
 from holdfast.runbooks.actions.web import Http
 
-ACTIONS: Mapping[str, Action] = {action.name: action for action in (Holdfast(), Command(), Shell(), Sql(), Http())}
+ACTIONS: Mapping[str, Action] = {action.name: action for action in (Holdfast(), Command(), Shell(), Sql(), Http(), AirflowAction())}

@@ -1,7 +1,7 @@
 """Drives a run: decides, writes down what it is about to do, does it, writes down what came of it. One driver at a time holds the lease."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -175,7 +175,15 @@ class Driver:
 
     def _done(self, state: RunState, spec: Any, doing: Any, attempt: int) -> Result:
         work = AtWork(self.records.state.folder, state.id)
-        return self.bench.call(state, spec["id"], doing, began=lambda process: work.began(spec["id"], attempt, process))
+
+        def note(found: Mapping[str, Any]) -> None:
+            self._must(state, "noted", step=spec["id"], note=dict(found))
+            step.note = {**step.note, **found}
+
+        step = state.steps[spec["id"]]
+        # The state was folded before this attempt was written down.
+        step.attempts = attempt or step.attempts
+        return self.bench.call(state, spec["id"], doing, began=lambda process: work.began(spec["id"], attempt, process), note=note)
 
     def _waited(self, state: RunState, spec: Any) -> Result:
         clock = self.records.clock

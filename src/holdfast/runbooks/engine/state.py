@@ -43,6 +43,7 @@ class StepState:
     expires: dt.datetime | None = None
     undo: str = ""
     undo_answer: str = ""
+    note: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -163,6 +164,10 @@ def _started(state: RunState, step: StepState, event: Event) -> None:
     step.tries += 1
 
 
+def _noted(_state: RunState, step: StepState, event: Event) -> None:
+    step.note = {**step.note, **event.data["note"]}
+
+
 def _finished(_state: RunState, step: StepState, event: Event) -> None:
     step.message = event.data.get("message", "")
     step.answer = ""
@@ -252,6 +257,7 @@ def _undo_skipped(_state: RunState, step: StepState, event: Event) -> None:
 _RUN = {"resumed": _resumed, "stopped": _stopped, "aborted": _aborted, "ended": _ended}
 _STEP = {
     "started": _started,
+    "noted": _noted,
     "finished": _finished,
     "probed": _probed,
     "settled": _settled,

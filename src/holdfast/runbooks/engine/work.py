@@ -16,16 +16,26 @@ from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK, Action, Call
 from holdfast.runbooks.actions.output import Redactor
 from holdfast.runbooks.actions.registry import ACTIONS
 from holdfast.runbooks.engine.state import RunState
+from holdfast.runbooks.errors import RunLost
 from holdfast.runbooks.format.insert import insert, references
 from holdfast.runbooks.outputs import NotThere, differs, take
 
 LARGEST_OUTPUT = 64 << 10
 Began = Callable[[int], None]
+Note = Callable[[Mapping[str, Any]], None]
 SHORTEST_SECRET = 4  # shorter ones would blot out half of what is printed
 
 
 def _nobody(_process: int) -> None:
     """Who started it does not ask."""
+
+
+def _unsaid(_found: Mapping[str, Any]) -> None:
+    """A look notes nothing."""
+
+
+def _alone() -> None:
+    """Nobody else can take the run."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +53,37 @@ class Bench:
     actions: Mapping[str, Action] | None = None
 
     def call(
-        self, state: RunState, step: str, doing: Mapping[str, Any], *, own: Mapping[str, Any] | None = None, began: Began = _nobody
+        self,
+        state: RunState,
+        step: str,
+        doing: Mapping[str, Any],
+        *,
+        own: Mapping[str, Any] | None = None,
+        began: Began = _nobody,
+        note: Note | None = None,
+        sure: Callable[[], None] | None = None,
     ) -> Result:
         """Do it, once. ``doing`` has ``action``, and perhaps ``timeout``, ``expect``. Texts of the result hold no secret.
 
         What Holdfast itself could not do before anything was begun (a secret that cannot be read) is a failed result, too.
         """
         try:
-            return self._call(state, step, doing, own or {}, began)
+            return self._call(state, step, doing, own or {}, began, note or _unsaid, sure or _alone)
+        except RunLost:
+            raise
         except HoldfastError as error:
             return Result("failed", None, error.message)
 
-    def _call(self, state: RunState, step: str, doing: Mapping[str, Any], own: Mapping[str, Any], began: Began) -> Result:
+    def _call(
+        self,
+        state: RunState,
+        step: str,
+        doing: Mapping[str, Any],
+        own: Mapping[str, Any],
+        began: Began,
+        note: Note,
+        sure: Callable[[], None],
+    ) -> Result:
         secrets = list(self.hidden)
         action = (self.actions or ACTIONS)[doing["action"]["name"]]
         spec = doing["action"]["spec"]
@@ -77,9 +106,25 @@ class Bench:
                     resolve(place)
         timeout = parse_duration(doing.get("timeout", "1m")).total_seconds()
         marks = {RUN_MARK: state.id, STEP_MARK: step}
+        stands = state.steps[step]
         call = Call(
-            values, secrets, timeout, self.clock, self.program, {**self.environment, **marks}, self.directory, plain, resolve, began
+            values,
+            secrets,
+            timeout,
+            self.clock,
+            self.program,
+            {**self.environment, **marks},
+            self.directory,
+            plain,
+            resolve,
+            began,
+            note=note,
+            noted=stands.note,
+            attempt=stands.attempts,
+            aborting=state.status == "aborting",
+            sure=sure,
         )
+        sure()
         result = action.run(spec, call)
         expect = doing.get("expect")
         if expect and result.outcome == "ok":

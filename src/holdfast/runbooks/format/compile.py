@@ -11,7 +11,7 @@ from holdfast.plan.errors import Mark, Problem, did_you_mean
 from holdfast.plan.source.reader import read
 from holdfast.plan.source.tree import Items, Mapping, Pair, Scalar, Tree
 from holdfast.plan.values.units import format_duration
-from holdfast.runbooks.actions.contract import Action
+from holdfast.runbooks.actions.contract import Action, Probing
 from holdfast.runbooks.actions.registry import ACTIONS
 from holdfast.runbooks.errors import RunbookInvalid
 from holdfast.runbooks.format.doings import Reading
@@ -195,6 +195,10 @@ def _compiled(
     }
     if isinstance(step, Automatic):
         assert action is not None
+        kind = reading.actions[action["name"]]
+        asks = kind.probe(action["spec"]) if "probe" not in found and isinstance(kind, Probing) else None
+        if asks is not None:
+            found["probe"] = {"action": {"name": action["name"], "spec": dict(asks)}, "timeout": "1m"}
         known = reading.actions[action["name"]].repeatable(action["spec"])
         repeatable = known if step.repeatable is None else step.repeatable
         found |= {"action": action, "timeout": format_duration(step.timeout), "repeatable": repeatable}
@@ -205,10 +209,10 @@ def _compiled(
             found["expect"] = dict(step.expect)
         if step.retry is not None:
             found["retry"] = {"times": step.retry.times, "delay": format_duration(step.retry.delay)}
-            if not repeatable and "probe" not in further:
+            if not repeatable and "probe" not in found:
                 hint = "add a probe: that tells whether it happened, or repeatable: true where doing it twice does no harm"
                 reading.wrong(tree.pairs["retry"].mark, "a step that changes something is not tried again blindly", hint)
-        if not repeatable and "probe" not in further:
+        if not repeatable and "probe" not in found:
             hint = "add a probe:, or repeatable: true"
             reading.wrong(
                 Mark(reading.file, block.first - 1, 1),

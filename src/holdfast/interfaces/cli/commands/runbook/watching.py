@@ -136,6 +136,7 @@ def said(event: str, data: dict[str, Any]) -> str:
         "aborted": lambda: f"aborted by {who}: {data.get('reason')}",
         "ended": lambda: f"ended: {data.get('outcome')}",
         "started": lambda: f"begins (attempt {data.get('attempt')})",
+        "noted": lambda: f"notes what was there before: {data.get('note')}",
         "finished": lambda: f"{data.get('outcome')}{_seconds(data)}{message}{outputs}",
         "probed": lambda: f"did it happen? {data.get('answer')}{message}{outputs}",
         "settled": lambda: f"{who} says that it {'happened' if data.get('happened') else 'did not happen'}{note}",
