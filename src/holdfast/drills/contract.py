@@ -36,13 +36,6 @@ class Promised:
     rpo: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """Out of what recovery comes. ``control``: fed with something wrong on purpose."""
-
-    control: Control | None = None
-
-
 class Changes(Protocol):
     """The journal of what a drill changes. Usable from the engine's thread alone."""
 
@@ -67,6 +60,15 @@ class Copy(Protocol):
 
     @property
     def connection(self) -> str: ...
+
+    @property
+    def until(self) -> Mapping[str, Any]:
+        """The moment that it holds, as ``systems.contract.RestoreRequest.until``: a recovery to there must hold the same."""
+        ...
+
+    def isolation(self) -> Sequence[Mapping[str, Any]]:
+        """What keeps it from production: what was looked at, ``{"name", "expected", "actual"}``."""
+        ...
 
     def marks(self, nonce: str) -> Sequence[Mark]:
         """The marks of that nonce which are in it, in order."""
@@ -106,6 +108,10 @@ class Restorer(Protocol):
     kind: str
     promised: Promised
     owner: str | None
+    has_checks: bool
+    """Whether the plan has checks for it."""
+    marked: bool
+    """Whether marks can be written into it."""
 
     def steady(self) -> Sequence[Result]:
         """Does the source answer, are its checks green, is the vault there, is there room? Looks only; what fails is named."""
@@ -116,19 +122,23 @@ class Restorer(Protocol):
         ...
 
     def backup(self, progress: Progress) -> str:
-        """A recovery point that holds what was planted; its id."""
+        """A recovery point that holds what is in the source now; its id."""
         ...
 
-    def arrived(self, mark: Mark) -> bool:
-        """Whether the vault can lead to that mark without a new point (the log carries it)."""
+    def points(self) -> int:
+        """How many recovery points the vault has of it."""
         ...
 
     def stand_in(self, progress: Progress) -> AbstractContextManager[Copy]:
         """A throw-away copy of the newest state, which stands for production. Torn down on leaving; after a kill by ``sweep``."""
         ...
 
-    def recover(self, feed: Feed, clocks: dict[str, float], progress: Progress) -> AbstractContextManager[Copy]:
-        """Bring it back into a new place, as a real recovery would. ``clocks`` gets seconds: prepare, restore, replay. Torn down after."""
+    def recover(
+        self, until: Mapping[str, Any], control: Control | None, clocks: dict[str, float], progress: Progress
+    ) -> AbstractContextManager[Copy]:
+        """Bring it back into a new place, as a real recovery would; ``control``: fed with something wrong on purpose. ``clocks`` gets
+        seconds: prepare, restore, replay. Torn down after.
+        """
         ...
 
     def sweep(self) -> Sequence[str]:
@@ -152,9 +162,9 @@ class Injector(Protocol):
         """Before anything begins: raises DrillProduction, DrillUsage where it must not or cannot be done. Changes nothing."""
         ...
 
-    def prepare(self, restorers: Sequence[Restorer], changes: Changes, progress: Progress) -> Sequence[Restorer]:
-        """Whatever the disaster needs beforehand (a vault in the target). Returns by whom the systems come back: others than before, where
-        the way back is another one (a location less, another key).
+    def prepare(self, restorers: Sequence[Restorer], changes: Changes, progress: Progress) -> tuple[Sequence[Restorer], Sequence[Restorer]]:
+        """Whatever the disaster needs beforehand (a vault in the target). Returns (by whom points are taken and stand-ins made, by whom the
+        systems come back): others than before, where the way is another one (a location less, another key, another vault).
         """
         ...
 
@@ -176,10 +186,6 @@ class Stage(Protocol):
         """Take back one change, in this or any later process; done twice it does no harm. Returns the proof: what was looked
         at, and was not there any more. Raises NotTornDown, Unreachable.
         """
-        ...
-
-    def isolation(self) -> tuple[str, Sequence[Mapping[str, Any]]]:
-        """(in words, what was tried and seen ``{"name", "expected", "actual"}``) of how copies are kept from production."""
         ...
 
 
@@ -213,6 +219,10 @@ class Reporter(Protocol):
     """Hears what happens, for whoever looks on. Every text is told as one of a drill."""
 
     def told(self, text: str) -> None: ...
+
+    def phase(self, name: str, state: Literal["begun", "ended"]) -> None:
+        """After it was written down."""
+        ...
 
 
 class Responder(Protocol):

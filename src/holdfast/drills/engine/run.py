@@ -1,0 +1,409 @@
+"""One drill from its beginning to its end. Whatever happens in between, what was changed is undone and an end is written."""
+
+import contextlib
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.drills.contract import RED_BY, Control, Copy, Mark, People, Question, Reporter, Responder, Restorer, Stage
+from holdfast.drills.engine import judge
+from holdfast.drills.engine.parts import Cast
+from holdfast.drills.engine.probing import Prober
+from holdfast.drills.engine.record import DrillRecord
+from holdfast.drills.errors import DrillNotSteady, DrillUsage
+from holdfast.drills.scenario.read import Snapshot
+from holdfast.errors import HoldfastError
+from holdfast.evidence.drilled import Begun, Check, Did, Returned, Step
+from holdfast.journal import canonical
+from holdfast.model import Clock, Progress
+
+DETECT = 120.0
+"""Seconds in which a probe must become red."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``controls``: those that are fed this time. ``by``: who asked. ``retest``: the finding that this run is to close."""
+
+    snapshot: Snapshot
+    systems: Sequence[str]
+    by: str
+    controls: Sequence[Control] = ()
+    target: str | None = None
+    retest: str | None = None
+    detect: float = DETECT
+
+
+@dataclass
+class Played:
+    """What came of it, as it comes."""
+
+    checks: list[Check] = field(default_factory=list)
+    clocks: dict[str, float] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    returned: list[Returned] = field(default_factory=list)
+    points: dict[str, str] = field(default_factory=dict)
+    isolation: list[Mapping[str, Any]] = field(default_factory=list)
+    lost: dict[str, judge.Lost] = field(default_factory=dict)
+    controls: list[str] = field(default_factory=list)
+    injected: str = ""
+    incident: str | None = None
+    sign_off: Did | None = None
+
+    def add(self, name: str, kind: str, *, ok: bool, expected: Any, actual: Any, detail: str = "", system: str = "") -> Check:
+        one = Check(name, kind, "passed" if ok else "failed", expected, actual, detail, 0.0, system)
+        self.checks.append(one)
+        return one
+
+    def clock(self, name: str, seconds: float) -> None:
+        self.clocks[name] = self.clocks.get(name, 0.0) + seconds
+
+
+class Play:
+    """The phases. ``run`` leaves copies standing in ``standing``: whoever called it closes that, whatever it raised."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        stage: Stage,
+        record: DrillRecord,
+        people: People,
+        reporter: Reporter,
+        responder: Responder,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self.asked, self.stage, self.record = asked, stage, record
+        self.scenario = asked.snapshot.scenario
+        self.reporter, self.responder = reporter, responder
+        self.clock, self.progress = clock, progress
+        self.cast = Cast(self.scenario.roles, people, record, clock)
+        self.played = Played()
+        self.standing = contextlib.ExitStack()
+        self.prober: Prober | None = None
+        self.nonce = secrets.token_hex(12)
+        self.marks: dict[str, list[Mark]] = {}
+        self.began = clock.monotonic()
+        disaster = self.scenario.disaster
+        assert disaster is not None
+        said = disaster.model_dump(mode="python", exclude_none=True)
+        self.injector = stage.injector({**said, "at": asked.target or disaster.at})
+        self.restorers: Sequence[Restorer] = stage.restorers(asked.systems)
+        self.returning: Sequence[Restorer] = self.restorers
+        self.objectives = {one.system: self._objective(one) for one in self.restorers}
+
+    # ------------------------------------------------------------ before it begins
+
+    def refuse(self) -> None:
+        """Whatever must not or cannot be: nothing has been written yet. Raises DrillProduction, DrillUsage."""
+        if not self.restorers:
+            raise DrillUsage(f"The drill {self.scenario.drill} is about no system.", hint="Name some: --system NAME")
+        bare = [name for name, found in self.objectives.items() if not found]
+        if bare:
+            raise DrillUsage(
+                f"Nothing was promised for {', '.join(bare)}: such a drill could not fail.",
+                hint="Give its tier rto or rpo, or the scenario objectives:",
+                systems=bare,
+            )
+        self.injector.refuse()
+
+    def begun(self) -> Begun:
+        """What is fixed from here on."""
+        said = self.scenario
+        excluded = [{"name": name, "reason": reason} for name, reason in said.exclusions.items()]
+        excluded += [
+            {"name": f"checks of {one.system}", "reason": "the plan has none for it"}
+            for one in self.restorers
+            if "checks" in said.criteria and not one.has_checks
+        ]
+        excluded += [
+            {"name": f"sentinel of {one.system}", "reason": f"no mark can be written into a system of kind {one.kind}"}
+            for one in self.restorers
+            if "sentinel" in said.criteria and not one.marked
+        ]
+        criteria = [f"{one.system}: {name}" for one in self.restorers for name in self._criteria(one)]
+        criteria += [f"control {name}: red by {RED_BY[name]}" for name in self.asked.controls]
+        snapshot = self.asked.snapshot
+        return Begun(
+            test_kind=said.kind,
+            scenario={"name": said.drill, "title": said.title, "hash": snapshot.hash, "text": snapshot.text, "file": snapshot.file},
+            systems=list(self.asked.systems),
+            objectives=self.objectives,
+            criteria=criteria,
+            exclusions=excluded,
+            participants=[{"role": role, "name": name} for role, names in said.roles.items() for name in names],
+        )
+
+    def _objective(self, one: Restorer) -> dict[str, float]:
+        own = self.scenario.objectives
+        rto = own.rto.total_seconds() if own.rto is not None else one.promised.rto
+        rpo = own.rpo.total_seconds() if own.rpo is not None else one.promised.rpo
+        return {name: value for name, value in (("rto", rto), ("rpo", rpo)) if value is not None}
+
+    def _criteria(self, one: Restorer) -> list[str]:
+        there = {"checks": one.has_checks, "sentinel": one.marked, "probes": False}
+        return [name for name in self.scenario.criteria if there.get(name, True)]
+
+    # ------------------------------------------------------------ the phases
+
+    def run(self) -> None:
+        """Raises DrillNotSteady, and what hinders a phase before the disaster."""
+        self._steady()
+        self._protect()
+        standing = self._stage()
+        self._inject(standing)
+        if not self._answer():
+            return
+        expected = self._expected
+        came = self._recover(expected)
+        self._accept()
+        self._control(came)
+
+    def _steady(self) -> None:
+        with self._phase("steady", "looked whether the platform is healthy") as facts:
+            found = [judge.check(result, one.system) for one in self.restorers for result in one.steady()]
+            facts["looked"] = [f"{one.system}: {one.name}: {one.state}" for one in found]
+            sick = [judge.sentence(one) for one in found if one.state == "failed"]
+            if sick or not found:
+                raise DrillNotSteady(
+                    f"The platform is not healthy, so the drill did not start: {'; '.join(sick) or 'nothing was looked at'}",
+                    hint="Put that right first (holdfast check); a drill of a sick platform proves nothing.",
+                    sick=sick,
+                )
+
+    def _protect(self) -> None:
+        if "stale" in self.asked.controls:
+            bare = [one for one in self.restorers if not one.points()]
+            if bare:
+                with self._phase("earlier", "took a point that the control 'stale' is fed with"):
+                    for one in bare:
+                        one.backup(self.progress)
+        with self._phase("prepare drill", "made ready what the disaster needs") as facts:
+            self.restorers, self.returning = self.injector.prepare(self.restorers, self.record, self.progress)
+            facts["systems"] = [one.system for one in self.returning]
+        with self._phase("sentinel", "wrote a fresh nonce into each source") as facts:
+            for one in self.restorers:
+                self._plant(one)
+            facts["nonce"] = self.nonce
+        if self.scenario.backup == "new":
+            with self._phase("backup", "took a recovery point of each source") as facts:
+                for one in self.restorers:
+                    self.played.points[one.system] = facts[one.system] = one.backup(self.progress)
+
+    def _plant(self, one: Restorer) -> None:
+        if "sentinel" in self._criteria(one):
+            marks = self.marks.setdefault(one.system, [])
+            marks.append(one.plant(self.nonce, len(marks), self.record))
+
+    def _stage(self) -> dict[str, Copy]:
+        standing: dict[str, Copy] = {}
+        self._losing: dict[str, contextlib.ExitStack] = {}
+        with self._phase("stage", "made what stands for production, and began to probe it") as facts:
+            # The last mark is older than what stands for production, so that both hold the same, or the difference is loss.
+            for one in self.restorers:
+                self._plant(one)
+            for one in self.restorers:
+                stack = self._losing[one.system] = self.standing.enter_context(contextlib.ExitStack())
+                standing[one.system] = stack.enter_context(one.stand_in(self.progress))
+            specs = [spec.model_dump(mode="python", exclude_none=True) for spec in self.scenario.probes]
+            self.prober = Prober(self.stage.probes(specs, standing), self.clock)
+            self.prober.start()
+            red = self.prober.red_now()
+            if red:
+                raise DrillNotSteady(
+                    f"A probe is red before anything happened: {red[0]}", hint="Correct the probe or what it looks at.", probes=red
+                )
+            self._expected = {
+                name: (copy.until, copy.digest() if "content" in self.scenario.criteria else None) for name, copy in standing.items()
+            }
+            facts["probes"] = [one.name for one in self.prober.series]
+        return standing
+
+    _expected: dict[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]
+
+    def _inject(self, standing: Mapping[str, Copy]) -> None:
+        with self._phase("inject", "the disaster happened") as facts:
+            self._disaster = self.clock.monotonic()
+            self._at = self.clock.now()
+            done = self.injector.do(standing, self._lose, self.record)
+            self.played.injected = done.what
+            facts |= {"what": done.what, **done.facts}
+            self.reporter.told(f"disaster: {done.what}")
+        with self._phase("detect", "somebody or something noticed") as facts:
+            assert self.prober is not None
+            if done.detected:
+                self.played.clock("detect", self.clock.monotonic() - self._disaster)
+                facts["by"] = "by what happened itself"
+                return
+            red = self.prober.wait_for_red(self._disaster, self.asked.detect)
+            seconds = (red[0] if red else self.clock.monotonic()) - self._disaster
+            self.played.clock("detect", max(seconds, 0.0))
+            facts["by"] = red[1] if red else None
+            within = f"a red probe within {self.asked.detect:g} s"
+            self.played.add("detected", "detection", ok=red is not None, expected=within, actual=red[1] if red else "all stayed green")
+
+    def _lose(self, system: str) -> None:
+        self._losing[system].close()
+
+    def _answer(self) -> bool:
+        """Declared and decided; False where the decision was not to recover."""
+        said = self.scenario
+        with self._phase("declare", "the disaster was declared", "declare") as facts:
+            answer = self.cast.ask(Question("declare", f"{self.played.injected}. Declare it?", "declare"))
+            facts["by"] = answer.name
+        self.declared = self.clock.monotonic()
+        with self._phase("incident", "an incident was opened", "declare") as facts:
+            try:
+                self.played.incident = self.responder.declare(self.record.run, f"DRILL: {said.title}", self.asked.systems)
+                facts["incident"] = self.played.incident
+            except HoldfastError as error:
+                facts["failed"] = f"{error.code}: {error.message}"
+                self.reporter.told(f"no incident could be opened: {error.message}")
+        with self._phase("decide", "somebody chose the way back", "decide") as facts:
+            options = dict(said.options) or {"restore": "restore from the vault into a new place"}
+            answer = self.cast.ask(Question("decide", "Which way back?", "decide", options))
+            facts |= {"by": answer.name, "chosen": answer.text}
+            right = next(iter(options))
+            if answer.text != right:
+                self.played.add("decision", "decision", ok=False, expected=right, actual=answer.text)
+            self.played.clock("wait", 0.0)
+            return answer.text == right
+
+    def _recover(self, expected: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]) -> dict[str, Mapping[str, Any]]:
+        came: dict[str, Mapping[str, Any]] = {}
+        for one in self.returning:
+            until, digest = expected[one.system]
+            clocks: dict[str, float] = {}
+            try:
+                with self._phase("recover", f"{one.system} came back out of the vault") as facts:
+                    copy = self.standing.enter_context(one.recover(until, None, clocks, self.progress))
+                    facts |= {"system": one.system, "reached": dict(copy.reached), "clocks": dict(clocks)}
+            except HoldfastError as error:
+                self.played.add(
+                    "recovery", "recovery", ok=False, expected="came back", actual=f"{error.code}: {error.message}", system=one.system
+                )
+                self._measured(one, {}, None)
+                continue
+            finally:
+                for name in ("prepare", "restore", "replay"):
+                    if name in clocks:
+                        self.played.clock(name, clocks[name])
+            came[one.system] = until
+            with self._phase("validate", f"{one.system} was looked at", "validate") as facts:
+                found = self._judged(one, copy, digest)
+                self.played.checks += found
+                self.played.isolation += [{**said, "system": one.system} for said in copy.isolation()]
+                marks = copy.marks(self.nonce) if self.marks.get(one.system) else []
+                facts["counts"] = {state: sum(1 for each in found if each.state == state) for state in ("passed", "failed", "skipped")}
+            self._measured(one, dict(copy.reached), marks)
+        self.played.clocks["total"] = self.clock.monotonic() - self.declared
+        return came
+
+    def _judged(self, one: Restorer, copy: Copy, digest: Mapping[str, Any] | None, only: Sequence[str] = ()) -> list[Check]:
+        wanted = [name for name in self._criteria(one) if not only or name in only]
+        found: list[Check] = []
+        if "sentinel" in wanted:
+            found.append(judge.sentinel(one.system, self.nonce, self.marks.get(one.system, ()), copy.marks(self.nonce)))
+        try:
+            found += [judge.check(result, one.system) for result in copy.judge([name for name in wanted if name != "sentinel"], digest)]
+        except HoldfastError as error:
+            if only:
+                raise
+            found.append(Check("validation", "validation", "failed", "ran", error.code, error.message, 0.0, one.system))
+        return [*found, *(lacking for name in wanted if (lacking := judge.criterion(name, one.system, found)) is not None)]
+
+    def _measured(self, one: Restorer, reached: Mapping[str, Any], marks: Sequence[Mark] | None) -> None:
+        """Objectives, against what was fixed at the beginning."""
+        promised = self.objectives[one.system]
+        rto = None if marks is None else self.clock.monotonic() - self.declared
+        loss = judge.lost(self.marks.get(one.system, ()), marks or ())
+        self.played.lost[one.system] = loss
+        how = "from the declaration to the last check"
+        for found in (
+            judge.objective("rto", one.system, promised.get("rto"), rto, how),
+            judge.objective("rpo", one.system, promised.get("rpo"), loss.seconds, loss.counted),
+        ):
+            if found is not None:
+                self.played.checks.append(found)
+        self.played.returned.append(
+            Returned(
+                one.system,
+                str(reached.get("point") or self.played.points.get(one.system, "")),
+                promised.get("rto"),
+                None if rto is None else round(rto, 3),
+                promised.get("rpo"),
+                None if loss.seconds is None else round(loss.seconds, 3),
+                loss.marks,
+                loss.newest_recovered,
+                loss.counted,
+            )
+        )
+
+    def _accept(self) -> None:
+        with self._phase("accept", "somebody accepted what came back", "accept") as facts:
+            red = [judge.sentence(one) for one in self.played.checks if one.state == "failed"]
+            text = f"Accept what came back? {len(red)} checks are red: {'; '.join(red[:3])}" if red else "Everything is green. Accept it?"
+            answer = self.cast.ask(Question("accept", text, "accept"))
+            facts |= {"by": answer.name, "accepted": not answer.refused}
+            self.played.sign_off = self.cast.did[-1]
+            if answer.refused:
+                self.played.add("acceptance", "acceptance", ok=False, expected="accepted", actual=answer.text or "refused")
+
+    def _control(self, came: Mapping[str, Mapping[str, Any]]) -> None:
+        for control in self.asked.controls:
+            for one in self.returning:
+                with self._phase("control", f"{one.system} was fed with something {control}") as facts:
+                    found = self._fed(one, control, came.get(one.system) or self._expected[one.system][0])
+                    self.played.checks.append(found.check())
+                    said = {"name": control, "system": one.system, "expected": RED_BY[control], "got": found.got}
+                    self.record.write("control", **said, code=found.code, right=found.right)
+                    facts |= {**said, "code": found.code, "right": found.right}
+            self.played.controls.append(control)
+
+    def _fed(self, one: Restorer, control: Control, until: Mapping[str, Any]) -> judge.Fed:
+        digest = self._expected[one.system][1]
+        try:
+            with one.recover(until, control, {}, self.progress) as copy:
+                found = self._judged(one, copy, digest, ("sentinel", "content"))
+        except HoldfastError as error:
+            return judge.Fed(control, one.system, error=error)
+        red = [each for each in found if each.state == "failed"]
+        return judge.Fed(control, one.system, red, passed=sum(1 for each in found if each.state == "passed"))
+
+    # ------------------------------------------------------------ each of them
+
+    @contextlib.contextmanager
+    def _phase(self, name: str, title: str, clock: str | None = None) -> Iterator[dict[str, Any]]:
+        facts: dict[str, Any] = {}
+        self.record.write("phase", name=name, state="begun", title=title)
+        self.reporter.phase(name, "begun")
+        start, began = self.clock.now(), self.clock.monotonic()
+        outcome = "ok"
+        try:
+            yield facts
+        except BaseException as error:
+            outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            facts["why"] = f"{error.code}: {error.message}" if isinstance(error, HoldfastError) else type(error).__name__
+            raise
+        finally:
+            seconds = round(self.clock.monotonic() - began, 3)
+            if clock is not None:
+                self.played.clock(clock, seconds)
+            self.record.write("phase", name=name, state="ended", seconds=seconds, outcome=outcome, facts=facts)
+            self.played.steps.append(_step(name, title, start, self.clock.now(), seconds, outcome, facts))
+            self.reporter.phase(name, "ended")
+
+
+def _step(name: str, title: str, start: dt.datetime, end: dt.datetime, seconds: float, outcome: str, facts: Mapping[str, Any]) -> Step:
+    data = canonical(facts)
+    by = str(facts.get("by") or "holdfast") if name in ("declare", "decide", "accept") else "holdfast"
+    deviation = str(facts.get("why") or "")
+    digest = hashlib.sha256(data).hexdigest()
+    return Step(name, title, by, _iso(start), _iso(end), seconds, outcome, digest, len(data), deviation, "", "", name)
+
+
+def _iso(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")
