@@ -7,6 +7,7 @@ from holdfast.plan.errors import Problem, did_you_mean
 from holdfast.plan.shape.document import Document
 from holdfast.plan.shape.promise import Promise
 from holdfast.plan.source.tree import Mapping, Path, dotted, locate
+from holdfast.plan.values.units import format_duration
 
 
 class Report:
@@ -163,6 +164,12 @@ def _surroundings(report: Report) -> None:
         for index, channel in enumerate(person.channels):
             if channel not in document.channels:
                 report.unknown(("people", name, "channels", index), "channel", channel, document.channels)
+        for after, next_one in person.escalate_after.items():
+            if next_one not in document.people:
+                report.unknown(
+                    ("people", name, "escalate_after", format_duration(after)), "person", next_one, document.people, warning=True
+                )
+    _incidents(report)
     for section, known in _priced(document):
         for name in getattr(document.prices, section):
             if name not in known:
@@ -173,6 +180,23 @@ def _surroundings(report: Report) -> None:
         )
     if not document.systems:
         report.warn((), "the plan protects nothing: it has no systems", "add one under systems:")
+
+
+def _incidents(report: Report) -> None:
+    document, said = report.document, report.document.incidents
+    if said is None:
+        return
+    if said.on_call is not None and said.on_call not in document.people:
+        report.unknown(("incidents", "on_call"), "person", said.on_call, document.people)
+    for index, channel in enumerate(said.tell):
+        if channel not in document.channels:
+            report.unknown(("incidents", "tell", index), "channel", channel, document.channels)
+    for tier in said.severity:
+        if tier not in document.tiers:
+            report.unknown(("incidents", "severity", tier), "tier", tier, document.tiers)
+    for role, person in said.roles.items():
+        if person not in document.people:
+            report.unknown(("incidents", "roles", role), "person", person, document.people)
 
 
 def _priced(document: Document) -> Iterator[tuple[str, list[str]]]:

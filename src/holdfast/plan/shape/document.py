@@ -3,6 +3,8 @@
 from pydantic import Field, SkipValidation
 
 from holdfast.plan.shape.base import Part
+from holdfast.plan.shape.drills import Drills
+from holdfast.plan.shape.incidents import Incidents
 from holdfast.plan.shape.operations import Channel, Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
 from holdfast.plan.shape.promise import Tier
 from holdfast.plan.shape.systems import SystemSpec
@@ -35,5 +37,7 @@ class Document(Part):
     prices: Prices | None = None
     people: dict[Name, Person] = Field(default_factory=dict)
     channels: dict[Name, Channel] = Field(default_factory=dict)
+    incidents: Incidents | None = None
     runbooks: Text | None = None
     evidence: Evidence = Field(default_factory=Evidence.model_construct)
+    drills: Drills = Field(default_factory=Drills.model_construct)

@@ -106,6 +106,8 @@ class Person(Part):
     """A team or a person: how to reach them, and who is next when nobody answers."""
 
     name: Text
+    email: Annotated[tuple[Text, ...], OneOrMany()] = ()
+    phone: Annotated[tuple[Text, ...], OneOrMany()] = ()
     channels: Texts = ()
     escalate_after: dict[Duration, Text] = Field(default_factory=dict)
 
