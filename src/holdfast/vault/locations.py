@@ -188,3 +188,11 @@ def put_same(storage: Storage, name: str, parts: Sequence[Buffer]) -> None:
                 hint="The location was written by something else, or copied wrongly.",
                 object=name,
             ) from None
+
+
+def get_if_there(storage: Storage, name: str) -> bytes | None:
+    """The whole object; None if there is none, as when somebody removed it since it was listed."""
+    try:
+        return storage.get(name)
+    except ObjectMissing:
+        return None

@@ -24,6 +24,7 @@ from holdfast.vault.copy.logs import lacking_increments
 from holdfast.vault.copy.sources import Sources
 from holdfast.vault.envelope import PACK_ENTRY
 from holdfast.vault.errors import VaultMixed
+from holdfast.vault.locations import get_if_there
 from holdfast.vault.lock import attach, before_copied
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Copy:
         self._own = own
         self._sources = Sources(sources, self._judge)
         self._packs: set[str] = set()
-        self._staged: set[str] = set()
+        """What lies in the target, as far as it was listed since the points at hand are staged."""
         self._locked: dict[str, dt.datetime] = {}
         self._done = Copied()
 
@@ -103,10 +104,7 @@ class _Copy:
 
     def _held(self, name: str) -> bytes | None:
         """What the target has of that name; None if a prune or another copy took it away since it was listed."""
-        try:
-            return self._target.get(name)
-        except ObjectMissing:
-            return None
+        return get_if_there(self._target, name)
 
     def run(self, *, history: bool) -> Copied:
         self._all(self._one, [name for name in PLAIN if self._target.head(name) is None])
@@ -179,15 +177,20 @@ class _Copy:
             else:
                 wanted.append(name)
         for name in held:
-            if (session := names.parse_coming(name)) is not None and names.point(session) in held:
+            if (session := names.parse_coming(name)) is not None and names.point(session) in held and self._decided(names.point(session)):
                 self._target.delete(name)  # of a copy that was cut off behind its point
         if not wanted:
             return
-        self._staged = {name for name in held if names.parse_coming(name) is not None}
-        self._packs = {info.name for info in self._target.list(names.PACKS)}
         sizes = {name: info.size for name, info in self._sources.list(names.PACKS).items()}
         for at in range(0, len(wanted), _POINTS):
             self._batch(wanted[at : at + _POINTS], sizes)
+
+    def _decided(self, name: str) -> bool:
+        """Whether a point stands in the target, or an abort for good: then nobody needs what was staged for it. Where an abort only says
+        that a session came too late, a copy that is at work now may be about to put the point in its place.
+        """
+        data = self._held(name)
+        return data is not None and self._judge.problem(name, data) is None and not self._too_late(data, name)
 
     def _batch(self, wanted: Sequence[str], sizes: Mapping[str, int]) -> None:
         needs: dict[str, tuple[bytes, list[str]]] = {}
@@ -216,12 +219,14 @@ class _Copy:
         missing = sorted({pack for _, packs in kept.values() for pack in packs} - self._packs)
         if missing:
             self._progress.phase("copying packs", sum(sizes.get(pack, 0) for pack in missing))
-        self._all(self._pack, missing)
+        lost: dict[str, str] = {}
+        self._all(partial(self._pack, lost), missing)
         for name, (data, packs) in kept.items():
-            lacking = sum(pack not in self._packs for pack in packs)
-            if lacking:
-                self._done.refused.append(f"{name}: {lacking} packs that it needs are not in the target.")
-            else:
+            lacking = [pack for pack in packs if pack not in self._packs]
+            if lacking and not self._removed(name):
+                self._done.refused += [f"{pack}: {lost.pop(pack)}." for pack in lacking if pack in lost]
+                self._done.refused.append(f"{name}: {len(lacking)} packs that it needs are not in the target.")
+            elif not lacking:
                 before_copied(self._target, packs, self._locked)
                 # Only then: what was staged for a point that could not come yet goes on protecting what is there of it.
                 if self._put_point(name, data):
@@ -236,6 +241,21 @@ class _Copy:
                 if data is not None:
                     return data, ""
         return self._sources.get(name)
+
+    def _removed(self, name: str) -> bool:
+        """Whether a prune removed the point from the sources since it was listed, and its packs with it: it does not come here either."""
+        data, wrong = self._sources.get(name)
+        gone = data is None and not wrong
+        if data is not None and self._judge.envelope(name, data).kind == "abort":
+            gone = True
+            if not self._too_late(data, name):
+                self._put(name, data)
+        if gone:
+            self._done.left.append(f"{name}: a prune removed it while this copy ran.")
+            # Not before an abort stands there: a copy from another source may rely on what is staged.
+            if self._decided(name):
+                self._target.delete(name + names.COMING)
+        return gone
 
     def _is(self, name: str, kind: str, data: bytes) -> bool:
         return self._judge.envelope(name, data).kind == kind and not self._too_late(data, name)
@@ -258,9 +278,7 @@ class _Copy:
         return False
 
     def _stage(self, name: str, data: bytes) -> None:
-        """From here on a prune of the target sees what the point needs. It may stand there of a copy that was cut off."""
-        if name + names.COMING in self._staged:
-            return
+        """From here on a prune of the target sees what the point needs. It may stand there of a copy that was cut off, or is at work."""
         try:
             self._target.put_if_absent(name + names.COMING, [data])
         except ObjectExists:
@@ -269,18 +287,21 @@ class _Copy:
     def _going(self) -> set[str]:
         """Packs in the target that a prune there is deleting, or may be: what is not pardoned must not be relied on."""
         lists = condemned.read(self._target, cast("Notary", self._judge))
+        # Listed after the lists: one goes when its dead are gone, so what is on none and lies here now is deleted by nobody.
+        self._packs = {info.name for info in self._target.list(names.PACKS)}
         if lists.unknown:
             return set(self._packs)
         return {names.pack(entry[:16], entry[16:]) for entry in lists.going}
 
-    def _pack(self, name: str) -> None:
+    def _pack(self, lost: dict[str, str], name: str) -> None:
+        """``lost`` is told why it could not be brought."""
         data, wrong = self._sources.get(name)
         if data is not None:
             self._put(name, data)
             self._packs.add(name)
             self._progress.advance(len(data))
         else:
-            self._done.refused.append(f"{name}: {wrong or 'it is in no location'}.")
+            lost[name] = wrong or "it is in no location"
 
     def _damaged(self) -> None:
         """What a check says of wrong content goes with the pack, whose bytes were copied faithfully. What it says of wrong bytes stays

@@ -100,14 +100,13 @@ def mark(storage: Storage, notary: Notary, lists: PackLists | None = None, witho
     lists = lists or PackLists()
     marked = Marked()
     bodies: list[ObjectInfo] = []
-    coming: list[ObjectInfo] = []
     drops: list[ObjectInfo] = []
+    # What is staged first, in a listing of its own: it goes only when its point stands, so one of the two listings has it.
+    coming = [info for info in storage.list(names.POINTS) if names.parse_coming(info.name) is not None]
     for info in storage.list(names.POINTS):
         parsed = names.parse_point(info.name)
         if parsed is not None:
             (drops if parsed[1] else bodies).append(info)
-        elif names.parse_coming(info.name) is not None:
-            coming.append(info)
     marked.dropped = {info.name[len(names.POINTS) : -len(names.DROPPED)] for info, _ in _read_all(storage, notary, drops, {"drop"}, lists)}
     marked.dropped -= lock.void_drops([storage], marked.dropped)
     numbers: set[int] = set()
@@ -121,8 +120,16 @@ def mark(storage: Storage, notary: Notary, lists: PackLists | None = None, witho
             marked.points.add(session)
             if session not in without:
                 numbers.update(packs)
+    arrived: list[str] = []
+    staged = list(_read_all(storage, notary, coming, {"point"}, lists, arrived))
+    for info, (kind, packs) in _read_all(storage, notary, _stand(storage, arrived), {"point", "abort"}, lists):
+        session = info.name[len(names.POINTS) :]
+        if kind == "point" and session not in marked.dropped:
+            marked.points.add(session)
+            if session not in without:
+                numbers.update(packs)
     marked.standing = lists.packs(numbers)
-    for info, (_, packs) in _read_all(storage, notary, coming, {"point"}, lists):
+    for info, (_, packs) in staged:
         session = info.name[len(names.POINTS) : -len(names.COMING)]
         # Where the point itself stands its own list counts, and what was dropped does not come.
         if session not in marked.final | marked.points | marked.dropped:
@@ -143,9 +150,22 @@ def stored_packs(storage: Storage) -> Mapping[bytes, ObjectInfo]:
     return found
 
 
+def _stand(storage: Storage, arrived: Iterable[str]) -> list[ObjectInfo]:
+    """The points whose staged objects went after they were listed: a copy puts the point first. None stands for one that was dropped."""
+    found = [storage.head(name.removesuffix(names.COMING)) for name in arrived]
+    return [info for info in found if info is not None]
+
+
 def _read_all(
-    storage: Storage, notary: Notary, wanted: Sequence[ObjectInfo], kinds: set[str], lists: PackLists
+    storage: Storage,
+    notary: Notary,
+    wanted: Sequence[ObjectInfo],
+    kinds: set[str],
+    lists: PackLists,
+    gone: list[str] | None = None,
 ) -> Iterable[tuple[ObjectInfo, "tuple[str, Numbers]"]]:
+    """``gone`` is told the names of those that were removed since they were listed."""
+
     def read(info: ObjectInfo) -> tuple[ObjectInfo, Envelope] | None:
         # A staged point is the point's own bytes: signed under the name that it will have.
         parsed = names.parse_coming(info.name)
@@ -157,7 +177,9 @@ def _read_all(
                     f"{info.name} in {storage.url} holds a {checked.kind!r}.", hint="Run 'holdfast vault check'.", object=info.name
                 )
         except ObjectMissing:
-            return None  # removed since it was listed, by another prune
+            if gone is not None:
+                gone.append(info.name)
+            return None  # removed since it was listed, by another prune or by a copy
         except SignedAfterRevocation:
             return None  # a revoked writer went on: nobody believes it, so nothing is needed by it
         except Damaged as error:

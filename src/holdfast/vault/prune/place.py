@@ -24,6 +24,7 @@ from holdfast.vault import condemned, damage, lock, names
 from holdfast.vault.condemned import CondemnedList
 from holdfast.vault.errors import RoleLacking
 from holdfast.vault.index import objects
+from holdfast.vault.locations import get_if_there
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.drop import LEASE, make_abort
 from holdfast.vault.prune.errors import PruneUnsure
@@ -176,7 +177,10 @@ class Place:
         dead = (one.packs or frozenset()) - marked.packs - spared
         name = condemned.name(one.id) + condemned.DEAD
         if not self._put(name, packs=b"".join(sorted(dead))):
-            dead = frozenset(condemned.entries(self._notary.check(name, self._storage.get(name), "condemned")))
+            stands = get_if_there(self._storage, name)
+            if stands is None:
+                return frozenset()  # the list is gone, and its verdict with it: a list goes first
+            dead = frozenset(condemned.entries(self._notary.check(name, stands, "condemned")))
         if self._storage.head(condemned.name(one.id)) is None:
             # Another prune finished with the list while this one slept: its verdict is gone, and ours says nothing.
             self._storage.delete(name)
