@@ -4,6 +4,7 @@ from pydantic import Field, SkipValidation
 
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.drills import Drills
+from holdfast.plan.shape.drills import Drills
 from holdfast.plan.shape.incidents import Incidents
 from holdfast.plan.shape.operations import Channel, Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
 from holdfast.plan.shape.promise import Tier
@@ -40,4 +41,5 @@ class Document(Part):
     incidents: Incidents | None = None
     runbooks: Text | None = None
     evidence: Evidence = Field(default_factory=Evidence.model_construct)
+    drills: Drills = Field(default_factory=Drills.model_construct)
     drills: Drills = Field(default_factory=Drills.model_construct)
