@@ -50,9 +50,14 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside one transaction that begins by taking the write lock; rolled back when the block raises."""
+    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection inside one transaction that begins by taking the write lock; rolled back when the block raises.
+
+        ``durable``: synced when it is committed, so that a power cut does not take it back.
+        """
         with self._connected() as connection:
+            if durable:
+                connection.execute("pragma synchronous = full")
             connection.execute("begin immediate")
             try:
                 yield connection

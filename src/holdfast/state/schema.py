@@ -39,6 +39,20 @@ STEPS: tuple[str, ...] = (
         run text not null, n integer not null, kind text not null, at text not null, data text not null, primary key (run, n)
     ) strict;
     """,
+    """
+    create table outbox (
+        id integer primary key, channel text not null, incident text not null, key text not null, message text not null,
+        queued text not null, standing text not null default 'waiting', attempts integer not null default 0, waited real not null default 0,
+        due text not null, tried text, trying text, maybe integer not null default 0, ended text, error text not null default '',
+        noted integer not null default 0, unique (channel, key)
+    ) strict;
+    create index outbox_waiting on outbox (channel, incident, id) where standing = 'waiting';
+    create index outbox_incident on outbox (incident, id);
+    create index outbox_unnoted on outbox (id) where noted = 0;
+    create table outbox_references (
+        channel text not null, incident text not null, reference text not null, at text not null, primary key (channel, incident)
+    ) strict;
+    """,
 )
 
 VERSION = len(STEPS)

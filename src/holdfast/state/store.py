@@ -7,6 +7,7 @@ from holdfast.state.database import Database
 from holdfast.state.durations import Durations
 from holdfast.state.heartbeats import Heartbeats
 from holdfast.state.leases import Leases
+from holdfast.state.outbox.queue import Outbox
 from holdfast.state.pauses import Pauses
 from holdfast.state.proofs import Proofs
 from holdfast.state.runbooks import Runbooks
@@ -26,3 +27,4 @@ class State:
         self.proofs = Proofs(self.database)
         self.durations = Durations(self.database)
         self.runbooks = Runbooks(self.database)
+        self.outbox = Outbox(self.database)

@@ -16,6 +16,7 @@ class Apprise:
     """``url``: apprise's address of the service, a secret."""
 
     kind: Literal["apprise"] = "apprise"
+    settles = 0.0
     repeats = "apprise knows no key: a message of unknown fate is sent again and may arrive twice"
 
     def __init__(self, name: str, url: str) -> None:

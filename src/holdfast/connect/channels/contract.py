@@ -179,6 +179,11 @@ class Channel(Protocol):
         """
         ...
 
+    @property
+    def settles(self) -> float:
+        """Seconds after which what was just made is found by a look-up; 0 where at once, or where nothing is looked up."""
+        ...
+
     def send(self, message: Message, reference: Reference | None = None, *, again: bool = False) -> Reference:
         """Deliver one message; the reference to hand over with the incident's next one.
 

@@ -51,6 +51,8 @@ class Jira:
         self._web, self._set = web, settings
         self._api = f"{settings.url.rstrip('/')}/rest/api/{3 if settings.cloud else 2}"
         self.name = web.name
+        # The Cloud's search sees a new issue only after a while; a server's index does at once.
+        self.settles = 30.0 if settings.cloud else 0.0
 
     def send(self, message: Message, reference: Reference | None = None, *, again: bool = False) -> Reference:
         if reference is None or "key" not in reference.ids:

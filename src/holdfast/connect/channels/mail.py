@@ -42,6 +42,7 @@ class Mail:
     """One mail for each message, to the channel's addresses and the message's own."""
 
     kind: Literal["email"] = "email"
+    settles = 0.0
     repeats = "a repetition has the same Message-ID, which mail programs show once; not all of them do"
 
     def __init__(self, name: str, settings: Settings, clock: Clock) -> None:

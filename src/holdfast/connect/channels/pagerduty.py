@@ -19,6 +19,7 @@ class PagerDuty:
     """Declares by 'trigger', which further messages join; acknowledges and resolves what Holdfast's incident does."""
 
     kind: Literal["pagerduty"] = "pagerduty"
+    settles = 0.0
     repeats = "events with one dedup_key are one alert: a repetition is joined to it by PagerDuty"
 
     def __init__(self, web: Web, routing_key: str, *, url: str = "https://events.pagerduty.com/v2/enqueue") -> None:

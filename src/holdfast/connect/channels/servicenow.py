@@ -38,6 +38,7 @@ class ServiceNow:
     """Makes the record, adds work notes, resolves it."""
 
     kind: Literal["servicenow"] = "servicenow"
+    settles = 0.0
     repeats = (
         "a record is looked for by correlation_id before it is made, a note by the message's id before it is repeated; an instance whose"
         " table has no correlation_id would get two"

@@ -32,6 +32,7 @@ class SlackBot:
     """Posts in one conversation; what belongs to an incident goes into its thread, and what everybody must see into both."""
 
     kind: Literal["slack"] = "slack"
+    settles = 0.0
     repeats = (
         "a message of unknown fate is looked for in the thread, or in the conversation, before it is posted again; without the scope"
         " channels:history (groups:history) it cannot be, and may stand there twice"
@@ -124,6 +125,7 @@ class SlackWebhook:
     """Posts where Slack bound the webhook to. It says nothing back that a thread could be made of."""
 
     kind: Literal["slack"] = "slack"
+    settles = 0.0
     repeats = "an incoming webhook knows no key and shows nothing back: a message of unknown fate is posted again and may stand there twice"
 
     def __init__(self, web: Web, url: str) -> None:

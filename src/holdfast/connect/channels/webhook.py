@@ -23,6 +23,7 @@ class Webhook:
     """``type`` is ``incident.`` and the message's kind, ``data`` the message, with ``headline`` and ``drill``."""
 
     kind: Literal["webhook"] = "webhook"
+    settles = 0.0
     repeats = "a repetition has the same webhook-id and Idempotency-Key: the receiver must look at one of them"
 
     def __init__(self, web: Web, url: str, clock: Clock, *, secret: str | None = None) -> None:
