@@ -84,7 +84,7 @@ def make(system: str, kind: str, settings: DeltaSettings, history: History, requ
         kind,
         point,
         words,
-        {"versions": versions, "time": _time(tables), "point": point.id},
+        {"versions": versions, "time": _time(tables), "point": point.id, **_differs(made)},
         Path(request.into),
         mode,
         size,
@@ -96,6 +96,12 @@ def make(system: str, kind: str, settings: DeltaSettings, history: History, requ
         options=dict(options),
         detail=made,
     )
+
+
+def _differs(made: Detail) -> dict[str, int]:
+    """Of a rewind: how much of the live table differs from what it is to be, missing files counted."""
+    found = [one.rewind for one in made.tables if one.rewind is not None]
+    return {"differs": sum(one.differs + len(one.back) for one in found)} if found else {}
 
 
 def _time(tables: Sequence[Held]) -> str | None:

@@ -45,6 +45,11 @@ class Rewind:
     def bytes(self) -> int:
         return sum(stored.entry.size for _, _, stored in self.back)
 
+    @property
+    def differs(self) -> int:
+        """How many actions the commit would have: 0 where the table is already what it was."""
+        return len(actions(self, 0)) - 1
+
     def txns(self) -> dict[str, tuple[int, int]]:
         """By application: (version now, version to be)."""
         changed = {}

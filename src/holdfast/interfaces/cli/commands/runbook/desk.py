@@ -1,6 +1,7 @@
 """What the commands of runbooks work with: the plan where there is one, the library, the records. An empty machine has no plan yet."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from functools import cached_property
@@ -65,7 +66,7 @@ class Desk:
         if self.plan is not None:
             program += ["--plan", str(self.session.plan_path.absolute())]
             program += [word for setting in self.session.settings.set for word in ("--set", setting)]
-        return Bench(program, dict(os.environ), self.directory, self.session.clock, self._secret, hidden=tuple(self._secrets_of_plan()))
+        return Bench(program, _environment(), self.directory, self.session.clock, self._secret, hidden=tuple(self._secrets_of_plan()))
 
     def _secret(self, place: Any) -> str:
         return resolve(SecretRef.model_validate(dict(place)), base=self.directory, environ=os.environ)
@@ -83,6 +84,15 @@ class Desk:
                     yield from _text_of(self.plan.resolve(value["file"]))
             elif isinstance(value, list | tuple):
                 waiting += value
+
+
+def _environment() -> dict[str, str]:
+    """What steps inherit. Scripts find the program by its name also where it was started by its path."""
+    found = dict(os.environ)
+    beside = Path(sys.executable).parent
+    if shutil.which("holdfast", path=found.get("PATH")) is None and (beside / "holdfast").is_file():
+        found["PATH"] = os.pathsep.join([*filter(None, [found.get("PATH")]), str(beside)])
+    return found
 
 
 def _text_of(path: Path) -> Iterator[str]:
