@@ -4,7 +4,6 @@ from pydantic import Field, SkipValidation
 
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.drills import Drills
-from holdfast.plan.shape.drills import Drills
 from holdfast.plan.shape.incidents import Incidents
 from holdfast.plan.shape.operations import Channel, Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
 from holdfast.plan.shape.promise import Tier
@@ -41,5 +40,4 @@ class Document(Part):
     incidents: Incidents | None = None
     runbooks: Text | None = None
     evidence: Evidence = Field(default_factory=Evidence.model_construct)
-    drills: Drills = Field(default_factory=Drills.model_construct)
     drills: Drills = Field(default_factory=Drills.model_construct)
