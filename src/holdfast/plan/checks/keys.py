@@ -28,9 +28,15 @@ def _step(place: object, piece: str | int) -> Iterator[object]:
     elif origin in (tuple, list):
         yield from arguments[:1] if isinstance(piece, int) else (found for argument in arguments[:1] for found in _step(argument, piece))
     else:
-        for argument in arguments:
-            if not isinstance(argument, str | int):
-                yield from _step(argument, piece)
+        named = [part for part in _parts(list(arguments)) if _kind(part) == piece]
+        # A union's branch is a piece of the path by itself.
+        yield from named or (found for argument in arguments if not isinstance(argument, str | int) for found in _step(argument, piece))
+
+
+def _kind(part: type[Part]) -> str | None:
+    field = part.model_fields.get("kind")
+    words = typing.get_args(field.annotation) if field else ()
+    return words[0] if len(words) == 1 and isinstance(words[0], str) else None
 
 
 def _parts(places: list[object]) -> Iterator[type[Part]]:

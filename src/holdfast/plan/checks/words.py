@@ -68,6 +68,11 @@ def _said(detail: ErrorDetails, value: Any, what: str) -> tuple[str, str]:
     if kind == "literal_error":
         words = [word.strip(" '") for word in str(context.get("expected", "")).replace(" or ", ",").split(",")]
         return f"'{value}' is not one of {', '.join(words)}", did_you_mean(str(value), words)
+    if kind == "union_tag_invalid":
+        words = [word.strip(" '") for word in str(context.get("expected_tags", "")).split(",")]
+        return f"'{context.get('tag')}' is no kind of channel", did_you_mean(str(context.get("tag")), words)
+    if kind == "union_tag_not_found":
+        return "it has no kind", "add kind: slack, pagerduty, jira, servicenow, email, webhook or apprise"
     if kind == "string_pattern_mismatch":
         return (
             f"'{value}' is no {what} that works here",

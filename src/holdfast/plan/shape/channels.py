@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from holdfast.plan.errors import BadValue
 from holdfast.plan.shape.base import Part
@@ -13,8 +13,21 @@ from holdfast.plan.shape.types import Duration, HttpUrl, Name, OneOrMany, Text, 
 from holdfast.plan.values.secret import Address, SecretRef
 
 SECRET_URL = re.compile(r"hooks\.slack(-gov)?\.com|/services/T|workflows/T", re.IGNORECASE)
-SlackId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{6,}$")]
-Mail = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]
+
+
+def _like(pattern: str, what: str, hint: str) -> tuple[Any, Any]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise BadValue(f"'{value}' is no {what}", hint=hint)
+        return value
+
+    return PlainValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "description": what})
+
+
+SlackId = Annotated[
+    str, *_like(r"[CGD][A-Z0-9]{6,}", "id of a Slack conversation", "it begins with C, and stands at the end of the conversation's details")
+]
+Mail = Annotated[str, *_like(r"[^@\s<>,;]+@[^@\s<>,;]+", "mail address", "write name@example.com, without a name beside it")]
 Mails = Annotated[tuple[Mail, ...], OneOrMany()]
 Priority = Literal["P1", "P2", "P3", "P4"]
 

@@ -3,9 +3,10 @@
 from pydantic import Field, SkipValidation
 
 from holdfast.plan.shape.base import Part
+from holdfast.plan.shape.channels import Channel
 from holdfast.plan.shape.drills import Drills
 from holdfast.plan.shape.incidents import Incidents
-from holdfast.plan.shape.operations import Channel, Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
+from holdfast.plan.shape.operations import Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
 from holdfast.plan.shape.promise import Tier
 from holdfast.plan.shape.systems import SystemSpec
 from holdfast.plan.shape.types import Name, Text, Texts, TimeZone

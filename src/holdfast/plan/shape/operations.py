@@ -8,7 +8,6 @@ from pydantic import Field
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.promise import Count
 from holdfast.plan.shape.types import BucketUrl, DateRange, DayWindow, Duration, HttpUrl, Name, OneOrMany, Rate, Size, Text, Texts, When
-from holdfast.plan.values.secret import Address, SecretRef
 
 
 class Limit(Part):
@@ -110,12 +109,3 @@ class Person(Part):
     phone: Annotated[tuple[Text, ...], OneOrMany()] = ()
     channels: Texts = ()
     escalate_after: dict[Duration, Text] = Field(default_factory=dict)
-
-
-class Channel(Part):
-    """Where messages go."""
-
-    kind: Literal["slack", "pagerduty", "jira", "servicenow", "email", "webhook", "apprise"]
-    url: Address | None = None
-    token: SecretRef | None = None
-    to: Texts = ()
