@@ -1,4 +1,4 @@
-# make demo needs Python 3.11 or newer and nothing else. make test also uses Debian packages (as root), Maven, Go and npm for real servers;
+# make demo and make drill need Python 3.11 or newer and nothing else. make test also uses Debian packages (as root), Maven, Go and npm for real servers;
 # what cannot be had is told, and skipped at home (with CI set it fails).
 #
 # HOLDFAST_VENV=/path      another place for the virtual environment      HOLDFAST_SERVICES=/path   another place for the test servers
@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A private umask would hide the programs from the account that test servers run as.
 UMASK := umask 022 &&
 
-.PHONY: help demo test check lint format types pytest soak bench services docs lock clean distclean
+.PHONY: help demo drill test check lint format types pytest soak bench services docs lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,6 +23,9 @@ help: ## this list
 
 demo: $(VENV)/.demo ## starts a PostgreSQL, protects it, breaks it, recovers it, and shows what was measured
 	$(BIN)/holdfast demo $(DEMO_ARGS)
+
+drill: $(VENV)/.drill ## a whole platform is lost and brought back on an empty machine, against the clock; leaves its signed report
+	$(BIN)/holdfast demo --drill $(DRILL_ARGS)
 
 test: $(VENV)/.dev services lint types pytest ## everything that must hold
 
@@ -73,6 +76,10 @@ $(BIN)/python:
 $(VENV)/.demo: requirements/demo.lock pyproject.toml $(wildcard src/holdfast/systems/*/*.c) | $(BIN)/python
 	@echo "installing requirements/demo.lock …"; $(UMASK) $(PIP) install --require-hashes --only-binary :all: -r requirements/demo.lock
 	@$(UMASK) $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.drill: requirements/drill.lock $(VENV)/.demo
+	@echo "installing requirements/drill.lock …"; $(UMASK) $(PIP) install --require-hashes --only-binary :all: -r requirements/drill.lock
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.demo

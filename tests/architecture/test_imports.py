@@ -20,14 +20,14 @@ DRIVERS = {
     "aiokafka": ("systems/kafka", "connect"),
     "deltalake": ("systems/delta",),
     "duckdb": ("systems/delta", "systems/shared/tabular.py", *APART),
-    "pyarrow": ("systems/delta",),
+    "pyarrow": ("systems/delta", "demo"),
     "great_expectations": ("validation/expectations/worker.py", *APART),
     "sqlalchemy": APART,
 }
 # The clock that is injected everywhere; and the one answer to a driver that asks, on its own thread, until when credentials hold.
 CLOCK = ("model/ports.py", "storage/objects/clients.py")
 # Programs of their own, which take no injected clock: interfaces, and the demo's worker processes.
-CLOCK_FREE = ("interfaces/",)
+CLOCK_FREE = ("interfaces/", "demo/platform/app/")
 
 
 def modules() -> list[Path]:

@@ -13,12 +13,14 @@ from holdfast.evidence.issue import Issued, Reports, Run, RunGoesOn, find
 from holdfast.evidence.kinds import begins, proves
 from holdfast.evidence.roots import Roots
 from holdfast.evidence.signing import Signer, certify
+from holdfast.evidence.verifier import said
 from holdfast.journal import boot
 from holdfast.plan.values.cron import parse_schedule
 
 if TYPE_CHECKING:
     from holdfast.assembly.places import Places
     from holdfast.journal import Record
+    from holdfast.model import RecoveryPoint
     from holdfast.storage import Storage
     from holdfast.vault import Vault
 
@@ -176,33 +178,38 @@ class Prover:
         )
 
     def _backup(self, run: Run) -> dict[str, Any] | None:
-        """The recovery point that the run was about, as the vault has it."""
+        """The recovery point that the run was about, as the vault has it. Of a drill of several systems the oldest one, and all of them."""
         from holdfast.errors import HoldfastError
 
-        said: Mapping[str, Any] = run.end.payload if run.end else {}
-        wanted = said.get("point") or (said.get("reached") or {}).get("point")
-        vault = self._vault
-        if not wanted or vault is None:
+        ended: Mapping[str, Any] = said(run.end.payload) if run.end else {}
+        wanted: dict[str, str | None] = dict.fromkeys(map(str, (ended.get("points") or {}).values()))
+        if single := ended.get("point") or (ended.get("reached") or {}).get("point"):
+            wanted = {str(single): None}
+        if not wanted or self._vault is None:
             return None
         try:
-            point = next((one for one in vault.points() if one.id == wanted), None)
-            if point is None:
-                return {"id": wanted, "found": False}
-            name = f"points/{point.id}"
-            stored = vault.locations.get(name)
-            holding = [storage.url for storage in vault.locations.storages if storage.head(name) is not None]
+            known = {point.id: point for point in self._vault.points() if point.id in wanted}
+            found = [self._point(known[one], run) if one in known else {"id": one, "found": False} for one in wanted]
         except HoldfastError as error:
-            return {"id": wanted, "found": False, "reason": error.message}
+            return {"id": next(iter(wanted)), "found": False, "reason": error.message}
+        oldest = min(found, key=lambda one: str(one.get("committed_at", "")))
+        return oldest if len(found) == 1 else {**oldest, "points": found}
+
+    def _point(self, point: "RecoveryPoint", run: Run) -> dict[str, Any]:
+        assert self._vault is not None
+        locations = self._vault.locations
+        name = f"points/{point.id}"
         return {
             "id": point.id,
             "found": True,
-            "sha256": hashlib.sha256(stored).hexdigest(),
+            "system": point.system,
+            "sha256": hashlib.sha256(locations.get(name)).hexdigest(),
             "method": point.method,
             "label": point.label,
             "committed_at": point.committed_at.isoformat(),
             "age_seconds": round(max((run.start.at - point.committed_at).total_seconds(), 0.0), 3),
             "encryption": "AES-256-GCM; the point is signed (Ed25519)",
-            "locations": holding,
+            "locations": [storage.url for storage in locations.storages if storage.head(name) is not None],
             "writer": point.writer,
             "bytes": point.totals.bytes,
         }
@@ -210,11 +217,14 @@ class Prover:
     def _history(self, run: Run) -> dict[str, Any]:
         """How the promise of the run's system was kept so far, this run included."""
         from holdfast.protection.confidence import kept
-        from holdfast.protection.measured import losses, returns
+        from holdfast.protection.measured import losses, rehearsals, returns
 
         name = run.start.payload.get("system")
         promise = (run.start.payload.get("context") or {}).get("promise") or {}
         found: dict[str, Any] = {}
+        begun = said(run.start.payload)
+        if run.verb == "drill" and (begun.get("objectives") or {}).get("rto"):
+            found["rto"] = kept(rehearsals(self._platform.state, begun), float(begun["objectives"]["rto"])).to_json()
         if isinstance(name, str) and promise.get("rto") is not None:
             found["rto"] = kept(returns(self._platform.state, name), float(promise["rto"])).to_json()
         if isinstance(name, str) and promise.get("rpo"):

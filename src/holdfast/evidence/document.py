@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.evidence.drilled import PHASES
+from holdfast.evidence.empty import reasons
 from holdfast.evidence.kinds import begins, ends
+from holdfast.evidence.procedure import steps_of
 from holdfast.evidence.signing import EVIDENCE
 from holdfast.evidence.verifier import clock_findings, said
 from holdfast.journal import Record
-
-PHASES = ("detect", "declare", "decide", "wait", "prepare", "restore", "replay", "validate", "accept")
-"""The way back, in order. The first four need a disaster that somebody declared."""
 
 KINDS = {
     "verify": "restore into isolation",
@@ -28,6 +28,10 @@ GOOD = ("ok", "done", "completed")
 """Outcomes of a run that did what it was to do."""
 
 _OWN = frozenset({"run", "system", "context", "clock", "results", "outcome", "seconds", "data", "snapshot", "by", "n", "at"})
+_BESIDE = frozenset({"scenario", "objectives", "criteria", "exclusions", "participants", "systems", "test_kind"})
+"""What a drill begins with stands in fields of its own."""
+DAYS = 30
+"""Until when what a run found by itself is to be dealt with, where nobody says otherwise."""
 _NOT_FACTS = frozenset({"run", "context", "clock", "results", "data", "snapshot", "n", "at"})
 
 
@@ -63,8 +67,12 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
     context: Mapping[str, Any] = start.payload.get("context") or {}
     promise: Mapping[str, Any] = context.get("promise") or {}
     clocks = _clocks(extract, start, end)
-    results = _results(start, end, ended, promise)
-    return {
+    results = _results(start, end, ended, promise, asked)
+    runs = [run, *map(str, ended.get("runs") or ())]
+    results["steps"] = [*(ended.get("steps") or ()), *(step for one in runs for step in steps_of(extract, one))]
+    results["systems"] = list(ended.get("returned") or ())
+    findings = _findings(results, clocks, context, ended, end or start)
+    evidence: dict[str, Any] = {
         "format": EVIDENCE,
         "number": number,
         "previous": previous,
@@ -75,28 +83,34 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
         "test": {
             "id": run,
             "verb": verb,
-            "kind": str(ended.get("test_kind") or KINDS.get(verb, verb)),
+            "kind": str(ended.get("test_kind") or asked.get("test_kind") or KINDS.get(verb, verb)),
             "trigger": context.get("trigger"),
             "scenario": asked.get("scenario"),
-            "asked": {key: value for key, value in asked.items() if key not in _OWN and value is not None},
-            "objectives": dict(promise),
-            "criteria": list(context.get("checks") or []),
+            "asked": {key: value for key, value in asked.items() if key not in _OWN | _BESIDE and value is not None},
+            "objectives": dict(asked.get("objectives") or promise),
+            "criteria": list(asked.get("criteria") or context.get("checks") or []),
         },
         "scope": {
             "plan": context.get("plan"),
-            "runbook": _runbook(asked),
+            "runbook": next((found for one in runs if (found := _runbook(_begun(extract, one)))), None),
             "systems": [asked["system"]] if asked.get("system") else list(asked.get("systems") or []),
             "exclusions": [
-                {"name": one["name"], "reason": one["detail"]} for one in ended.get("results") or [] if one["state"] == "skipped"
+                *(asked.get("exclusions") or ()),
+                *({"name": one["name"], "reason": one["detail"]} for one in ended.get("results") or [] if one["state"] == "skipped"),
             ],
-            "environment": {"host": facts.host["name"], "isolation": ended.get("isolation"), "torn_down": ended.get("torn_down")},
+            "environment": {
+                "host": facts.host["name"],
+                "isolation": ended.get("isolation"),
+                "proof": list(ended.get("isolation_proof") or ()),
+                "torn_down": ended.get("torn_down"),
+            },
         },
-        "people": _people(own, context),
+        "people": [*_people(own, context), *_took_part(asked, ended)],
         "backup": dict(facts.backup) if facts.backup else None,
         "steps": [_step(entry) for entry in own],
         "results": results,
         "history": dict(facts.history),
-        "closure": {"findings": _findings(results, clocks, context), "retest": None, "sign_off": None},
+        "closure": {"findings": findings, "retest": ended.get("retest") or _retest(findings, asked), "sign_off": ended.get("sign_off")},
         "clocks": clocks,
         "journal": {
             "chain": chain,
@@ -107,6 +121,20 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
         "anchor": facts.anchor,
         "signer": dict(facts.signer),
     }
+    evidence["closure"]["empty"] = reasons(evidence, ended.get("absent") or {})
+    return evidence
+
+
+def _begun(extract: Sequence[Record], run: str) -> Mapping[str, Any]:
+    """What a run that belongs to this one began with."""
+    return next((said(entry.payload) for entry in extract if entry.payload.get("run") == run and begins(entry.kind)), {})
+
+
+def _took_part(asked: Mapping[str, Any], ended: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Who did something in a drill, and those of its participants who did nothing."""
+    found = [dict(one) for one in ended.get("people") or ()]
+    acted = {one.get("name") for one in found}
+    return [*found, *({**one, "did": "was there"} for one in asked.get("participants") or () if one.get("name") not in acted)]
 
 
 def _step(entry: Record) -> dict[str, Any]:
@@ -134,20 +162,24 @@ def _runbook(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"name": snapshot.get("name"), "title": snapshot.get("title"), "version": snapshot.get("version"), "hash": asked.get("hash")}
 
 
-def _results(start: Record, end: Record | None, ended: Mapping[str, Any], promise: Mapping[str, Any]) -> dict[str, Any]:
+def _results(
+    start: Record, end: Record | None, ended: Mapping[str, Any], promise: Mapping[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
     checks = list(ended.get("results") or [])
+    objectives: Mapping[str, Any] = asked.get("objectives") or {}
+    promised = {"objective": objectives["rpo"]} if objectives.get("rpo") is not None else promise.get("rpo") or {}
     return {
         "outcome": ended["outcome"] if end else "lost",
         "message": ended.get("message"),
         "verdict": ended.get("verdict"),
         "seconds": ended.get("seconds"),
-        "rto": _rto(ended, promise.get("rto")),
-        "rpo": _rpo(start, ended, promise.get("rpo") or {}),
+        "rto": _rto(ended, objectives.get("rto", promise.get("rto"))),
+        "rpo": _kept(_rpo(start, ended, promised)),
         "checks": checks,
         "counts": {state: sum(1 for one in checks if one.get("state") == state) for state in ("passed", "failed", "skipped")},
         "reached": ended.get("reached"),
         "reconciliation": ended.get("flows"),
-        "teardown": ended.get("torn_down"),
+        "teardown": ended.get("teardown") or ended.get("torn_down"),
         "transactions_lost": ended.get("transactions_lost"),
     }
 
@@ -161,7 +193,9 @@ def _rto(ended: Mapping[str, Any], promised: float | None) -> dict[str, Any]:
         "kept": None if promised is None or measured is None else measured <= promised,
         "phases": [{"name": name, "seconds": round(clocks[name], 3) if name in clocks else None} for name in PHASES],
         "other": {name: round(seconds, 3) for name, seconds in clocks.items() if name not in PHASES and name != "total"},
-        "counted": "from the beginning of the restore to the last check; a phase without seconds was not part of this run",
+        "counted": "from the declaration until what came back served again; 'detect' and 'declare' lie before it"
+        if "declare" in clocks
+        else "from the beginning of the restore to the last check; a phase without seconds was not part of this run",
     }
 
 
@@ -169,6 +203,8 @@ def _rpo(start: Record, ended: Mapping[str, Any], promised: Mapping[str, float])
     """In recovered data: the newest commit that came back against the moment at which the run began; nothing lost where the content was
     compared with a source that stood still, and was equal.
     """
+    if ended.get("rpo"):
+        return {"promised_seconds": dict(promised), "asked_at": _iso(start.at), "at_most": False, **ended["rpo"]}
     reached: Mapping[str, Any] = ended.get("reached") or {}
     newest = reached.get("time") or (reached.get("place") or {}).get("time")
     found: dict[str, Any] = {"promised_seconds": dict(promised), "asked_at": _iso(start.at), "newest_recovered": newest}
@@ -193,6 +229,14 @@ def _rpo(start: Record, ended: Mapping[str, Any], promised: Mapping[str, float])
     }
 
 
+def _kept(rpo: dict[str, Any]) -> dict[str, Any]:
+    """An upper bound above the promise says nothing."""
+    promised, lost = min(rpo["promised_seconds"].values(), default=None), rpo.get("lost_seconds")
+    if promised is None or lost is None or (lost > promised and rpo["at_most"]):
+        return {**rpo, "kept": None}
+    return {**rpo, "kept": lost <= promised}
+
+
 def _clocks(extract: Sequence[Record], start: Record, end: Record | None) -> dict[str, Any]:
     wall = None if end is None else round((end.at - start.at).total_seconds(), 6)
     one, two = start.payload.get("clock") or {}, (end.payload.get("clock") or {}) if end else {}
@@ -203,7 +247,19 @@ def _clocks(extract: Sequence[Record], start: Record, end: Record | None) -> dic
     return {"wall_seconds": wall, "monotonic_seconds": steady, "findings": findings}
 
 
-def _findings(results: Mapping[str, Any], clocks: Mapping[str, Any], context: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _findings(
+    results: Mapping[str, Any], clocks: Mapping[str, Any], context: Mapping[str, Any], ended: Mapping[str, Any], end: Record
+) -> list[dict[str, Any]]:
+    """What the run itself says it found, else what its results show; and what its clocks show."""
+    own = [dict(one) for one in ended.get("findings") or ()]
+    texts = [] if own else _shown(results)
+    texts += [f"{one['finding']} by {abs(one['seconds'])} s at journal entry {one['entry']}" for one in clocks["findings"]]
+    due = (end.at.astimezone(dt.UTC).date() + dt.timedelta(days=DAYS)).isoformat()
+    owner = context.get("owner") or context.get("by")
+    return [*own, *({"finding": text, "owner": owner, "due": due, "closed_by": None} for text in texts)]
+
+
+def _shown(results: Mapping[str, Any]) -> list[str]:
     texts = [f"check failed: {one['name']}" for one in results["checks"] if one.get("state") == "failed"]
     if results["outcome"] not in {*GOOD, "cancelled"}:
         texts.append(f"the run {results['outcome']}: {results['message'] or 'no reason was recorded'}")
@@ -211,8 +267,15 @@ def _findings(results: Mapping[str, Any], clocks: Mapping[str, Any], context: Ma
         texts.append("nothing was proved: no check passed")
     if results["rto"]["kept"] is False:
         texts.append(f"RTO missed: {results['rto']['measured_seconds']} s, promised {results['rto']['promised_seconds']} s")
-    texts += [f"{one['finding']} by {abs(one['seconds'])} s at journal entry {one['entry']}" for one in clocks["findings"]]
-    return [{"finding": text, "owner": context.get("owner"), "due": None, "closed_by": None} for text in texts]
+    return texts
+
+
+def _retest(findings: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What would show that the findings are dealt with."""
+    if not findings:
+        return None
+    name = asked.get("system") or ""
+    return {"by": f"holdfast verify {name}".strip(), "due": min(str(one["due"]) for one in findings), "why": "it closes what was found"}
 
 
 def _iso(moment: dt.datetime) -> str:

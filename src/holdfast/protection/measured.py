@@ -1,6 +1,7 @@
 """What earlier work on this host measured of a system: the ground for estimates and for `plan assess`."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,21 @@ def _took(run: Run) -> float | None:
     if run.outcome != "ok" or not clocks or run.facts.get("verdict", "passed") != "passed":
         return None
     return float(clocks.get("total") or sum(clocks.values()))
+
+
+def rehearsals(state: State, begun: Mapping[str, Any], limit: int = 200) -> list[float | None]:
+    """What each drill of the same scenario took from its declaration, oldest first: seconds, or None for one that did not pass.
+
+    ``begun``: what one of them began with.
+    """
+    done = [run for run in state.runs.recent(active=False, verb="drill", limit=limit) if _scenario(run.facts) == _scenario(begun)]
+    return [_took(run) for run in sorted(done, key=lambda run: run.started) if run.outcome != "cancelled"]
+
+
+def _scenario(facts: Mapping[str, Any]) -> Any:
+    """By name: the scenario's file may have been corrected in between."""
+    scenario = facts.get("scenario")
+    return scenario.get("name") if isinstance(scenario, Mapping) else scenario
 
 
 def losses(state: State, system: str, limit: int = 200) -> list[float | None]:

@@ -1,4 +1,7 @@
-"""``holdfast demo``: JSON is the report's facts: ``{"ok", "rpo", "rto", "checks", "tables", …, "report", "server": {"folder"}}``."""
+"""``holdfast demo``: JSON is the report's facts: ``{"ok", "rpo", "rto", "checks", "tables", …, "report", "server": {"folder"}}``. With
+--drill: ``{"ok", "run", "number", "checked", "files": {"json", "html", "pdf"}, "root", "evidence"}``; ``evidence`` as in
+docs/evidence-format.md.
+"""
 
 import tempfile
 from pathlib import Path
@@ -9,6 +12,7 @@ from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 
 REPORT = "holdfast-demo.html"
+DRILL = "holdfast-drill.html"
 
 
 def command(
@@ -16,6 +20,9 @@ def command(
     *,
     keep: Annotated[bool, Option("leave the ruined and the recovered server up, to play with")] = False,
     end: Annotated[bool, Option("end the servers that earlier runs with --keep left, and remove their folders")] = False,
+    drill: Annotated[
+        bool, Option("instead: a whole platform (database, lake, bucket, files) is lost, and brought back on an empty machine, as a drill")
+    ] = False,
     report: Annotated[
         Path | None,
         Option(
@@ -28,13 +35,19 @@ def command(
     A small shop takes orders; its log is followed while a backup is made; an UPDATE without WHERE and a dropped table ruin it. The last
     good moment is found, a new server is recovered to it from the vault alone, and every row of every table is compared with
     a ledger. Nothing outside a temporary folder is touched, except the report.
+
+    With --drill the report is signed evidence, as JSON, page and PDF, and is shown in a browser where there is one.
     """
     if end:
         return _end(session)
+    if drill:
+        from holdfast.interfaces.cli.commands.drilling import show_drill
+
+        return show_drill(session, (report or _place(DRILL)).absolute())
     from holdfast.demo.run import demonstrate
 
     session.kept = "Everything was taken down, nothing is left."
-    target = (report or _place()).absolute()
+    target = (report or _place(REPORT)).absolute()
     with session.progress() as progress:
         facts = demonstrate(session.clock, progress, progress.note, keep=keep, report=target)
     session.out.result(facts, lambda: _show(session, facts, keep=keep))
@@ -49,11 +62,11 @@ def _end(session: Session) -> int:
     return 0
 
 
-def _place() -> Path:
+def _place(name: str) -> Path:
     """Here, or where temporary files go when nothing may be written here."""
     import os
 
-    return Path(REPORT) if os.access(".", os.W_OK) else Path(tempfile.mkdtemp(prefix="holdfast-report-")) / REPORT
+    return Path(name) if os.access(".", os.W_OK) else Path(tempfile.mkdtemp(prefix="holdfast-report-")) / name
 
 
 def _show(session: Session, facts: dict[str, Any], *, keep: bool) -> None:

@@ -1,0 +1,1 @@
+"""The platform's own program. It is one of the protected files, and knows nothing of Holdfast."""

@@ -1,0 +1,93 @@
+"""The way back on an empty machine: a location's address and the recovery key, the plan and the runbook out of the vault, people who agree.
+
+The people are played: each answer says so. Whatever is done here is a command that a person could type, run in a process of its own.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from holdfast.demo.platform.judge import Judged, Known, Places, judge
+from holdfast.demo.platform.machine import Machine
+from holdfast.demo.platform.production import RUNBOOK
+from holdfast.evidence.drilled import Did
+from holdfast.model import Clock
+
+COMMANDER, APPROVER, VERIFIER = "carla", "dora", "emil"
+ROLES = {COMMANDER: "incident commander", APPROVER: "approver (head of data)", VERIFIER: "verifier"}
+PLAYED = "the demonstration: nobody was asked"
+
+
+@dataclass
+class Way:
+    """What happened. ``run``: the runbook's; ``answered``: what people did."""
+
+    run: str = ""
+    judged: Judged | None = None
+    answered: list[Did] = field(default_factory=list)
+    points: dict[str, str] = field(default_factory=dict)
+    connection: str = ""
+    opened: dict[str, Any] = field(default_factory=dict)
+
+
+class Recovery:
+    """``machine`` is empty when it begins. ``into``: where the systems come back."""
+
+    def __init__(self, machine: Machine, clock: Clock, tell: Callable[[str], None]) -> None:
+        self.machine = machine
+        self.into = machine.folder / "srv"
+        self.way = Way()
+        self._clock, self._tell = clock, tell
+
+    def open_vault(self, url: str) -> dict[str, Any]:
+        """The plan, the runbooks and the journals of the lost hosts out of the vault. Returns what was there before: nothing."""
+        found = sorted(path.name for path in self.machine.home.iterdir())
+        records = self.machine.home / "records"
+        self.way.opened = self.machine.ask(
+            "vault", "open", url, "--records", str(records), "--write-plan", str(records / "holdfast.yaml"), planless=True
+        )
+        # The plan names its runbooks beside itself.
+        (records / "holdfast.yaml").rename(self.machine.plan)
+        shutil.copytree(records / "runbooks", self.machine.home / "runbooks")
+        return {"before": found, "url": url}
+
+    def run(self, program: Path, address: Path, known: Callable[[], Known]) -> Way:
+        """The runbook to its end. ``known``: asked for when the comparison is due."""
+        self.into.mkdir(mode=0o711)
+        words = ["--param", f"into={self.into}", "--param", f"program={program}", "--param", f"address={address}"]
+        said = self.machine.ask("runbook", "run", RUNBOOK, "--as", COMMANDER, *words, status=(0, 1))
+        self.way.run = str(said["run"])
+        answers: Mapping[str, Callable[[dict[str, Any]], tuple[str, str, list[str]]]] = {
+            "way": lambda _: (COMMANDER, "decided: the machine is lost, the platform is built anew", ["--choose", "rebuild"]),
+            "agree": lambda _: (APPROVER, "approved the restore", []),
+            "compare": lambda said: self._compare(said, program, known()),
+            "accept": lambda _: (APPROVER, "accepted the recovery", []),
+            "told": lambda _: (COMMANDER, "told everybody", ["--note", "told the shop and the analysts: back, and what was lost"]),
+        }
+        while said["status"] == "waiting":
+            step = str(said["waiting_for"]["step"])
+            name, did, more = answers[step](said)
+            self._tell(f"    {name} ({ROLES[name]}): {did}")
+            self.way.answered.append(Did(ROLES[name], name, self._now(), did, step, PLAYED))
+            said = self.machine.ask("runbook", "approve", self.way.run, step, "--as", name, *more, "--resume", status=(0, 1))
+        if said["status"] != "ended" or said["outcome"] != "done":
+            raise RuntimeError(f"the runbook did not come to its end: {said['status']}, {said['why']}")
+        return self.way
+
+    def _compare(self, said: dict[str, Any], program: Path, known: Known) -> tuple[str, str, list[str]]:
+        outputs = {one["step"]: one["outputs"] for one in said["steps"]}
+        self.way.points = {
+            system: outputs[step]["point"]
+            for system, step in (("app", "restore-app"), ("orders-db", "restore-db"), ("lake", "restore-lake"), ("raw", "restore-raw"))
+        }
+        self.way.connection = outputs["restore-db"]["connection"]
+        places = Places(self.way.connection, self.into / "lake", self.into / "bucket", Path(f"{self.into / 'app'}{program}"))
+        self.way.judged = found = judge(places, known, int(outputs["replay"]["orders"]))
+        good = sum(one.state == "passed" for one in found.checks)
+        text = f"{good} of {len(found.checks)} comparisons equal; {found.lost} of {len(known.acknowledged)} acknowledged orders lost"
+        return VERIFIER, f"compared with the ledger: {text}", ["--note", text]
+
+    def _now(self) -> str:
+        return self._clock.now().isoformat(timespec="microseconds")
