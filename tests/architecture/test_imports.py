@@ -23,6 +23,7 @@ DRIVERS = {
     "pyarrow": ("systems/delta", "demo"),
     "great_expectations": ("validation/expectations/worker.py", *APART),
     "sqlalchemy": APART,
+    "apprise": ("connect/channels/apprise.py",),
 }
 # The clock that is injected everywhere; and the one answer to a driver that asks, on its own thread, until when credentials hold.
 CLOCK = ("model/ports.py", "storage/objects/clients.py")

@@ -5,13 +5,16 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.evidence.kinds import begins
 from holdfast.journal import HostKey, Journal
 from holdfast.model import Clock, SystemClock
 from holdfast.plan import Plan
 from holdfast.state import State, directory
+
+if TYPE_CHECKING:
+    from holdfast.assembly.channels import Channels
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
@@ -76,6 +79,13 @@ class Host:
     @cached_property
     def cache(self) -> Path:
         return cache_directory(self.environ)
+
+    @cached_property
+    def channels(self) -> "Channels":
+        """Where messages go; nothing is made before one is opened."""
+        from holdfast.assembly.channels import Channels
+
+        return Channels(self.plan, self.clock, self.environ)
 
     def _secret(self, reference: Any) -> str:
         from holdfast.connect.secrets import resolve
