@@ -47,7 +47,7 @@ class Log:
         needle = b'"incident":' + json.dumps(incident).encode() if incident else b""
         return [
             event(path.stem, record)
-            for path in self._files()
+            for path in self.files()
             for record in _lines(path, needle)
             if record.kind.startswith(PREFIX) and incident in (None, record.payload.get("incident"))
         ]
@@ -113,7 +113,7 @@ class Log:
         said = json.loads(json.dumps(dict(data)))
         return self.journal.record(PREFIX + kind, incident=incident, by=by.to_json(), cites=list(cites), data=said, **more).hash
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
         """One for each chain: this host's own, then what is known of others."""
         own = self.journal.chains()
         others = [path for path in sorted(self.others.glob("*.jsonl")) if path.stem not in own]

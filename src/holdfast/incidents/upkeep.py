@@ -1,0 +1,167 @@
+"""What has to happen to incidents while nobody looks: the next person is paged, everybody is when nobody is left, messages are queued.
+
+Every step has a key, so that a process that was killed between two of them, or another host, does none of them twice.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.connect.channels import Message, Reference
+from holdfast.incidents.messages import messages
+from holdfast.incidents.policy import Policy, Step
+from holdfast.incidents.postmortem.rules import due_at
+from holdfast.incidents.promises import elapsed
+from holdfast.incidents.record.events import Event
+from holdfast.incidents.record.log import Log
+from holdfast.incidents.record.state import Incident
+from holdfast.runbooks.engine.people import Person
+
+OTHERS_GRACE = dt.timedelta(minutes=15)
+"""What another host was to tell is told by this one when it was not so long after."""
+
+Put = Callable[[list[str], Message], object]
+
+
+@dataclass(frozen=True, slots=True)
+class DueStep:
+    """One thing that is due for an incident. ``what``: escalate, postmortem, action, update."""
+
+    incident: str
+    what: str
+    since: dt.datetime
+    text: str
+    step: Step | None = None
+
+    def document(self) -> dict[str, Any]:
+        return {"incident": self.incident, "what": self.what, "since": self.since.isoformat(), "text": self.text}
+
+
+def due(found: Iterable[Incident], policy: Policy, log: Log) -> list[DueStep]:
+    """What is due now, for all of these incidents."""
+    now = log.clock.now()
+    made: list[DueStep] = []
+    for one in found:
+        made += [_escalation(one, step) for step in steps_due(one, policy, log)]
+        made += _reminders(one, policy, now)
+    return made
+
+
+def steps_due(one: Incident, policy: Policy, log: Log) -> list[Step]:
+    """Who has to be paged now: all whose time has come, so that nobody is passed over by a schedule that stood still."""
+    if one.state != "declared" or not policy.rule(one.severity).escalate or not policy.people:
+        return []
+    began = one.round.began
+    pages = [page for page in one.pages if page.event is began or _follows(one, page.event, began)]
+    reached = max((page.step for page in pages), default=0)
+    first = pages[0].to if pages and pages[0].event is began else ()
+    waited = elapsed(began, log.clock)
+    chain = policy.steps([name for name in first if name in policy.people])
+    ahead = [step for step in chain if step.number > reached and step.after <= waited]
+    # A plan that changed meanwhile may have fewer steps than were taken: everybody is told all the same, once.
+    if any(page.last for page in pages):
+        ahead = _again(policy, chain[-1], reached, waited)
+    return ahead
+
+
+def _again(policy: Policy, last: Step, reached: int, waited: dt.timedelta) -> list[Step]:
+    """Everybody again, where the plan says so: once for any number of times that nobody looked."""
+    if policy.said.repeat is None:
+        return []
+    times = int((waited - last.after) / policy.said.repeat)
+    number = last.number + times
+    if times < 1 or number <= reached:
+        return []
+    return [Step(number, last.after + times * policy.said.repeat, last.to, "still nobody has acknowledged", last=True)]
+
+
+def _follows(one: Incident, event: Event, began: Event) -> bool:
+    order = {each.name: number for number, each in enumerate(one.events)}
+    return order[event.name] > order[began.name]
+
+
+def _escalation(one: Incident, step: Step) -> DueStep:
+    whom = "everybody" if step.last else ", ".join(step.to)
+    return DueStep(one.id, "escalate", one.round.began.at + step.after, f"{step.reason}: {whom} is told", step)
+
+
+def _reminders(one: Incident, policy: Policy, now: dt.datetime) -> list[DueStep]:
+    made: list[DueStep] = []
+    moment = due_at(one, policy.said.postmortem)
+    if moment is not None:
+        late = moment <= now
+        made.append(DueStep(one.id, "postmortem", moment, f"the post-mortem {'was' if late else 'is'} due {moment.isoformat()[:16]}"))
+    for action in one.open_actions:
+        if action.due and action.due[:10] <= now.date().isoformat():
+            day = dt.datetime.fromisoformat(action.due[:10]).replace(tzinfo=dt.UTC)
+            made.append(DueStep(one.id, "action", day, f"action {action.id} of {action.owner or 'nobody'}: {action.text}"))
+    every = policy.rule(one.severity).update
+    last = one.update or one.round.began
+    if every is not None and one.open and now - last.at >= every:
+        made.append(DueStep(one.id, "update", last.at + every, "people outside were to be told where it stands"))
+    return made
+
+
+def escalate(one: Incident, policy: Policy, log: Log, by: Person) -> list[Event]:
+    """Page whoever is due. Each step is one entry with a key: a step that is there already is not written again."""
+    from holdfast.incidents.room import told
+
+    made: list[Event] = []
+    for step in steps_due(one, policy, log):
+        reach = policy.reach(step.to)
+        if step.last:
+            # Everybody: by every way that there is.
+            reach = {name: reach.get(name, []) for name in policy.channels}
+        so_far = told(one.events)
+        tell = [{"channel": name, "to": sorted({*addresses, *so_far.get(name, ())})} for name, addresses in reach.items()]
+        data = {"step": step.number, "page": list(step.to), "reason": step.reason, "last": step.last, "tell": tell}
+        key = f"escalated/{one.round.began.name}/{step.number}"
+
+        def check(found: Incident, began: Event = one.round.began) -> None:
+            if found.state != "declared" or found.round.began.name != began.name:
+                raise _Answered
+
+        try:
+            one, event = log.append(one.id, "escalated", by, data, key=key, check=check)
+        except _Answered:
+            return made
+        if event is not None:
+            made.append(event)
+    return made
+
+
+class _Answered(Exception):
+    """Somebody acknowledged in the meantime."""
+
+
+def remind(one: Incident, policy: Policy, log: Log, by: Person) -> Incident:
+    """Those who answer for an incident hear once that its post-mortem is overdue."""
+    moment = due_at(one, policy.said.postmortem)
+    if moment is None or moment > log.clock.now() or one.resolved is None:
+        return one
+    from holdfast.incidents.room import told
+
+    tell = [{"channel": name, "to": addresses} for name, addresses in told(one.events).items()]
+    data = {"what": "postmortem", "due": moment.isoformat(), "tell": tell}
+    return log.append(one.id, "reminded", by, data, key=f"reminded/postmortem/{one.resolved.name}")[0]
+
+
+def queue(one: Incident, policy: Policy, log: Log, put: Put, remember: Callable[[str, str, Reference], object]) -> int:
+    """Everything that is to be told and was not yet, into the outbox, which takes each key once: what was told stands in the journal, so
+    that neither a lost queue nor a kill in between loses or repeats a message.
+    """
+    own = set(log.journal.chains())
+    now = log.clock.now()
+    made = 0
+    fresh = set[str]()
+    for event, channel, message in messages(one, policy):
+        if message.key in one.delivered or (event.chain not in own and now - event.at < OTHERS_GRACE):
+            continue
+        reference = one.references.get(channel)
+        if channel not in fresh and isinstance(reference, dict):
+            remember(channel, one.id, Reference.from_json(reference))
+        fresh.add(channel)
+        put([channel], message)
+        made += 1
+    return made
