@@ -414,3 +414,32 @@ def test_export_and_a_plan_out_of_the_vault_alone(lake):
     page = lake.folder / "bare.yaml"
     page.write_text(bare_plan(f"file://{lake.folder}/vault", "KEY", endpoint=None, points=[point]))
     assert load(page).effective("lake").spec.url == f"file://{lake.root}"
+
+
+# ---------------------------------------------------------------- one table of several, by what was found for all
+
+
+@pytest.mark.parametrize("options", [{"rewind": True}, {"in_place": True}])
+def test_versions_of_a_whole_lake_bring_back_only_the_table_that_is_named(lake, options):
+    """A search through history names the version of every table; who repairs one leaves the others alone."""
+    for name in ("orders", "billing"):
+        for number in range(3):
+            write(lake.root / name, a=[number])
+    lake.backup()
+    lake.restore(lake.root, "version:billing@0,orders@1", tables=["orders"], **options)
+    assert delta_rows(lake.root / "orders") == [[0], [1]]
+    assert delta_rows(lake.root / "billing") == [[0], [1], [2]]
+    with pytest.raises(NoVersion, match="No version of orders was given"):
+        lake.restore(lake.root, "version:billing@0", tables=["orders"], **options)
+
+
+def test_a_rewind_says_beforehand_whether_the_table_is_already_what_it_was(lake):
+    for number in range(3):
+        write(orders(lake), a=[number])
+    lake.backup()
+    assert lake.plan(lake.root, "version:1", rewind=True).place["differs"] == 1
+    lake.restore(lake.root, "version:1", rewind=True)
+    assert lake.plan(lake.root, "version:1", rewind=True).place["differs"] == 0
+    next(orders(lake).glob("*.parquet")).unlink()
+    assert lake.plan(lake.root, "version:2", rewind=True).place["differs"] >= 1
+    assert "differs" not in lake.plan(lake.root, "version:1", in_place=True).place

@@ -101,6 +101,19 @@ class Held:
         return {str(one.where.get("path")) for one in self.point.findings if one.code in ("delta-file-lost", "delta-file-broken")}
 
 
+def narrowed(asked: Mapping[str, int], only: Sequence[str]) -> Mapping[str, int]:
+    """Of the versions asked for those of the tables that are meant: what a search found for a whole lake may be used for one table of it.
+
+    Raises NoVersion.
+    """
+    if "*" in asked or not only:
+        return asked
+    lacking = [name for name in only if name not in asked]
+    if lacking:
+        raise NoVersion(f"No version of {', '.join(lacking)} was given.", hint=f"Versions were given of: {', '.join(asked)}")
+    return {name: asked[name] for name in only}
+
+
 def pinned_in(files: LogFiles, name: str, version: int | None = None) -> Pinned:
     """A table at a version out of any log. Raises LogBroken."""
     there = listing(files)
@@ -138,7 +151,7 @@ class Lake:
         if not self.points:
             raise NoVersion(f"{self.system} has no recovery point.", hint=f"Take one: holdfast backup {self.system}")
         if kind == "versions":
-            return self._versions(until["versions"], only)
+            return self._versions(narrowed(until["versions"], only), only)
         if kind == "time":
             moment = dt.datetime.fromisoformat(until["time"])
             tables = list(only) or list(tables_of(self.points[-1]))

@@ -2,7 +2,8 @@
 
 JSON: ``{"system", "asked", "state": "found" | "never-bad" | "never-good" | "nothing", "last_good": {"lsn", "time", "xid"} |
 null, "first_bad": … | null,
-"restore_to", "answers", "opened", "candidates", "seconds", "command"}``. Exit status 0 when found, else 1.
+"restore_to", "answers", "opened", "candidates", "seconds", "to", "command"}``; ``to`` is what
+restore takes as --to. Exit status 0 when found, else 1.
 """
 
 import datetime as dt
@@ -56,7 +57,9 @@ def command(
         work.add(**{name: value for name, value in found.to_json().items() if name != "seconds"})
     document: dict[str, Any] = {"system": name, "asked": asked, **found.to_json()}
     good = document["last_good"]
-    document["command"] = f"holdfast restore {name} --into {_to(good, found.good)}" if good and found.state == "found" else None
+    to = document["to"] = _to(good, found.good) if good and found.state == "found" else None
+    where = "NEW_DIRECTORY" if good and "lsn" in good else "NEW_PLACE"
+    document["command"] = f"holdfast restore {name} --into {where} --to {to}" if to else None
 
     def human() -> None:
         out = session.out
@@ -78,11 +81,10 @@ def command(
 
 def _to(good: Any, moment: Any) -> str:
     if "lsn" in good:
-        return f"NEW_DIRECTORY --to lsn:{good['lsn']}"
+        return f"lsn:{good['lsn']}"
     versions = moment.until["versions"]
-    return "NEW_PLACE --to version:" + (
-        ",".join(f"{table}@{version}" for table, version in versions.items()) if len(versions) > 1 else str(good["version"])
-    )
+    several = ",".join(f"{table}@{version}" for table, version in versions.items())
+    return f"version:{several if len(versions) > 1 else good['version']}"
 
 
 def _line(shown: Any, zone: dt.tzinfo) -> str:

@@ -15,7 +15,7 @@ from holdfast.model import Clock
 from holdfast.systems.contract import Obstacle, PointReader, StoredEntry
 from holdfast.systems.delta.capture.pin import Pinned, Wanted
 from holdfast.systems.delta.errors import LogBroken, NoVersion, RestoreUsage, RewindRefused, TableMoved
-from holdfast.systems.delta.held import Held, Lake, pinned_in, tables_of, version_times
+from holdfast.systems.delta.held import Held, Lake, narrowed, pinned_in, tables_of, version_times
 from holdfast.systems.delta.log import names
 from holdfast.systems.delta.log.features import require_known
 from holdfast.systems.delta.log.listing import StoredLog, listing
@@ -116,6 +116,7 @@ def _asked(store: Store, lake: Lake, until: Mapping[str, Any], only: Sequence[st
             if len(chosen) != 1:
                 raise NoVersion("Of which table is the version meant?", hint=f"Write version:TABLE@N. There are: {', '.join(known)}")
             given = {chosen[0]: given["*"]}
+        given = dict(narrowed(given, only))
         return given, ", ".join(f"version {version} of {name or lake.system}" for name, version in given.items())
     if kind == "time":
         moment = dt.datetime.fromisoformat(until["time"])
