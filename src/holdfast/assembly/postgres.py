@@ -180,6 +180,7 @@ class PostgresSystems(Copies):
             bin=str(self.plan.resolve(programs)) if programs else self.environ.get("HOLDFAST_PG_BIN"),
             plan_file=self.plan.path.absolute(),
             python=self.environ.get("HOLDFAST_PYTHON", sys.executable),
+            rate=self.plan.document.limits.at(self.plan.local(self.clock.now())).rate,
         )
 
     def export_postgres(

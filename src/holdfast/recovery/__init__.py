@@ -2,10 +2,12 @@
 
 from holdfast.recovery.estimate import Estimate, Past, estimate
 from holdfast.recovery.restoring import RecoveryPlan, RecoveryResult, plan, run
-from holdfast.recovery.verify import Verification, verify
+from holdfast.recovery.verify import Compared, Content, Verification, verify
 from holdfast.recovery.when import Found, by_check, by_presence, search
 
 __all__ = [
+    "Compared",
+    "Content",
     "Estimate",
     "Found",
     "Past",

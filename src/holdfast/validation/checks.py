@@ -85,7 +85,8 @@ def run(checks: Sequence[Check], view: Isolated, sources: Mapping[str, Any], clo
     """Every check on ``view``. ``sources``: the source's answers by check name, as of the moment that the copy stands at.
 
     A check to compare without a source's answer is skipped, with the reason in ``moved``. One whose query returned no row compared
-    nothing: it fails, unless an empty answer was expected.
+    nothing: it fails, unless an empty answer is what the plan expects. So does one of which both sides say nothing but NULL, or print
+    nothing.
     """
     found = []
     for check in checks:
@@ -108,7 +109,15 @@ def run(checks: Sequence[Check], view: Isolated, sources: Mapping[str, Any], clo
             continue
         state: State = "passed" if same(expected, actual) else "failed"
         detail = ""
-        if actual == [] and expected != []:
-            state, detail = "failed", "the query returned no row"
+        if actual == [] and (expected != [] or check.compare):
+            state, detail = "failed", "the query returned no row" + (" on either side: nothing was compared" if expected == [] else "")
+        elif check.compare and state == "passed" and _nothing(actual):
+            state, detail = "failed", "neither side gave a value: nothing was compared"
         found.append(Result(check.name, "check", state, expected, actual, detail, clock.monotonic() - began))
     return found
+
+
+def _nothing(answered: Any) -> bool:
+    if isinstance(answered, list):
+        return all(_nothing(one) for one in answered)
+    return answered is None or answered == ""

@@ -10,7 +10,7 @@ Verdict = Literal["passed", "failed", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One check. ``kind``: structure, check, compare. ``expected`` and ``actual`` are JSON-ready; ``seconds`` what it took."""
+    """One check. ``kind``: fresh, structure, check, expectation, compare. ``expected``, ``actual`` are JSON-ready; ``seconds``: it took."""
 
     name: str
     kind: str

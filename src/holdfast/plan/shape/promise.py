@@ -1,6 +1,6 @@
 """What is promised for a system, and how it is kept. A tier holds one; a system may override any key of its tier."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -48,11 +48,19 @@ class Keep(Part):
 
 
 class Verify(Part):
-    """How often each depth of proof is due: the vault's structure, a restore with checks, a sample compared with the source."""
+    """How often each depth of proof is due: the vault's structure, a restore with checks and comparison, one that a person does by hand.
+
+    And how a restored copy is compared with its source: whole, or by a sample that is so large that with ``confidence`` (percent) fewer
+    than ``share`` (percent) of the rows, files or objects differ when none of the sample does.
+    """
 
     structure: When | None = None
     restore: When | None = None
-    spot_check: When | None = None
+    spot_check: When | None = Field(None, description="a person restores a small data set by the guide, and records it")
+    compare: Literal["exact", "sample"] | None = None
+    confidence: float | None = Field(None, ge=50, lt=100, description="percent; 95 if not said")
+    share: float | None = Field(None, gt=0, le=50, description="percent; 0.1 if not said")
+    on: Literal["primary", "standby"] | None = Field(None, description="which member is compared with")
 
 
 class Promise(Part):

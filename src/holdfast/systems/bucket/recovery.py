@@ -119,7 +119,7 @@ class BucketRecovery:
         with self.source(on) as view:
             before = newest_matching(self.settings, history)
             # Nothing is read of a bucket that is elsewhere by now: there is no moment to compare at.
-            answer = ask(view) if before is not None else ({}, {})
+            answer = ask(view) if before is not None else None
             after = newest_matching(self.settings, history) if before is not None else None
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
 

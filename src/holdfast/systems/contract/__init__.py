@@ -25,6 +25,7 @@ from holdfast.systems.contract.recovery import (
     Walker,
 )
 from holdfast.systems.contract.relation import Relation, TableUnknown
+from holdfast.systems.contract.sampling import Draw, Sampled
 from holdfast.systems.contract.system import Capabilities, Probe, RestoreRequest, System
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Capabilities",
     "CaptureWriter",
     "Done",
+    "Draw",
     "Exported",
     "History",
     "Inspect",
@@ -58,6 +60,7 @@ __all__ = [
     "RestoreRequest",
     "Restored",
     "RestoredPartly",
+    "Sampled",
     "Searchable",
     "Shared",
     "Sharing",

@@ -11,6 +11,7 @@ from holdfast.model import Extracted, Progress, RecoveryPoint
 from holdfast.systems.contract.logs import LogStore
 from holdfast.systems.contract.reading import PointReader
 from holdfast.systems.contract.relation import Relation
+from holdfast.systems.contract.sampling import Draw, Sampled
 from holdfast.systems.contract.system import RestoreRequest
 
 
@@ -119,8 +120,14 @@ class Isolated(Protocol):
         """Content hashes by name of the thing (table), exact and independent of order; {} when nothing matches. JSON-ready values."""
         ...
 
+    def sample(self, draw: Draw, selection: Sequence[str] = ()) -> Mapping[str, Sampled]:
+        """A random part of each thing's content, by the names of ``digest``."""
+        ...
+
     def differences(self, other: "Isolated", name: str, limit: int = 5) -> Mapping[str, Any]:
-        """Where two copies of one thing differ: how many, and examples of the keys."""
+        """Where two copies of one thing differ: ``{"missing", "extra", "changed", "examples": [{"key", "difference"}]}``; missing: only the
+        other has it. What ``digest`` calls a thing by is its name.
+        """
         ...
 
     def relation(self, table: str, database: str | None = None) -> Relation:

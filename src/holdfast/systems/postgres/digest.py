@@ -7,16 +7,28 @@ equal but for an accident of about 2^-128.
 
 import fnmatch
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 SESSION = (
     "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set extra_float_digits "
     "= 1; set bytea_output = 'hex';"
-    " set lc_monetary = 'C'; set xmloption = 'content'; set search_path = ''; set row_security = off; set statement_timeout = 0"
+    " set lc_monetary = 'C'; set xmloption = 'content'; set search_path = ''; set row_security = off"
 )
 """So that both sides write the same value the same way."""
+
+SCHEMA, SEQUENCES, LARGE_OBJECTS = "schema", "sequences", "large objects"
+"""What a database's digest holds besides tables; the name is DATABASE#THIS."""
+
+_AT_A_TIME = 100
+_SEQUENCES = """
+    select n.nspname, c.relname, s.seqincrement
+      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      join pg_catalog.pg_sequence s on s.seqrelid = c.oid
+     where c.relkind = 'S' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_toast'
+     order by 1, 2
+"""
 
 _TABLES = """
     select c.oid::bigint, n.nspname, c.relname, c.relkind::text
@@ -93,6 +105,11 @@ def matches(table: Table, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
+Pacing = Callable[[int], None]
+
+STRETCH = 16384
+"""Blocks that one statement reads: 128 MiB."""
+
 # (t.*), not t: a table may have a column of that name, and then t is the column.
 _ROW = '(select (t.*)::text collate "C" as r from only {table} t{where} offset 0) s'
 _SUMS = "count(*), coalesce(sum(hashtextextended(r, 0)), 0)::text, coalesce(sum(hashtextextended(r, 7)), 0)::text"
@@ -103,15 +120,70 @@ def shown(count: int, first: str, second: str) -> str:
     return hashlib.sha256(f"{count}:{first}:{second}".encode()).hexdigest()[:32]
 
 
-def of_table(connection: Any, table: Table) -> dict[str, Any]:
-    """``{"rows": n, "hash": 32 hex digits}``."""
-    count, first, second = connection.execute(f"select {_SUMS} from {_ROW.format(table=table.quoted, where='')}").fetchone()  # noqa: S608
-    return {"rows": count, "hash": shown(count, first, second)}
+def of_table(connection: Any, table: Table, pace: Pacing | None = None) -> dict[str, Any]:
+    """``{"rows": n, "hash": 32 hex digits}``. A large table is read by stretches of its file, each a statement that ends soon; ``pace`` is
+    told the bytes of each, and takes its time. Call it within one snapshot.
+    """
+    count = first = second = 0
+    for where, size in _stretches(connection, table):
+        query = f"select {_SUMS} from {_ROW.format(table=table.quoted, where=where)}"  # noqa: S608 - quoted
+        one = connection.execute(query).fetchone()
+        count, first, second = count + one[0], first + int(one[1]), second + int(one[2])
+        if pace is not None:
+            pace(size)
+    return {"rows": count, "hash": shown(count, str(first), str(second))}
+
+
+def _stretches(connection: Any, table: Table) -> Iterator[tuple[str, int]]:
+    """(condition, bytes) of each. Versions before 14 read the whole table for any range of places in it."""
+    found = connection.execute(
+        "select pg_catalog.pg_relation_size(%s::oid)::bigint, current_setting('block_size')::bigint", (table.oid,)
+    ).fetchone()
+    size, block = int(found[0] or 0), int(found[1])
+    blocks = -(-size // block)
+    if connection.info.server_version < 140000 or blocks <= STRETCH:
+        yield "", size
+        return
+    for start in range(0, blocks, STRETCH):
+        end = f" and t.ctid < '({start + STRETCH},0)'" if start + STRETCH < blocks else ""
+        yield f" where t.ctid >= '({start},0)'{end}", STRETCH * block
+
+
+def schema_lines(connection: Any) -> list[str]:
+    """Columns, constraints, indexes, views, functions and triggers, a line each."""
+    return sorted(line for (line,) in connection.execute(_SCHEMA.format(own=_OWN)).fetchall() if line)
+
+
+def sequences(connection: Any) -> dict[str, str]:
+    """Name → the position that a sequence's log has reached, and whether it was given out.
+
+    The log runs ahead of what was given out by up to 32 values (``log_cnt``), and a copy made of the log stands at its end:
+    ``last_value + log_cnt * increment`` is the same on both (``nextval_internal`` in PostgreSQL's commands/sequence.c).
+    """
+    found = {}
+    rows = connection.execute(_SEQUENCES).fetchall()
+    for start in range(0, len(rows), _AT_A_TIME):
+        part = rows[start : start + _AT_A_TIME]
+        query = " union all ".join(
+            f"select {number}, last_value::numeric + log_cnt::numeric * {increment}, is_called from {quoted(schema)}.{quoted(name)}"  # noqa: S608
+            for number, (schema, name, increment) in enumerate(part)
+        )
+        for number, value, called in connection.execute(query).fetchall():
+            found[f"{part[number][0]}.{part[number][1]}"] = f"{int(value)}{'' if called else ', not given out'}"
+    return found
 
 
 def of_schema(connection: Any) -> dict[str, Any]:
-    """Columns, constraints, indexes, views, functions and triggers, as one hash; ``rows`` counts them."""
-    lines = sorted(line for (line,) in connection.execute(_SCHEMA.format(own=_OWN)).fetchall() if line)
+    """All definitions as one hash; ``rows`` counts them."""
+    return _of_lines(schema_lines(connection))
+
+
+def of_sequences(connection: Any) -> dict[str, Any]:
+    """All sequences with their positions as one hash; ``rows`` counts them."""
+    return _of_lines([f"{name} {value}" for name, value in sorted(sequences(connection).items())])
+
+
+def _of_lines(lines: Sequence[str]) -> dict[str, Any]:
     return {"rows": len(lines), "hash": hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]}
 
 
@@ -124,18 +196,23 @@ def of_large_objects(connection: Any) -> dict[str, Any]:
     return {"rows": count, "hash": shown(count, first, second)}
 
 
-def of_database(connection: Any, database: str, selection: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(name, digest) of every table; without a selection also of the schema and of large objects. All in one snapshot."""
+def of_database(
+    connection: Any, database: str, selection: Sequence[str] = (), pace: Pacing | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, digest) of every table; without a selection also of the schema, sequences and large objects. All in one snapshot."""
     connection.execute(SESSION)
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read read only")
         for table in tables(connection, database, selection):
-            yield table.name, of_table(connection, table)
+            yield table.name, of_table(connection, table, pace)
         if not selection:
-            yield f"{database}#schema", of_schema(connection)
+            yield f"{database}#{SCHEMA}", of_schema(connection)
+            positions = of_sequences(connection)
+            if positions["rows"]:
+                yield f"{database}#{SEQUENCES}", positions
             large = of_large_objects(connection)
             if large["rows"]:
-                yield f"{database}#large objects", large
+                yield f"{database}#{LARGE_OBJECTS}", large
 
 
 def compare(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -146,71 +223,3 @@ def compare(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[dict
         for name in names
         if expected.get(name) != actual.get(name)
     ]
-
-
-# ---------------------------------------------------------------- which rows differ
-
-BUCKETS = 1024
-_BATCH_ROWS = 200_000
-
-
-def key_columns(connection: Any, table: Table) -> list[str]:
-    """Columns of the primary key, or of a unique index over columns that are never NULL; [] when there is none (then the whole
-    row is the key).
-    """
-    query = """
-        select array(select a.attname from unnest(i.indkey::int2[]) with ordinality k(n, o)
-                       join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.n order by k.o)
-          from pg_catalog.pg_index i
-         where i.indrelid = %s and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-           and not exists (select 1 from pg_catalog.pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(i.indkey) and
-           not a.attnotnull)
-         order by i.indisprimary desc, i.indnatts, i.indexrelid limit 1
-    """
-    row = connection.execute(query, (table.oid,)).fetchone()
-    return list(row[0]) if row else []
-
-
-def _keyed(table: Table, key: Sequence[str]) -> str:
-    text = f"row({', '.join('t.' + quoted(column) for column in key)})::text" if key else "(t.*)::text"
-    return f'(select {text} collate "C" as k, (t.*)::text collate "C" as r from only {table.quoted} t offset 0) s'  # noqa: S608
-
-
-def _buckets(connection: Any, table: Table, key: Sequence[str]) -> dict[int, tuple[Any, ...]]:
-    query = f"select (hashtextextended(k, 3) & {BUCKETS - 1})::int, {_SUMS} from {_keyed(table, key)} group by 1"  # noqa: S608
-    return {bucket: rest for bucket, *rest in connection.execute(query).fetchall()}
-
-
-def _rows(connection: Any, table: Table, key: Sequence[str], buckets: Sequence[int]) -> dict[str, tuple[int, str]]:
-    query = (
-        f"select k, count(*), sum(hashtextextended(r, 0))::text from {_keyed(table, key)}"  # noqa: S608
-        f" where (hashtextextended(k, 3) & {BUCKETS - 1})::int = any(%s) group by k"
-    )
-    return {text: (count, total) for text, count, total in connection.execute(query, (list(buckets),)).fetchall()}
-
-
-def differences(here: Any, mine: Table, there: Any, theirs: Table, limit: int = 5) -> dict[str, Any]:
-    """Rows of ``mine`` against ``theirs``: ``{"missing", "extra", "changed"}`` counts, ``"key"`` columns and up to ``limit``
-    ``"examples"``.
-
-    Missing: theirs has it, mine does not. Narrowed down by buckets of the key's hash, so that only what differs is fetched.
-    """
-    key = key_columns(here, mine)
-    if key and key_columns(there, theirs) != key:
-        key = []
-    left, right = _buckets(here, mine, key), _buckets(there, theirs, key)
-    wrong = sorted(bucket for bucket in left.keys() | right.keys() if left.get(bucket) != right.get(bucket))
-    result: dict[str, Any] = {"missing": 0, "extra": 0, "changed": 0, "key": list(key), "examples": []}
-    biggest = max((side[bucket][0] for side in (left, right) for bucket in wrong if bucket in side), default=1)
-    step = max(1, _BATCH_ROWS // max(1, biggest))
-    for at in range(0, len(wrong), step):
-        group = wrong[at : at + step]
-        ours, others = _rows(here, mine, key, group), _rows(there, theirs, key, group)
-        for text in sorted(ours.keys() | others.keys()):
-            if ours.get(text) == others.get(text):
-                continue
-            kind = "missing" if text not in ours else "extra" if text not in others else "changed"
-            result[kind] += 1
-            if len(result["examples"]) < limit:
-                result["examples"].append({"key": text if len(text) <= 200 else text[:200] + "…", "difference": kind})
-    return result

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.pace import Pace
 from holdfast.errors import Usage
 from holdfast.model import Clock, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
+from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres import single
 from holdfast.systems.postgres import walk as walking
 from holdfast.systems.postgres.digest import literal
@@ -32,6 +34,15 @@ SANDBOX_SETTINGS: Mapping[str, str] = {
     "jit": "off",
 }
 """A throw-away copy need not survive a power cut."""
+
+
+_AGAIN = 60.0
+"""Seconds: what took longer to be read is not read again from a source that moves."""
+_FLUSHED = 10.0
+"""Seconds in which a log that nobody adds to is flushed: the WAL writer does it within three of its delays (0.2 s by default)."""
+_PAGE = 8192
+_HEADERS = (24, 40)
+"""XLOG_BLCKSZ as built by default, and the sizes of a WAL page's short and long header (xlog_internal.h)."""
 
 
 class NoSource(Usage):
@@ -59,6 +70,10 @@ class PostgresRecovery:
     plan_file: Path | None = None
     python: str = sys.executable
     kind: str = "postgres"
+    rate: float | None = None
+    """Bytes a second that comparing content may read at the source."""
+    statement_timeout: float = 1800.0
+    """Seconds that one statement of a comparison may take there."""
 
     # ------------------------------------------------------------ plan, restore
 
@@ -150,19 +165,39 @@ class PostgresRecovery:
         if self.connect is None:
             raise NoSource(f"The plan does not say how to reach {self.name}.", hint="Give its dsn or hosts.")
         view = PostgresView(self.connect(on), {})
-        yield PostgresView(view.connection, {"lsn": position(view)})
+        at = {"lsn": position(view)}
+        yield PostgresView(view.connection, at, pace=Pace(self.rate, self.clock), timeout=self.statement_timeout)
 
     def at_rest(self, ask: Callable[[Isolated], Any], on: str | None = None) -> tuple[Any, Mapping[str, Any] | None]:
-        """Answers that belong to a position: nothing was logged while they were read. A busy source is tried three times."""
+        """Answers that belong to a position: nothing was logged while they were read. A busy source is tried three times, as long as that
+        asks little of it.
+        """
         answer: Any = None
         for _ in range(3):
             with self.source(on) as view:
+                began = self.clock.monotonic()
                 answer = ask(view)
-                after = position(view)
-                if after == view.reached["lsn"]:
-                    return answer, {"kind": "lsn", "lsn": flushed(view), "inclusive": False}
+                if position(view) == view.reached["lsn"] and (durable := self._durable(view)) is not None:
+                    return answer, {"kind": "lsn", "lsn": durable, "inclusive": False}
+                if self.clock.monotonic() - began > _AGAIN:
+                    break
             self.clock.sleep(0.2)
         return answer, None
+
+    def _durable(self, view: Isolated) -> str | None:
+        """Up to where the log is durable, once that is all that was asked about; None where more is logged meanwhile.
+
+        A commit that did not wait for its log is seen by others before its record can be in any vault.
+        """
+        asked = str(view.reached["lsn"])
+        end = self.clock.monotonic() + _FLUSHED
+        while True:
+            at = flushed(view)
+            if _holds(positions.parse(at), positions.parse(asked)):
+                return at if position(view) == asked else None
+            if self.clock.monotonic() >= end:
+                return None
+            self.clock.sleep(0.05)
 
     # ------------------------------------------------------------ search
 
@@ -213,6 +248,11 @@ def position(view: Isolated) -> str:
     """Where a server's log stands, as an LSN."""
     [[found]] = view.query("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text")
     return str(found)
+
+
+def _holds(durable: int, asked: int) -> bool:
+    """Where the last record ended with its page, the next one's place is behind the header of a page that is not there yet."""
+    return durable >= asked or (durable % _PAGE == 0 and asked - durable in _HEADERS)
 
 
 def flushed(view: Isolated) -> str:

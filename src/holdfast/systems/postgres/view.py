@@ -6,8 +6,10 @@ from typing import Any
 
 from holdfast.errors import FoundWrong
 from holdfast.model import Progress, counted
-from holdfast.systems.contract import Isolated, Relation, Structural, TableUnknown
+from holdfast.systems.contract import Draw, Isolated, Relation, Sampled, Structural, TableUnknown
 from holdfast.systems.postgres import digest as digests
+from holdfast.systems.postgres.compare import keys, multiset, named, ranges
+from holdfast.systems.postgres.compare.sample import sample
 from holdfast.systems.postgres.link import connection as connections
 
 
@@ -46,12 +48,24 @@ def _readable(session: Any, database: str) -> Iterator[None]:
 
 
 class PostgresView:
-    """Satisfies ``systems.contract.Isolated``. ``reached``: where its data stands."""
+    """Satisfies ``systems.contract.Isolated``. ``reached``: where its data stands. ``pace`` and ``timeout`` (seconds for a statement) bound
+    what comparing content asks of a server that others need.
+    """
 
-    def __init__(self, dsn: str, reached: Mapping[str, Any], *, database: str | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        reached: Mapping[str, Any],
+        *,
+        database: str | None = None,
+        pace: digests.Pacing | None = None,
+        timeout: float | None = None,
+    ) -> None:
         self._dsn = dsn
         self._reached = reached
         self._database = database
+        self.pace = pace
+        self._timeout = timeout
 
     @property
     def reached(self) -> Mapping[str, Any]:
@@ -93,32 +107,58 @@ class PostgresView:
 
     def digest(self, selection: Sequence[str] = ()) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
-        for database in [self._database] if self._database else self.databases():
-            with self.connect(database) as session, _readable(session, database):
-                found |= dict(digests.of_database(session, database, selection))
+        for database in self._asked():
+            with self.comparing(database) as session:
+                found |= dict(digests.of_database(session, database, selection, self.pace))
+        return found
+
+    def sample(self, draw: Draw, selection: Sequence[str] = ()) -> Mapping[str, Sampled]:
+        """Of each table some rows, drawn by their keys; definitions and sequences whole."""
+        found: dict[str, Sampled] = {}
+        for database in self._asked():
+            with self.comparing(database) as session, session.transaction():
+                session.execute("set transaction isolation level repeatable read read only")
+                for table in digests.tables(session, database, selection):
+                    found[table.name] = sample(session, table, draw)
+                if not selection:
+                    schema, positions = digests.of_schema(session), digests.of_sequences(session)
+                    found[f"{database}#{digests.SCHEMA}"] = Sampled("definitions", schema["rows"], 0, {"": schema["hash"]})
+                    if positions["rows"]:
+                        found[f"{database}#{digests.SEQUENCES}"] = Sampled("sequences", positions["rows"], 0, {"": positions["hash"]})
         return found
 
     def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
+        """By ranges of the key, halved down to the rows that differ; by multiset where there is no key, or its order is not certain."""
         assert isinstance(other, PostgresView)
-        database = name.split(".", 1)[0]
-        with contextlib.ExitStack() as stack:
-            sessions = [stack.enter_context(view.connect(database)) for view in (self, other)]
-            for session in sessions:
-                stack.enter_context(_readable(session, database))
-            found = []
-            for session in sessions:
-                session.execute(digests.SESSION)
-                found.append(next((one for one in digests.tables(session, database) if one.name == name), None))
-            if found[0] is None or found[1] is None:
-                return {
-                    "missing": None,
-                    "extra": None,
-                    "changed": None,
-                    "key": [],
-                    "examples": [],
-                    "absent": "here" if found[0] is None else "there",
-                }
-            return digests.differences(sessions[0], found[0], sessions[1], found[1], limit)
+        kinds = (digests.SCHEMA, digests.SEQUENCES, digests.LARGE_OBJECTS)
+        what = next((one for one in kinds if name.endswith(f"#{one}")), "")
+        database = name.removesuffix(f"#{what}") if what else name.split(".", 1)[0]
+        with self.comparing(database) as here, other.comparing(database) as there:
+            if what:
+                return named.differing(here, there, what, limit).to_json(None)
+            mine, theirs = (next((one for one in digests.tables(session, database) if one.name == name), None) for session in (here, there))
+            if mine is None or theirs is None:
+                absent = "here" if mine is None else "there"
+                return {"missing": None, "extra": None, "changed": None, "key": [], "examples": [], "absent": absent}
+            left, right = keys.key_of(here, mine), keys.key_of(there, theirs)
+            key = keys.in_ranges(left, right)
+            if key is None:
+                key = keys.common(left, right)
+                return multiset.differing(here, mine, there, theirs, key, limit).to_json(key)
+            sides = ranges.Side(here, mine, key, self.pace), ranges.Side(there, theirs, key, other.pace)
+            return ranges.differing(*sides, limit).to_json(key)
+
+    def _asked(self) -> list[str]:
+        return [self._database] if self._database else self.databases()
+
+    @contextlib.contextmanager
+    def comparing(self, database: str) -> Iterator[Any]:
+        """A session whose values read the same on every server."""
+        with self.connect(database) as session, _readable(session, database):
+            session.execute(digests.SESSION)
+            if self._timeout:
+                session.execute(f"set statement_timeout = {int(self._timeout * 1000)}")
+            yield session
 
     def relation(self, table: str, database: str | None = None) -> Relation:
         name = database or self._database
@@ -203,4 +243,5 @@ class PostgresView:
             if progress:
                 progress.advance(1)
         detail = "; ".join(wrong[:10]) if wrong else f"{counted(len(found), 'table')}, {counted(rows, 'row')}"
-        yield Structural(f"{database}: full scan", "failed" if wrong else "passed", detail)
+        # What read nothing proved nothing: whether there should be something, the comparison tells.
+        yield Structural(f"{database}: full scan", "failed" if wrong else "passed" if rows else "skipped", detail)

@@ -83,7 +83,7 @@ class _Work:
         return {"point": point.id, "method": point.method}
 
     def verify(self, item: "Due") -> dict[str, Any]:
-        """``structure``: the vault's own; otherwise a restore into isolation, for ``spot_check`` compared with the source."""
+        """``structure``: the vault's own; otherwise a restore into isolation, compared with the source where the plan says how."""
         state = self.session.platform.state
         if item.tier == "structure":
             facts = self._structure(item)
@@ -91,19 +91,18 @@ class _Work:
             if not facts["ok"]:
                 raise VerifyFailed(f"The vault's structure has {facts['found']} findings.", hint="holdfast vault check", system=item.system)
             return facts
-        from holdfast.interfaces.cli.commands.verify import _verify
+        from holdfast.interfaces.cli.commands.verify import _verify, content_of
 
-        found = _verify(self.session, item.system, None, content=item.tier == "spot_check")
-        ok = found["verdict"] == "passed"
-        if item.tier == "spot_check":
-            state.proofs.add(item.system, "spot_check", ok=ok)
-        if not ok:
+        # To read a whole source again is for who asks for it.
+        wanted = self.session.plan.effective(item.system).verify.compare
+        found = _verify(self.session, item.system, None, content=content_of(self.session, item.system) if wanted else None)
+        if found["verdict"] != "passed":
             raise VerifyFailed(
                 f"The proof of {item.system} did not pass: {found.get('message') or found.get('counts')}.",
                 hint=f"holdfast verify {item.system}",
                 system=item.system,
             )
-        return {"verdict": found["verdict"], "counts": found["counts"]}
+        return {"verdict": found["verdict"], "counts": found["counts"], "compared": found["compared"]["how"]}
 
     def _structure(self, item: "Due") -> dict[str, Any]:
         from holdfast.protection.recorded import recorded

@@ -1,22 +1,27 @@
 """``holdfast verify``.
 
-JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inconclusive" | "error", "counts", "reached",
-"exact", "clocks", "torn_down",
-"results": [{"name", "kind", "state", "expected", "actual", "detail", "seconds"}]} | {"system", "verdict": "error", "code",
-"message", "hint"}]}``. Exit
-status 0 only when every system passed.
+JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inconclusive" | "error", "counts", "compared": {"how":
+"exact" | "sample" | "snapshot" | "no", "why", "confidence", "share", "method"}, "sentence", "reached", "exact", "clocks", "torn_down",
+"results": [{"name", "kind", "state", "expected", "actual", "detail", "seconds"}]} | {"system", "verdict": "error", "code", "message",
+"hint"}]}``.
+Exit status 0 only when every system passed, and every comparison that was asked for by --exact or --sample was made. With --spot-check the
+document is that of the spot check: ``{"id", "system", "point", "item", "nonce", "steps", "asked_at"}``; with --record ``{"id", "system",
+"ok", "expected", "given"}``.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from holdfast.errors import HoldfastError, Usage
 from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
-from holdfast.validation import Check, suites_in
+from holdfast.validation import Check, Sampling, suites_in
+
+if TYPE_CHECKING:
+    from holdfast.recovery import Content
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -33,6 +38,14 @@ def command(
     *,
     to: Annotated[str | None, Option("verify this moment or point, not the newest", metavar="WHEN")] = None,
     content: Annotated[bool, Option("compare every table's content with the source")] = True,
+    exact: Annotated[bool, Option("compare all of it, whatever the plan says; not to be able to is a failure")] = False,
+    sample: Annotated[
+        str | None,
+        Option(
+            "compare by sample: so sure, in percent, that fewer than SHARE (0.1) percent differ; not to be able to is a failure",
+            metavar="CONFIDENCE[:SHARE]",
+        ),
+    ] = None,
     against: Annotated[
         str | None, Option("of a bucket: compare what lies there with the point: s3://bucket/prefix, file:///folder", metavar="URL")
     ] = None,
@@ -44,7 +57,15 @@ def command(
     """
     names = session.select(systems)
     options = _options(session, names, against, quick=quick)
-    documents = [_verify(session, name, to, options, content=content) for name in names]
+    if exact + bool(sample) + (not content) + bool(against) > 1:
+        raise VerifyUsage("Only one of --exact, --sample, --no-content and --against.", hint="holdfast verify SYSTEM --exact")
+    sampling = Sampling.parse(sample) if sample else None
+    asked = exact or sampling is not None
+    wanted = {name: content_of(session, name, sampling, exact=exact) if content else None for name in names}
+    documents = [_verify(session, name, to, options, content=wanted[name]) for name in names]
+    for one in documents:
+        if asked and one["verdict"] == "passed" and one["compared"]["how"] in ("no", "snapshot"):
+            one["verdict"] = "inconclusive"
     bad = [one for one in documents if one["verdict"] != "passed"]
     document = {"verdict": "failed" if bad else "passed", "systems": documents}
 
@@ -54,6 +75,16 @@ def command(
 
     session.out.result(document, human)
     return 1 if bad else 0
+
+
+def content_of(session: Session, name: str, sampling: Sampling | None = None, *, exact: bool = False) -> "Content":
+    """How the plan wants a system's content compared, unless the command says otherwise."""
+    from holdfast.recovery import Content
+
+    verify = session.plan.effective(name).verify
+    if sampling is None and not exact and verify.compare == "sample":
+        sampling = Sampling.of(verify.confidence or 95, verify.share)
+    return Content(sampling, verify.on)
 
 
 def checks_of(session: Session, name: str) -> list[Check]:
@@ -85,7 +116,10 @@ def _options(session: Session, names: Sequence[str], against: str | None, *, qui
     return {"against": against, "quick": quick}
 
 
-def _verify(session: Session, name: str, to: str | None, options: Mapping[str, Any] = NOTHING, *, content: bool) -> dict[str, Any]:
+def _verify(
+    session: Session, name: str, to: str | None, options: Mapping[str, Any] = NOTHING, *, content: "Content | None"
+) -> dict[str, Any]:
+    from holdfast.assembly.known import known
     from holdfast.protection.recorded import recorded
     from holdfast.recovery import verify
 
@@ -101,7 +135,8 @@ def _verify(session: Session, name: str, to: str | None, options: Mapping[str, A
                 progress=work.watch(progress),
                 clock=session.clock,
                 until=until,
-                content=content and not options,
+                content=content if content is not None and not options else False,
+                known=known(platform.state, name),
                 options=options,
             )
             said = found.to_json()
@@ -111,6 +146,7 @@ def _verify(session: Session, name: str, to: str | None, options: Mapping[str, A
                 reached=said["reached"],
                 clocks=dict(found.clocks),
                 exact=found.exact,
+                compared=said["compared"],
                 until=dict(found.until),
                 torn_down=found.torn_down,
                 isolation="restored into a throw-away place of its own",
@@ -121,7 +157,9 @@ def _verify(session: Session, name: str, to: str | None, options: Mapping[str, A
         return {"system": name, "verdict": "error", "code": error.code, "message": error.message, "hint": error.hint}
     ok = found.report.verdict == "passed"
     point = str(found.reached.get("point") or "") or None
-    platform.state.proofs.add(name, "restore", ok=ok, point=point, counts=found.report.counts, seconds=sum(found.clocks.values()))
+    platform.state.proofs.add(
+        name, "restore", ok=ok, point=point, counts=found.report.counts, seconds=sum(found.clocks.values()), compared=found.compared.how
+    )
     return found.to_json()
 
 
@@ -141,9 +179,8 @@ def _show(session: Session, document: dict[str, Any]) -> None:
         for one in document["results"]
     ]
     counts = document["counts"]
-    title = (
-        f"{document['system']}: {document['verdict']} ({counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped)"
-    )
+    numbers = f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
+    title = f"{document['system']}: {document['verdict']} ({numbers}); {document['sentence']}"
     out.table(("state", "kind", "what", "expected", "actual", "detail"), rows, title=title)
 
 

@@ -45,6 +45,9 @@ class AgainstView(View):
             count += 1
             if what := _by_listing(line, listed):
                 self._note(self._key(line) if line is not None else listed.key if listed is not None else "", what)
+        if not count:
+            yield Structural("keys, sizes, ETags", "skipped", "neither the point nor the place holds an object")
+            return
         yield self._result("keys, sizes, ETags", f"{count} objects")
         if self._quick:
             return

@@ -24,9 +24,7 @@ class SetHash:
 
     def add(self, key: str, described: Described, tags: Mapping[str, str], content: bytes) -> None:
         """``content``: what ``of_bytes`` or ``BlockHash`` says of it."""
-        told = [key, described.size, dict(described.headers), dict(described.metadata), dict(tags)]
-        text = json.dumps(told, sort_keys=True).encode()
-        number = int.from_bytes(blake3.blake3(text + content).digest(), "big")
+        number = int.from_bytes(of_object(key, described, tags, content), "big")
         with self._lock:
             self._sum = (self._sum + number) % _MOST
             self.entries += 1
@@ -34,6 +32,12 @@ class SetHash:
 
     def document(self) -> dict[str, Any]:
         return {"entries": self.entries, "bytes": self.bytes, "hash": f"{self._sum:064x}"}
+
+
+def of_object(key: str, described: Described, tags: Mapping[str, str], content: bytes) -> bytes:
+    """Over its key, headers, metadata, tags and content."""
+    told = [key, described.size, dict(described.headers), dict(described.metadata), dict(tags)]
+    return blake3.blake3(json.dumps(told, sort_keys=True).encode() + content).digest()
 
 
 def of_bytes(data: bytes | bytearray | memoryview) -> bytes:

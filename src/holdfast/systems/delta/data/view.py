@@ -10,10 +10,10 @@ from typing import Any
 
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
-from holdfast.systems.contract import Isolated, Relation, Structural, TableUnknown
+from holdfast.systems.contract import Draw, Isolated, Relation, Sampled, Structural, TableUnknown
 from holdfast.systems.delta.capture.pin import Wanted
 from holdfast.systems.delta.capture.run import opener
-from holdfast.systems.delta.data import rows, sql
+from holdfast.systems.delta.data import by_file, rows, sql
 from holdfast.systems.delta.data.relation import written
 from holdfast.systems.delta.data.rows import TableAt
 from holdfast.systems.delta.data.scan import sums
@@ -109,19 +109,25 @@ class LakeView:
             fresh = {}
         for name, table in fresh.items():
             # Files that were fetched for the scan alone do not stay: a table may be larger than this machine's disk.
-            done = None if self._view(name) in self._created else table.drop
-            self._digests[name] = rows.summed(table, [sums(table, done=done)])
+            self._digests[name] = rows.summed(table, [sums(table, done=self._done(name))])
         return {name: self._digests[name] for name in wanted}
 
+    def sample(self, draw: Draw, selection: Sequence[str] = ()) -> Mapping[str, Sampled]:
+        """Data files drawn by their names: a table has no key. See ``by_file.sample``."""
+        wanted = {name: table for name, table in self._tables.items() if not selection or name in selection}
+        return {name: by_file.sample(table, draw, self._done(name)) for name, table in wanted.items()}
+
     def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
-        """Rows that only one of two copies has; a changed row is one missing and one too many."""
-        mine, theirs = self._hashes(name), other._hashes(name) if isinstance(other, LakeView) else {}  # noqa: SLF001 - the same class
-        missing = {text: count - mine.get(text, 0) for text, count in theirs.items() if count > mine.get(text, 0)}
-        extra = {text: count - theirs.get(text, 0) for text, count in mine.items() if count > theirs.get(text, 0)}
-        examples = [
-            {"key": text[:120], "difference": what} for what, some in (("missing", missing), ("extra", extra)) for text in sorted(some)
-        ]
-        return {"missing": sum(missing.values()), "extra": sum(extra.values()), "changed": 0, "examples": examples[:limit]}
+        """Narrowed down to files, then to the rows that only one of two copies has: a changed row is one missing and one too many."""
+        theirs = other.tables.get(name) if isinstance(other, LakeView) else None
+        mine = self._tables.get(name)
+        if mine is None or theirs is None:
+            return {"missing": None, "extra": None, "changed": None, "examples": [], "absent": "here" if mine is None else "there"}
+        return by_file.differing(mine, theirs, self._folder, limit)
+
+    def _done(self, name: str) -> Callable[[Path], None] | None:
+        """What a scan does with files that were fetched for it alone."""
+        return None if self._view(name) in self._created else self._tables[name].drop
 
     def relation(self, table: str, database: str | None = None) -> Relation:
         del database
@@ -133,14 +139,6 @@ class LakeView:
         relation, folder = written(self._tables[names[table]], self._folder)
         self._relations.append(folder)
         return relation
-
-    def _hashes(self, name: str) -> dict[str, int]:
-        if name not in self._tables:
-            return {}
-        self._create(name)
-        row = sql.canonical(self._tables[name].pinned.snapshot.metadata)
-        found = self._connection().execute(f"SELECT t, count(*) FROM (SELECT {row} AS t FROM {self._view(name)}) GROUP BY t").fetchall()
-        return {text: int(count) for text, count in found}
 
     def close(self) -> None:
         if self._made is not None:

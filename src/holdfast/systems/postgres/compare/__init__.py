@@ -1,0 +1,1 @@
+"""Two servers' content, held against each other: by ranges of keys, by multisets, by samples; sequences and definitions by name."""
