@@ -214,3 +214,18 @@ def test_an_answer_from_elsewhere_goes_on_at_the_terminal(tmp_path):
         process.kill()
         os.close(ours)
     assert (tmp_path / "acted").exists()
+
+
+def test_what_looks_like_a_reference_in_a_script_is_the_shells_own(tmp_path):
+    step = """
+        id: a
+        shell: 'word=x; touch "${word}${NOTHING:-yz}"'
+        probe: {shell: 'test -e "${HERE:-xyz}"'}
+        undo: {shell: 'rm "${HERE:-xyz}"'}
+    """
+    (tmp_path / "r.md").write_text(page(step, "id: h\nkind: human\ndo: this"))
+    waiting = answer(holdfast(tmp_path, "runbook", "run", "./r.md", "--json"))
+    assert waiting["waiting_for"]["step"] == "h", waiting
+    assert (tmp_path / "xyz").exists()
+    assert answer(holdfast(tmp_path, "runbook", "abort", waiting["run"], "--reason", "no", "--json"))["outcome"] == "aborted"
+    assert not (tmp_path / "xyz").exists()

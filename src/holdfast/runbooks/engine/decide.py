@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from holdfast.plan.values.units import parse_duration
+from holdfast.runbooks.actions.registry import ACTIONS
 from holdfast.runbooks.engine.state import SETTLED, RunState, StepState
 from holdfast.runbooks.format.insert import references
 
@@ -135,9 +136,24 @@ def _ask_output(state: RunState, step: StepState, lacking: tuple[str, ...]) -> N
 
 def _needed(state: RunState, value: Any) -> Iterator[str]:
     secret = {name for name, shape in state.document["parameters"].items() if shape["type"] == "secret"}
-    for name in references(value):
+    for name in _inserted(value):
         if name not in secret:
             yield name
+
+
+def _inserted(value: Any) -> Iterator[str]:
+    """References, but those that only look so: in a script ``${…}`` is the shell's own."""
+    if isinstance(value, Mapping) and value.keys() >= {"name", "spec"} and value["name"] in ACTIONS:
+        verbatim = ACTIONS[value["name"]].verbatim
+        yield from references({key: each for key, each in value["spec"].items() if key not in verbatim})
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _inserted(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _inserted(each)
+    else:
+        yield from references(value)
 
 
 def _lacking(state: RunState, spec: Mapping[str, Any]) -> tuple[str, ...]:
