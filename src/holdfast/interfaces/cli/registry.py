@@ -14,10 +14,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Group:
-    """A word that takes a further command."""
+    """A word that takes a further command. ``otherwise``: the command that is meant where the word behind is none of them."""
 
     summary: str
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    otherwise: str = ""
 
 
 SECTIONS: dict[str, dict[str, Entry | Group]] = {
@@ -63,7 +64,20 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
     },
     "Prove": {
         "verify": Entry("verify", "restore into isolation, run the checks, compare, tear down"),
-        "drill": Entry("drill", "a rehearsal against the clock, with a report"),
+        "drill": Group(
+            "rehearsals against the clock that can fail; 'holdfast drill SCENARIO' runs one",
+            {
+                "run": Entry("drill.run", "run a drill; everything is undone at its end"),
+                "list": Entry("drill.list", "list scenarios, and how each went last"),
+                "show": Entry("drill.show", "a scenario as it is in its file"),
+                "lint": Entry("drill.lint", "check scenarios"),
+                "status": Entry("drill.status", "the drill that is at work, and the last ones"),
+                "stop": Entry("drill.stop", "end the drill that is at work, and undo what ran"),
+                "findings": Entry("drill.findings", "what drills found, with owner and due date"),
+                "retest": Entry("drill.retest", "run a finding's scenario again: only that closes it"),
+            },
+            otherwise="run",
+        ),
         "status": Entry("status", "promise, exposure now and last proof of each system"),
         "report": Entry("evidence.report", "signed evidence of a run, or of all tests of a period"),
         "evidence": Group(
