@@ -172,6 +172,10 @@ class Injector(Protocol):
         """The disaster. ``standing``: the stand-ins by system; ``lose``: takes one away altogether."""
         ...
 
+    def close(self) -> None:
+        """The drill is over: let go of what was opened. May be called twice."""
+        ...
+
 
 class Stage(Protocol):
     """Everything of one platform that a drill works with."""
@@ -191,12 +195,15 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Somebody is asked. ``what``: declare, decide, accept, answer; ``role``: whose part; ``options``: name → meaning, {} for words."""
+    """Somebody is asked. ``what``: declare, decide, accept, answer, judge; ``role``: whose part; ``options``: name → meaning, {} for words.
+    ``id``: of a tabletop's question.
+    """
 
     what: str
     text: str
     role: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

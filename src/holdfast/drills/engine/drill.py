@@ -6,8 +6,10 @@ from typing import Any
 
 from holdfast.drills.contract import People, Reporter, Responder, Stage
 from holdfast.drills.engine import judge
+from holdfast.drills.engine.course import Asked, Course
 from holdfast.drills.engine.record import DrillRecord, Marker, Markers, changes_left, entries
-from holdfast.drills.engine.run import Asked, Play
+from holdfast.drills.engine.run import Play
+from holdfast.drills.engine.tabletop import Tabletop
 from holdfast.drills.errors import DrillNotSteady
 from holdfast.drills.findings import Book, Finding
 from holdfast.errors import HoldfastError
@@ -15,7 +17,7 @@ from holdfast.evidence.drilled import Check, Ended
 from holdfast.evidence.drilled import Finding as Reported
 from holdfast.journal import Journal
 from holdfast.model import Clock, Progress
-from holdfast.protection.recorded import Cancelled
+from holdfast.protection.recorded import Cancelled, Recorded
 from holdfast.state import State
 
 OK, FAILED, CANCELLED, INTERRUPTED, REFUSED = "ok", "failed", "cancelled", "interrupted", "refused"
@@ -65,7 +67,12 @@ def drill(desk: Desk, asked: Asked, stage: Stage, people: People, reporter: Repo
     record = DrillRecord(desk.journal, desk.clock, run)
     marker: Marker | None = None
     try:
-        play = Play(asked, stage, record, people, reporter, responder, desk.clock, progress)
+        watched = Recorded(desk.state, desk.clock, run).watch(progress)
+        play: Course = (
+            Tabletop(asked, record, people, reporter, responder, desk.clock)
+            if asked.snapshot.scenario.kind == "tabletop"
+            else Play(asked, stage, record, people, reporter, responder, desk.clock, watched)
+        )
         play.refuse()
         marker = desk.markers.set(run, asked.snapshot.name)
         record.write("begin", by=asked.by, retest=asked.retest, target=asked.target, **play.begun().to_json())
@@ -77,7 +84,7 @@ def drill(desk: Desk, asked: Asked, stage: Stage, people: People, reporter: Repo
     return _Closing(desk, asked, stage, play, marker).close(_played(play))
 
 
-def _played(play: Play) -> BaseException | None:
+def _played(play: Course) -> BaseException | None:
     """What ended it early. A fault of this program goes on after everything is undone."""
     try:
         play.run()
@@ -89,7 +96,7 @@ def _played(play: Play) -> BaseException | None:
 class _Closing:
     """Teardown, findings, end: in this order, and each whatever became of the one before."""
 
-    def __init__(self, desk: Desk, asked: Asked, stage: Stage, play: Play, marker: Marker) -> None:
+    def __init__(self, desk: Desk, asked: Asked, stage: Stage, play: Course, marker: Marker) -> None:
         self.desk, self.asked, self.stage, self.play, self.marker = desk, asked, stage, play, marker
         self.record, self.played = play.record, play.played
 
@@ -108,7 +115,7 @@ class _Closing:
         # The state first: when the journal cannot be written, at least nobody waits for this run.
         self.desk.state.runs.end(self.record.run, outcome, clocks=said["clocks"], message=message or "")
         self.record.write("end", outcome=outcome, seconds=seconds, message=message, code=code, controls=self.played.controls, **said)
-        if outcome in (OK, FAILED):
+        if outcome in (OK, FAILED) and self.asked.snapshot.scenario.kind != "tabletop":
             for name in self.asked.systems:
                 self.desk.state.proofs.add(name, "drill", ok=outcome == OK, scenario=self.asked.snapshot.name)
         self._incident(outcome)
@@ -207,7 +214,7 @@ class _Closing:
             steps=played.steps,
             findings=[Reported(one.text, one.owner, one.due.isoformat(), "medium", f"holdfast drill retest {one.id}") for one in findings],
             sign_off=played.sign_off,
-            isolation="throw-away copies in places of their own; nothing of production was changed but the marks, which were removed",
+            isolation=self.play.isolation,
             isolation_proof=played.isolation,
             teardown=teardown,
             torn_down=whole,

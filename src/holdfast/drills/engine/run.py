@@ -1,69 +1,23 @@
-"""One drill from its beginning to its end. Whatever happens in between, what was changed is undone and an end is written."""
+"""A drill in which something comes back: from a healthy platform through the disaster to the acceptance."""
 
 import contextlib
-import datetime as dt
-import hashlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.drills.contract import RED_BY, Control, Copy, Mark, People, Question, Reporter, Responder, Restorer, Stage
 from holdfast.drills.engine import judge
-from holdfast.drills.engine.parts import Cast
+from holdfast.drills.engine.course import Asked, Course
 from holdfast.drills.engine.probing import Prober
 from holdfast.drills.engine.record import DrillRecord
 from holdfast.drills.errors import DrillNotSteady, DrillUsage
-from holdfast.drills.scenario.read import Snapshot
 from holdfast.errors import HoldfastError
-from holdfast.evidence.drilled import Begun, Check, Did, Returned, Step
-from holdfast.journal import canonical
+from holdfast.evidence.drilled import Begun, Check, Returned
 from holdfast.model import Clock, Progress
 
-DETECT = 120.0
-"""Seconds in which a probe must become red."""
 
-
-@dataclass(frozen=True)
-class Asked:
-    """``controls``: those that are fed this time. ``by``: who asked. ``retest``: the finding that this run is to close."""
-
-    snapshot: Snapshot
-    systems: Sequence[str]
-    by: str
-    controls: Sequence[Control] = ()
-    target: str | None = None
-    retest: str | None = None
-    detect: float = DETECT
-
-
-@dataclass
-class Played:
-    """What came of it, as it comes."""
-
-    checks: list[Check] = field(default_factory=list)
-    clocks: dict[str, float] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-    returned: list[Returned] = field(default_factory=list)
-    points: dict[str, str] = field(default_factory=dict)
-    isolation: list[Mapping[str, Any]] = field(default_factory=list)
-    lost: dict[str, judge.Lost] = field(default_factory=dict)
-    controls: list[str] = field(default_factory=list)
-    injected: str = ""
-    incident: str | None = None
-    sign_off: Did | None = None
-
-    def add(self, name: str, kind: str, *, ok: bool, expected: Any, actual: Any, detail: str = "", system: str = "") -> Check:
-        one = Check(name, kind, "passed" if ok else "failed", expected, actual, detail, 0.0, system)
-        self.checks.append(one)
-        return one
-
-    def clock(self, name: str, seconds: float) -> None:
-        self.clocks[name] = self.clocks.get(name, 0.0) + seconds
-
-
-class Play:
-    """The phases. ``run`` leaves copies standing in ``standing``: whoever called it closes that, whatever it raised."""
+class Play(Course):
+    """The phases."""
 
     def __init__(
         self,
@@ -76,23 +30,17 @@ class Play:
         clock: Clock,
         progress: Progress,
     ) -> None:
-        self.asked, self.stage, self.record = asked, stage, record
-        self.scenario = asked.snapshot.scenario
-        self.reporter, self.responder = reporter, responder
-        self.clock, self.progress = clock, progress
-        self.cast = Cast(self.scenario.roles, people, record, clock)
-        self.played = Played()
-        self.standing = contextlib.ExitStack()
-        self.prober: Prober | None = None
+        super().__init__(asked, record, people, reporter, responder, clock)
+        self.stage, self.progress = stage, progress
         self.nonce = secrets.token_hex(12)
         self.marks: dict[str, list[Mark]] = {}
-        self.began = clock.monotonic()
         disaster = self.scenario.disaster
         assert disaster is not None
         said = disaster.model_dump(mode="python", exclude_none=True)
         self.injector = stage.injector({**said, "at": asked.target or disaster.at})
-        self.restorers: Sequence[Restorer] = stage.restorers(asked.systems)
-        self.returning: Sequence[Restorer] = self.restorers
+        self.standing.callback(self.injector.close)
+        self.restorers = stage.restorers(asked.systems)
+        self.returning = self.restorers
         self.objectives = {one.system: self._objective(one) for one in self.restorers}
 
     # ------------------------------------------------------------ before it begins
@@ -163,7 +111,7 @@ class Play:
         self._control(came)
 
     def _steady(self) -> None:
-        with self._phase("steady", "looked whether the platform is healthy") as facts:
+        with self.phase("steady", "looked whether the platform is healthy") as facts:
             found = [judge.check(result, one.system) for one in self.restorers for result in one.steady()]
             facts["looked"] = [f"{one.system}: {one.name}: {one.state}" for one in found]
             sick = [judge.sentence(one) for one in found if one.state == "failed"]
@@ -178,18 +126,18 @@ class Play:
         if "stale" in self.asked.controls:
             bare = [one for one in self.restorers if not one.points()]
             if bare:
-                with self._phase("earlier", "took a point that the control 'stale' is fed with"):
+                with self.phase("earlier", "took a point that the control 'stale' is fed with"):
                     for one in bare:
                         one.backup(self.progress)
-        with self._phase("prepare drill", "made ready what the disaster needs") as facts:
+        with self.phase("prepare drill", "made ready what the disaster needs") as facts:
             self.restorers, self.returning = self.injector.prepare(self.restorers, self.record, self.progress)
             facts["systems"] = [one.system for one in self.returning]
-        with self._phase("sentinel", "wrote a fresh nonce into each source") as facts:
+        with self.phase("sentinel", "wrote a fresh nonce into each source") as facts:
             for one in self.restorers:
                 self._plant(one)
             facts["nonce"] = self.nonce
         if self.scenario.backup == "new":
-            with self._phase("backup", "took a recovery point of each source") as facts:
+            with self.phase("backup", "took a recovery point of each source") as facts:
                 for one in self.restorers:
                     self.played.points[one.system] = facts[one.system] = one.backup(self.progress)
 
@@ -201,7 +149,7 @@ class Play:
     def _stage(self) -> dict[str, Copy]:
         standing: dict[str, Copy] = {}
         self._losing: dict[str, contextlib.ExitStack] = {}
-        with self._phase("stage", "made what stands for production, and began to probe it") as facts:
+        with self.phase("stage", "made what stands for production, and began to probe it") as facts:
             # The last mark is older than what stands for production, so that both hold the same, or the difference is loss.
             for one in self.restorers:
                 self._plant(one)
@@ -225,14 +173,14 @@ class Play:
     _expected: dict[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]
 
     def _inject(self, standing: Mapping[str, Copy]) -> None:
-        with self._phase("inject", "the disaster happened") as facts:
+        with self.phase("inject", "the disaster happened") as facts:
             self._disaster = self.clock.monotonic()
             self._at = self.clock.now()
             done = self.injector.do(standing, self._lose, self.record)
             self.played.injected = done.what
             facts |= {"what": done.what, **done.facts}
             self.reporter.told(f"disaster: {done.what}")
-        with self._phase("detect", "somebody or something noticed") as facts:
+        with self.phase("detect", "somebody or something noticed") as facts:
             assert self.prober is not None
             if done.detected:
                 self.played.clock("detect", self.clock.monotonic() - self._disaster)
@@ -251,18 +199,18 @@ class Play:
     def _answer(self) -> bool:
         """Declared and decided; False where the decision was not to recover."""
         said = self.scenario
-        with self._phase("declare", "the disaster was declared", "declare") as facts:
+        with self.phase("declare", "the disaster was declared", "declare") as facts:
             answer = self.cast.ask(Question("declare", f"{self.played.injected}. Declare it?", "declare"))
             facts["by"] = answer.name
         self.declared = self.clock.monotonic()
-        with self._phase("incident", "an incident was opened", "declare") as facts:
+        with self.phase("incident", "an incident was opened", "declare") as facts:
             try:
                 self.played.incident = self.responder.declare(self.record.run, f"DRILL: {said.title}", self.asked.systems)
                 facts["incident"] = self.played.incident
             except HoldfastError as error:
                 facts["failed"] = f"{error.code}: {error.message}"
                 self.reporter.told(f"no incident could be opened: {error.message}")
-        with self._phase("decide", "somebody chose the way back", "decide") as facts:
+        with self.phase("decide", "somebody chose the way back", "decide") as facts:
             options = dict(said.options) or {"restore": "restore from the vault into a new place"}
             answer = self.cast.ask(Question("decide", "Which way back?", "decide", options))
             facts |= {"by": answer.name, "chosen": answer.text}
@@ -278,7 +226,7 @@ class Play:
             until, digest = expected[one.system]
             clocks: dict[str, float] = {}
             try:
-                with self._phase("recover", f"{one.system} came back out of the vault") as facts:
+                with self.phase("recover", f"{one.system} came back out of the vault") as facts:
                     copy = self.standing.enter_context(one.recover(until, None, clocks, self.progress))
                     facts |= {"system": one.system, "reached": dict(copy.reached), "clocks": dict(clocks)}
             except HoldfastError as error:
@@ -292,7 +240,7 @@ class Play:
                     if name in clocks:
                         self.played.clock(name, clocks[name])
             came[one.system] = until
-            with self._phase("validate", f"{one.system} was looked at", "validate") as facts:
+            with self.phase("validate", f"{one.system} was looked at", "validate") as facts:
                 found = self._judged(one, copy, digest)
                 self.played.checks += found
                 self.played.isolation += [{**said, "system": one.system} for said in copy.isolation()]
@@ -343,7 +291,7 @@ class Play:
         )
 
     def _accept(self) -> None:
-        with self._phase("accept", "somebody accepted what came back", "accept") as facts:
+        with self.phase("accept", "somebody accepted what came back", "accept") as facts:
             red = [judge.sentence(one) for one in self.played.checks if one.state == "failed"]
             text = f"Accept what came back? {len(red)} checks are red: {'; '.join(red[:3])}" if red else "Everything is green. Accept it?"
             answer = self.cast.ask(Question("accept", text, "accept"))
@@ -355,7 +303,7 @@ class Play:
     def _control(self, came: Mapping[str, Mapping[str, Any]]) -> None:
         for control in self.asked.controls:
             for one in self.returning:
-                with self._phase("control", f"{one.system} was fed with something {control}") as facts:
+                with self.phase("control", f"{one.system} was fed with something {control}") as facts:
                     found = self._fed(one, control, came.get(one.system) or self._expected[one.system][0])
                     self.played.checks.append(found.check())
                     said = {"name": control, "system": one.system, "expected": RED_BY[control], "got": found.got}
@@ -372,38 +320,3 @@ class Play:
             return judge.Fed(control, one.system, error=error)
         red = [each for each in found if each.state == "failed"]
         return judge.Fed(control, one.system, red, passed=sum(1 for each in found if each.state == "passed"))
-
-    # ------------------------------------------------------------ each of them
-
-    @contextlib.contextmanager
-    def _phase(self, name: str, title: str, clock: str | None = None) -> Iterator[dict[str, Any]]:
-        facts: dict[str, Any] = {}
-        self.record.write("phase", name=name, state="begun", title=title)
-        self.reporter.phase(name, "begun")
-        start, began = self.clock.now(), self.clock.monotonic()
-        outcome = "ok"
-        try:
-            yield facts
-        except BaseException as error:
-            outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            facts["why"] = f"{error.code}: {error.message}" if isinstance(error, HoldfastError) else type(error).__name__
-            raise
-        finally:
-            seconds = round(self.clock.monotonic() - began, 3)
-            if clock is not None:
-                self.played.clock(clock, seconds)
-            self.record.write("phase", name=name, state="ended", seconds=seconds, outcome=outcome, facts=facts)
-            self.played.steps.append(_step(name, title, start, self.clock.now(), seconds, outcome, facts))
-            self.reporter.phase(name, "ended")
-
-
-def _step(name: str, title: str, start: dt.datetime, end: dt.datetime, seconds: float, outcome: str, facts: Mapping[str, Any]) -> Step:
-    data = canonical(facts)
-    by = str(facts.get("by") or "holdfast") if name in ("declare", "decide", "accept") else "holdfast"
-    deviation = str(facts.get("why") or "")
-    digest = hashlib.sha256(data).hexdigest()
-    return Step(name, title, by, _iso(start), _iso(end), seconds, outcome, digest, len(data), deviation, "", "", name)
-
-
-def _iso(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")

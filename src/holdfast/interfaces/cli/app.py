@@ -48,6 +48,7 @@ def run(arguments: list[str]) -> int:
 def _dispatch(session: Session, words: list[str]) -> int:
     table: Mapping[str, Entry | Group] = COMMANDS
     path: list[str] = []
+    otherwise = ""
     while True:
         if words[:1] == ["--version"] and not path:
             session.out.result({"version": holdfast.__version__}, lambda: session.out.say(f"holdfast {holdfast.__version__}"))
@@ -55,13 +56,15 @@ def _dispatch(session: Session, words: list[str]) -> int:
         if not words or words[0] in ("-h", "--help", "help"):
             return _overview(session, path, asked=bool(words) or not path)
         name, words = words[0], words[1:]
+        if name not in table and otherwise and not name.startswith("-"):
+            name, words = otherwise, [name, *words]
         if name not in table:
             raise _unknown(path, name, table)
         path.append(name)
         found = table[name]
         if isinstance(found, Entry):
             return _run(session, path, found, words)
-        table = found.entries
+        table, otherwise = found.entries, found.otherwise
 
 
 def _overview(session: Session, path: list[str], *, asked: bool) -> int:

@@ -58,7 +58,21 @@ class Session:
         platform.told = self.out.warn
         if hasattr(platform, "close"):
             self._closing.callback(platform.close)
+        self._after_killed_drills(platform)
         return platform
+
+    def _after_killed_drills(self, platform: "Platform") -> None:
+        """What a killed drill left is undone by the next command, whichever it is."""
+        folder = platform.state_folder / "drills"
+        if folder.is_dir() and any(folder.glob("*.json")):
+            from holdfast.errors import HoldfastError
+            from holdfast.interfaces.cli.commands.drill.desk import look_after
+
+            try:
+                for text in look_after(platform):
+                    self.out.warn(text)
+            except HoldfastError as error:
+                self.out.warn(f"What a killed drill left could not be looked at: {error.message}")
 
     def select(self, patterns: Iterable[str] = ()) -> tuple[str, ...]:
         """Systems of the plan that a person means. Raises UnknownSystem."""

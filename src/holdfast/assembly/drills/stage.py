@@ -1,0 +1,133 @@
+"""Everything of a platform that a drill works with."""
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from holdfast.assembly.drills import disasters
+from holdfast.assembly.drills.hands import hands
+from holdfast.assembly.drills.restorer import PlatformRestorer, StandingCopy, checks_of
+from holdfast.drills.contract import Copy, Injector, Look, Probe, Restorer
+from holdfast.drills.errors import NotTornDown
+from holdfast.errors import HoldfastError
+from holdfast.validation import Check, answer, ask, same
+
+if TYPE_CHECKING:
+    from holdfast.assembly.platform import Platform
+
+
+class PlatformStage:
+    """Satisfies ``drills.contract.Stage``."""
+
+    def __init__(self, platform: "Platform") -> None:
+        self.platform = platform
+
+    def restorers(self, systems: Sequence[str]) -> Sequence[Restorer]:
+        return [PlatformRestorer(self.platform, name) for name in systems if name in self.platform.plan.systems]
+
+    def injector(self, disaster: Mapping[str, Any]) -> Injector:
+        kind = disaster["kind"]
+        if kind == "ransomware":
+            from holdfast.assembly.drills.ransomware import Ransomware
+
+            return Ransomware(self.platform, disaster)
+        found: dict[str, Callable[[Platform, Mapping[str, Any]], Injector]] = {
+            "system-lost": disasters.SystemLost,
+            "table-corrupted": disasters.TableCorrupted,
+            "location-lost": disasters.LocationLost,
+            "key-holder-absent": disasters.KeyAbsent,
+        }
+        return found[kind](self.platform, disaster)
+
+    def probes(self, specs: Sequence[Mapping[str, Any]], standing: Mapping[str, Copy]) -> Sequence[Probe]:
+        found: list[Probe] = []
+        for system, copy in standing.items():
+            if not isinstance(copy, StandingCopy):
+                continue
+            if copy.look() is not None:
+                found.append(Answers(f"{system} answers", copy))
+            if self.platform.plan.effective(system).kind == "postgres":
+                found += [Asks(f"{system}: {one.name}", copy, one) for one in checks_of(self.platform.plan, system) if one.sql is not None]
+                found.append(Rows(f"{system}: rows", copy))
+            for spec in specs:
+                check = Check(spec["name"], spec.get("sql"), spec.get("command"), spec.get("database"), spec.get("expect"))
+                found.append(Asks(f"{system}: {spec['name']}", copy, check, spec["every"].total_seconds()))
+        return found
+
+    def undo(self, undo: Mapping[str, Any]) -> str:
+        kind = undo["kind"]
+        if kind == "marks":
+            own = hands(self.platform, undo["system"])
+            assert own is not None
+            return own.unplant(str(undo["nonce"]))
+        if kind == "table":
+            from holdfast.assembly.drills.production import refuse_server, target_of
+            from holdfast.assembly.drills.target import mend
+
+            target = target_of(self.platform, undo["target"])
+            proof: str = mend(refuse_server(self.platform, undo["target"], target), undo)
+            return proof
+        if kind == "place":
+            from holdfast.assembly.drills.ransomware import clear
+
+            return clear(self.platform, undo)
+        raise NotTornDown(f"This version cannot undo what is called '{kind}'.", hint="Use the version that ran the drill.")
+
+
+class Answers:
+    """Does it answer?"""
+
+    def __init__(self, name: str, copy: StandingCopy) -> None:
+        self.name, self.every, self._copy = name, 0.5, copy
+
+    def look(self) -> Look:
+        return self._copy.look() or Look(True)
+
+
+class Asks:
+    """A check of the plan or of the scenario, again and again."""
+
+    def __init__(self, name: str, copy: StandingCopy, check: Check, every: float = 1.0) -> None:
+        self.name, self.every = name, every
+        self._copy, self._check = copy, check
+
+    def look(self) -> Look:
+        try:
+            value = ask(self._copy.view, self._check)
+        except HoldfastError as error:
+            return Look(None, None, f"{error.code}: {error.message}"[:300])
+        except subprocess.SubprocessError as error:
+            return Look(None, None, str(error)[:300])
+        ok = (self._check.command is not None and self._check.expect is None) or same(self._check.expect, value)
+        return Look(ok, value, "" if ok else f"{value}, expected {self._check.expect}"[:300])
+
+
+class Rows:
+    """No table may have fewer rows than at the first look, as monitoring of growth would see it. Those of five million rows (by
+    the server's estimate) are left out.
+    """
+
+    def __init__(self, name: str, copy: StandingCopy) -> None:
+        self.name, self.every = name, 1.0
+        self._copy = copy
+        self._first: dict[str, int] | None = None
+
+    def look(self) -> Look:
+        now = self._count()
+        if self._first is None:
+            self._first = now
+        fewer = {name: now.get(name, 0) for name, before in self._first.items() if now.get(name, 0) < before}
+        detail = "; ".join(f"{name} has {rows} rows, had {self._first[name]}" for name, rows in list(fewer.items())[:3])
+        return Look(not fewer, sum(now.values()), detail)
+
+    def _count(self) -> dict[str, int]:
+        found = {}
+        for [database] in self._copy.view.query("select datname from pg_database where datallowconn and not datistemplate order by oid"):
+            tables = self._copy.view.query(
+                "select format('%I.%I', nspname, relname) from pg_class join pg_namespace n on n.oid = relnamespace where relkind = 'r'"
+                " and nspname !~ '^(pg_|information_schema)' and reltuples < 5000000 order by 1",
+                database=database,
+            )
+            for [table] in tables:
+                found[f"{database}.{table}"] = int(answer(self._copy.view.query(f"select count(*) from {table}", database=database)))  # noqa: S608
+        return found

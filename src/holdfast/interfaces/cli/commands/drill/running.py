@@ -1,0 +1,92 @@
+"""What run and retest share."""
+
+import os
+from collections.abc import Sequence
+
+from holdfast.drills.contract import CONTROLS, Control
+from holdfast.drills.engine.course import Asked
+from holdfast.drills.engine.drill import CANCELLED, OK, REFUSED, Finished, drill
+from holdfast.drills.errors import DrillUsage
+from holdfast.drills.history import drills
+from holdfast.drills.scenario.read import Snapshot
+from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
+from holdfast.interfaces.cli.commands.drill.people import people, require_somebody
+from holdfast.interfaces.cli.commands.drill.responder import responder
+from holdfast.interfaces.cli.commands.drill.showing import Telling, document, show
+from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.context import Session
+from holdfast.protection.due import missed_since
+
+
+def controls(desk: DrillDesk, snapshot: Snapshot, forced: Sequence[str], *, none: bool = False) -> tuple[Control, ...]:
+    """Those that are fed this time: what was asked for, else what the scenario says, by its schedules and the history."""
+    wrong = [name for name in forced if name not in CONTROLS]
+    if wrong:
+        raise DrillUsage(f"There is no control '{wrong[0]}'.", hint=f"One of: {', '.join(CONTROLS)}")
+    if none:
+        return ()
+    now, zone = desk.session.clock.now(), desk.session.plan.zone
+    found = []
+    for name in CONTROLS:
+        if name in forced:
+            found.append(name)
+        elif name in snapshot.scenario.negative and not forced:
+            schedule = snapshot.scenario.negative[name]
+            fed = [one.ended for one in drills(desk.desk.journal) if one.scenario == snapshot.name and name in one.controls and one.ended]
+            if schedule is None or not fed or missed_since(schedule, zone, max(fed), now):
+                found.append(name)
+    return tuple(found)
+
+
+def systems_of(session: Session, snapshot: Snapshot, asked: Sequence[str], target: str | None) -> tuple[str, ...]:
+    """Those that were asked for, else the scenario's, else all that can come back; a target's own where it is a system."""
+    said = snapshot.scenario
+    at = target or (said.disaster.at if said.disaster else None)
+    targets = session.plan.document.drills.targets
+    if not asked and at in targets and targets[at].system is not None:
+        return (str(targets[at].system),)
+    meant = {str(one.system) for one in targets.values() if one.system}
+    chosen = session.select(asked or said.systems)
+    if asked or said.kind == "tabletop":
+        return chosen if asked or said.systems else ()
+    # What exists for drills is no part of what is rehearsed for, unless it is named.
+    return tuple(name for name in chosen if name not in meant and session.plan.effective(name).available)
+
+
+def go(
+    session: Session,
+    desk: DrillDesk,
+    snapshot: Snapshot,
+    systems: Sequence[str],
+    fed: Sequence[Control],
+    *,
+    as_: str | None,
+    answers: tuple[str, ...],
+    unattended: bool,
+    target: str | None = None,
+    retest: str | None = None,
+) -> Finished:
+    """Raises what keeps a drill from beginning; Ctrl-C and SIGTERM go on upwards after everything was undone."""
+    from holdfast.assembly.drills import PlatformStage
+
+    who = person(as_).name
+    scenario = snapshot.scenario
+    found = people(session, who, answers, unattended=unattended, asked=scenario.people == "asked")
+    questions = [name for one in scenario.questions for name in (one.id, f"{one.id}.met")]
+    require_somebody(found, [*questions, "accept"] if scenario.kind == "tabletop" else ["declare", "decide", "accept"])
+    asked = Asked(snapshot, tuple(systems), who, tuple(fed), target, retest)
+    session.kept = "Everything that the drill changed is undone."
+    with session.progress() as progress:
+        stage = PlatformStage(session.platform)
+        # Whoever answers may be asked on the same terminal, so progress is told in lines.
+        return drill(desk.desk, asked, stage, found, Telling(session), responder(session, dict(os.environ)), progress)
+
+
+def result(session: Session, done: Finished, scenario: str) -> int:
+    """JSON and words; 0 only when it passed."""
+    if done.outcome in (REFUSED, CANCELLED) and done.error is not None:
+        raise done.error
+    if done.error is not None and not hasattr(done.error, "code"):
+        raise done.error
+    session.out.result(document(done, scenario), lambda: show(session, done))
+    return 0 if done.outcome == OK else 1

@@ -1,0 +1,48 @@
+"""``holdfast drill stop``.
+
+JSON: ``{"stopped": [{"run", "scenario"}], "told"}``.
+"""
+
+import os
+import signal
+from typing import Annotated
+
+from holdfast.drills.errors import DrillUnknown, NotTornDown
+from holdfast.interfaces.cli.command import Argument
+from holdfast.interfaces.cli.commands.drill.desk import DrillDesk, look_after
+from holdfast.interfaces.cli.context import Session
+from holdfast.state.process import current
+
+PATIENCE = 600.0
+
+
+def command(
+    session: Session, run: Annotated[str | None, Argument("a drill's run; the one that is at work when none is given", "RUN")] = None
+) -> int:
+    """End the drill that is at work, at once: what it changed is undone, and only that. Returns when it is."""
+    markers = DrillDesk(session).desk.markers
+    found = [one for one in markers.at_work() if run is None or one.run.startswith(run)]
+    if run is not None and not found:
+        raise DrillUnknown(f"No drill '{run}' is at work on this host.", hint="See: holdfast drill status")
+    for one in found:
+        if one.process.alive(current().host):
+            os.kill(one.process.pid, signal.SIGTERM)
+    end = session.clock.monotonic() + PATIENCE
+    while any(one.run in {each.run for each in found} for one in markers.at_work()):
+        if session.clock.monotonic() > end:
+            raise NotTornDown(
+                f"The drill {found[0].run} has not ended after {PATIENCE:g} s.", hint=f"Look at process {found[0].process.pid}."
+            )
+        session.clock.sleep(0.1)
+    told = look_after(session.platform)
+
+    def human() -> None:
+        for one in found:
+            session.out.say(f"The drill {one.run} ({one.scenario}) was stopped, and what it changed is undone.")
+        if not found:
+            session.out.say("No drill is at work.")
+        for text in told:
+            session.out.say(text)
+
+    session.out.result({"stopped": [{"run": one.run, "scenario": one.scenario} for one in found], "told": told}, human)
+    return 0
