@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A private umask would hide the programs from the account that test servers run as.
 UMASK := umask 022 &&
 
-.PHONY: help demo drill test check lint format types pytest soak bench services docs lock clean distclean
+.PHONY: help demo drill runbooks test check lint format types pytest soak bench services docs lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,9 @@ demo: $(VENV)/.demo ## starts a PostgreSQL, protects it, breaks it, recovers it,
 
 drill: $(VENV)/.drill ## a whole platform is lost and brought back on an empty machine, against the clock; leaves its signed report
 	$(BIN)/holdfast demo --drill $(DRILL_ARGS)
+
+runbooks: $(VENV)/.dev services ## both shipped runbooks on real servers, killed at every step in turn and resumed; leaves their signed reports
+	$(BIN)/python -m tests.runbook_templates $(RUNBOOKS_ARGS)
 
 test: $(VENV)/.dev services lint types pytest ## everything that must hold
 

@@ -1,0 +1,265 @@
+"""A PostgreSQL server with an application that writes, followed into a vault; somebody's UPDATE ruins it. And the program by which a
+runbook stops and starts the application, with a ledger of its own, outside of Holdfast.
+"""
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from holdfast.systems.postgres.running.instance import running_pid
+from tests.cli.running import environment
+from tests.runbook_templates.drive import MODULE, PATIENCE, Follower
+from tests.servers import PostgresServer, service_account
+from tests.servers.account import server_folder
+from tests.servers.ports import free_port
+
+PLAN = """
+platform: acme
+runbooks: ./runbooks
+vault:
+  key: {{env: HOLDFAST_KEY}}
+  locations:
+    - {{name: onsite, url: "file://{vault}", failure_domain: here}}
+systems:
+  orders:
+    kind: postgres
+    dsn: {{file: ./database.dsn}}
+    binaries: {bin}
+    backup: daily
+    rpo: 1d
+    rto: 2h
+    owner: core-data
+    keep: {{last: 30}}
+    checks:
+      - {{name: no order is free, sql: "select count(*) from orders where amount = 0", expect: 0}}
+      - {{name: orders are there, sql: "select count(*) >= 200 from orders", expect: true}}
+"""
+PROGRAM = """\
+#!{python}
+import pathlib, sys, time
+control = pathlib.Path({control!r})
+verb = sys.argv[1]
+
+def wait(name, there=True):
+    while (control / name).exists() != there:
+        time.sleep(0.02)
+
+def did(what):
+    with (control / "ledger").open("a") as file:
+        file.write(what + "\\n")
+
+def stop():
+    (control / "stopped").touch(); wait("stands"); did("stop")
+def start():
+    (control / "stopped").unlink(missing_ok=True); wait("stands", False); did("start")
+asked = {{"stopped": "stands", "running": "runs", "healthy": "healthy"}}
+if verb in asked:
+    sys.exit(0 if (control / asked[verb]).exists() else 1)
+{{"stop": stop, "start": start}}[verb]()
+"""
+
+
+class Database:
+    """``acknowledged``: ids of the application's rows that the server said are committed, by the time before and after the damage."""
+
+    def __init__(self, folder: Path, server: PostgresServer, name: str = "restore-orders") -> None:
+        self.folder, self.server, self.runbook = folder, server, name
+        folder.mkdir()
+        self.ground = server_folder("new")
+        self.target = self.ground / "instance"
+        self.port = free_port()
+        self.control = folder / "control"
+        self.control.mkdir()
+        self.config = folder / "database.dsn"
+        (folder / "holdfast.yaml").write_text(PLAN.format(vault=folder / "vault", bin=server.bin))
+        self.env = {"HOLDFAST_KEY": "open sesame", "HOLDFAST_SANDBOX": str(self.ground / "boxes")}
+        self.follower = Follower(folder, self.env, do={"fence": self._fence})
+        self.acknowledged: set[int] = set()
+        self.before: set[int] = set()
+        self.after: set[int] = set()
+        self.fault: BaseException | None = None
+        self._end = threading.Event()
+        self._follow: subprocess.Popen[bytes] | None = None
+        self._application = threading.Thread(target=self._guarded, daemon=True)
+
+    # ------------------------------------------------------------ the story
+
+    def prepare(self) -> None:
+        """A backup, a follower, an application at work, and the UPDATE without a WHERE."""
+        server = self.server
+        # As on a server of one's own: what it was told on the command line stands in its file.
+        server.configure({"unix_socket_directories": str(server.folder)})
+        self.config.write_text(f"host={server.folder} port={server.port} user=postgres dbname=postgres\n")
+        self.config.chmod(0o600)
+        server.execute("create table orders(id int primary key, amount numeric(10, 2) not null, note text)")
+        server.execute("insert into orders select i, i * 1.5, repeat('x', i % 50) from generate_series(1, 200) i")
+        program = self.folder / "runbooks" / "applications"
+        program.parent.mkdir()
+        program.write_text(PROGRAM.format(python=sys.executable, control=str(self.control)))
+        program.chmod(0o755)
+        self.follower.holdfast("init", "--yes")
+        self.follower.holdfast("runbook", "new", self.runbook, "--template", "critical-database-restoration", "--system", "orders")
+        page = self.folder / "runbooks" / f"{self.runbook}.md"
+        # One account of this machine is several people here.
+        page.write_text(page.read_text().replace("roles:\n", "accounts: shared\nroles:\n", 1))
+        self.follower.holdfast("backup", "orders")
+        said = (self.folder / "followed").open("wb")
+        self._follow = subprocess.Popen(
+            [*MODULE, "follow", "orders"],
+            cwd=self.folder,
+            env=environment(self.folder, **self.env),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+        said.close()
+        self._application.start()
+        self._until(lambda: len(self.acknowledged) >= 20, "the application writes")
+        (self.control / "hold").touch()
+        self._until((self.control / "held").exists, "the application holds")
+        self.before = set(self.acknowledged)
+        self.good = str(server.value("select clock_timestamp()").isoformat())
+        server.execute("update orders set amount = 0")
+        (self.control / "hold").unlink()
+        self._until(lambda: len(self.acknowledged) >= len(self.before) + 5, "the application goes on")
+
+    def parameters(self) -> dict[str, str]:
+        return {
+            "ticket": "INC-8",
+            "to": self.good,
+            "target": str(self.target),
+            "port": str(self.port),
+            "account": service_account().name,
+            "applications": "program",
+            "repoint": "file",
+            "config": str(self.config),
+            "old_address": f"port={self.server.port}",
+            "new_address": f"port={self.port}",
+        }
+
+    def awaited(self) -> dict[str, str]:
+        """The machine goes down when some of the files are there."""
+        return {"restore": f"{self.target}/base/*"}
+
+    def _fence(self) -> None:
+        """What the runbook asks a person for: the newest log is in the vault, then the damaged server is stopped and left alone."""
+        slot = "select bool_and(confirmed) from (select restart_lsn >= pg_current_wal_flush_lsn() as confirmed from pg_replication_slots) s"
+        self.server.execute("select pg_switch_wal()")
+        end = time.monotonic() + PATIENCE
+        while not self.server.value(slot) and time.monotonic() < end:
+            self._alive()
+            time.sleep(0.1)
+        self._stop_following()
+        self.server.stop()
+        self.left = self._fingerprint()
+
+    def proved(self) -> None:
+        """Every row that was acknowledged before the damage, each as it was; none of after it; what was written since the restart."""
+        self._until(lambda: bool(self.after), "the application writes to the new instance")
+        self.close(stop=False)
+        import psycopg
+
+        with psycopg.connect(self.config.read_text(), autocommit=True) as db:
+            found = dict(db.execute("select id, amount * 2 from orders").fetchall())
+            assert db.execute("select inet_server_port(), current_setting('data_directory')").fetchone()[1] == str(self.target)
+        wanted = {number: number * 3 for number in {*range(1, 201), *self.before, *self.after}}
+        assert {number: int(amount) for number, amount in found.items()} == wanted
+        assert self._fingerprint() == self.left, "the damaged server was touched"
+
+    def done_twice(self) -> list[str]:
+        counts = Counter((self.control / "ledger").read_text().split())
+        assert set(counts) == {"stop", "start"}, counts
+        return [f"{what} {count} times" for what, count in counts.items() if count != 1]
+
+    def starts(self) -> tuple[int, int]:
+        """(how often the restored copy was started, how often the new instance), by the servers' own logs."""
+        logs = [self.target / name for name in ("holdfast-server.log", "server.log")]
+        isolated, own = (log.read_text(errors="replace").count("starting PostgreSQL") if log.exists() else 0 for log in logs)
+        return isolated, own
+
+    # ------------------------------------------------------------ the world
+
+    def _fingerprint(self) -> str:
+        found = hashlib.sha256()
+        for path in sorted(self.server.data.rglob("*")):
+            if path.is_file():
+                found.update(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}\n".encode())
+        return found.hexdigest()
+
+    def _until(self, condition: Any, what: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"never: {what}"
+            self._alive()
+            time.sleep(0.02)
+
+    def _alive(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        if self._follow is not None and self._follow.poll() is not None:
+            raise AssertionError((self.folder / "followed").read_text())
+
+    def _stop_following(self) -> None:
+        if self._follow is not None:
+            self._follow.send_signal(signal.SIGTERM)
+            self._follow.wait(PATIENCE)
+            self._follow = None
+
+    def close(self, *, stop: bool = True) -> None:
+        """Ends the application and, with ``stop``, every server on the new ground."""
+        self._end.set()
+        if self._application.is_alive():
+            self._application.join(PATIENCE)
+        if not stop:
+            return
+        if self._follow is not None:
+            self._follow.kill()
+            self._follow.wait()
+            self._follow = None
+        for pidfile in self.ground.rglob("postmaster.pid"):
+            if pid := running_pid(pidfile.parent):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGQUIT)
+
+    def _guarded(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - the test raises it
+            self.fault = error
+
+    def _work(self) -> None:
+        """An order now and then, over a connection to wherever the configuration said when it was started."""
+        import psycopg
+
+        number, restarted = 1000, False
+        while not self._end.is_set():
+            if (self.control / "stopped").exists():
+                time.sleep(0.02)
+                continue
+            with psycopg.connect(self.config.read_text(), autocommit=True) as db:
+                (self.control / "stands").unlink(missing_ok=True)
+                (self.control / "runs").touch()
+                while not self._end.is_set() and not (self.control / "stopped").exists():
+                    if (self.control / "hold").exists():
+                        (self.control / "held").touch()
+                        time.sleep(0.02)
+                        continue
+                    number += 1
+                    db.execute("insert into orders values (%s, %s * 1.5, 'an order')", (number, number))
+                    self.acknowledged.add(number)
+                    if restarted:
+                        self.after.add(number)
+                        (self.control / "healthy").touch()
+                    time.sleep(0.05)
+            for name in ("runs", "healthy"):
+                (self.control / name).unlink(missing_ok=True)
+            (self.control / "stands").touch()
+            restarted = True
