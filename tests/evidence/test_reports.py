@@ -156,7 +156,7 @@ def test_a_runbook_s_run_is_told_with_its_people_steps_and_snapshot(shop):
     evidence = issued.evidence
     assert evidence["results"]["outcome"] == "done"
     assert evidence["closure"]["findings"] == []
-    assert evidence["scope"]["runbook"] == {"name": "restore-orders", "title": "Restore", "version": None, "hash": "ab" * 32}
+    assert evidence["scope"]["runbook"] == {"name": "restore-orders", "title": "Restore", "version": "ab" * 6, "hash": "ab" * 32}
     assert [(one["role"], one["name"]) for one in evidence["people"]][1:] == [("begin", "Ada"), ("approved", "Grace")]
     assert evidence["scope"]["plan"] == shop.platform.plan.hash
     assert "snapshot" not in evidence["steps"][0]["facts"]

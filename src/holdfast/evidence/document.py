@@ -69,7 +69,7 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
     clocks = _clocks(extract, start, end)
     results = _results(start, end, ended, promise, asked)
     runs = [run, *map(str, ended.get("runs") or ())]
-    results["steps"] = [*(ended.get("steps") or ()), *(step for one in runs for step in steps_of(extract, one))]
+    results["steps"] = _steps(extract, runs, ended)
     results["systems"] = list(ended.get("returned") or ())
     findings = _findings(results, clocks, context, ended, end or start)
     evidence: dict[str, Any] = {
@@ -125,6 +125,14 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
     return evidence
 
 
+def _steps(extract: Sequence[Record], runs: Sequence[str], ended: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a drill says of its own steps, then those of the runbooks that belong to the run."""
+    own = [{name: None if value == "" else value for name, value in one.items()} for one in ended.get("steps") or ()]
+    phases: Mapping[str, str] = ended.get("phases") or {}
+    followed = [step for run in runs for step in steps_of(extract, run)]
+    return [*own, *({**step, "phase": phases.get(step["step"])} for step in followed)]
+
+
 def _begun(extract: Sequence[Record], run: str) -> Mapping[str, Any]:
     """What a run that belongs to this one began with."""
     return next((said(entry.payload) for entry in extract if entry.payload.get("run") == run and begins(entry.kind)), {})
@@ -159,7 +167,10 @@ def _runbook(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     snapshot = asked.get("snapshot")
     if not isinstance(snapshot, Mapping):
         return None
-    return {"name": snapshot.get("name"), "title": snapshot.get("title"), "version": snapshot.get("version"), "hash": asked.get("hash")}
+    digest = str(asked.get("hash") or "")
+    # A page without a number of its own is known by its hash.
+    version = snapshot.get("version") or digest.removeprefix("sha256:")[:12]
+    return {"name": snapshot.get("name"), "title": snapshot.get("title"), "version": version, "hash": digest}
 
 
 def _results(

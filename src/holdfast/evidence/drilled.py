@@ -162,7 +162,8 @@ class Ended:
     ``clocks``: seconds by phase (``PHASES``), ``total`` from the declaration to the acceptance. ``rpo``: ``{"lost_seconds",
     "newest_recovered", "newest_committed", "counted"}``. ``isolation``: in words; ``isolation_proof``: what was tried and seen,
     ``[{"name", "expected", "actual"}]``. ``teardown``: the same of what was removed. ``points``: recovery points, by system. ``runs``:
-    ids of other runs in this journal that belong to it. ``runbook``: ``{"name", "title", "version", "hash"}``. ``absent``: path in the
+    ids of other runs in this journal that belong to it. ``runbook``: ``{"name", "title", "version", "hash"}``. ``reached``: the moment to
+    which it came back. ``phases``: step of the runbook → phase of the clock. ``absent``: path in the
     report (``results.transactions_lost``) → why it is empty.
     """
 
@@ -186,6 +187,8 @@ class Ended:
     incident: Mapping[str, Any] | None = None
     retest: Mapping[str, Any] | None = None
     transactions_lost: int | None = None
+    reached: Mapping[str, Any] | None = None
+    phases: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

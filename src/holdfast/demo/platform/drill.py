@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from holdfast.demo.platform.findings import RETEST, findings
 from holdfast.demo.platform.ground import Ground, written
 from holdfast.demo.platform.judge import Judged, Known, tree
 from holdfast.demo.platform.machine import Machine
-from holdfast.demo.platform.phases import split
+from holdfast.demo.platform.phases import STEPS, split
 from holdfast.demo.platform.production import PROMISES, SYSTEMS
 from holdfast.demo.platform.recovery import APPROVER, COMMANDER, PLAYED, ROLES, Recovery
 from holdfast.demo.platform.scenario import begun
@@ -116,7 +116,7 @@ class _Play:
         self._step("declare", "The incident is declared, as a drill", COMMANDER, self.detected, self.declared, "declared")
         self.tell("4/8 an empty machine: the address of the location that is left, and the recovery key on paper")
         url = f"file://{self.ground.offsite}"
-        before = recovery.open_vault(url)
+        recovery.open_vault(url)
         opened = self.clock.monotonic()
         command = f"holdfast vault open {url} --records records --write-plan records/holdfast.yaml"
         self._step(
@@ -139,7 +139,7 @@ class _Play:
                 self.tell("6/8 teardown, and its proof")
                 teardown = self._tear_down(machine, recovery.into)
                 validated = _moment(entries, way.run, "compare")
-                work.add(**self._ended(way.judged, recovery, clocks, teardown, validated - self.declared, before).to_json())
+                work.add(**self._ended(way.judged, recovery, clocks, teardown, validated - self.declared).to_json())
             run = work.run
             self.tell("7/8 the report: numbered, signed, anchored, copied into the vault")
             platform.vault()
@@ -148,28 +148,31 @@ class _Play:
         return self._report(machine, run)
 
     def _ended(
-        self, judged: Judged, recovery: Recovery, clocks: dict[str, float], teardown: Sequence[dict[str, Any]], took: float, before: Any
+        self, judged: Judged, recovery: Recovery, clocks: dict[str, float], teardown: Sequence[dict[str, Any]], took: float
     ) -> Ended:
         way = recovery.way
         today = self.clock.now().date()
         accepted = next(one for one in way.answered if one.step == "accept")
-        proof = [
-            {"name": "what lay on the machine before", "expected": [], "actual": before["before"]},
+        proof: list[Mapping[str, Any]] = [
+            {"name": "what lay on the machine before", "expected": [], "actual": recovery.before},
             {"name": "the lost machine's folders are there", "expected": False, "actual": self.production.folder.exists()},
             *judged.isolation,
         ]
+        torn_down = all(one["expected"] == one["actual"] for one in teardown)
+        kept = clocks["total"] <= RTO_SECONDS and judged.lost_seconds <= RPO_SECONDS
+        apart = all(one["expected"] == one["actual"] for one in proof)
         return Ended(
-            verdict="passed" if judged.ok and clocks["total"] <= RTO_SECONDS and judged.lost_seconds <= RPO_SECONDS else "failed",
+            verdict="passed" if judged.ok and kept and apart and torn_down else "failed",
             results=judged.checks,
             clocks=clocks,
             people=[*self.people, *way.answered],
             steps=self.steps,
             findings=findings(judged, clocks, (RPO_SECONDS, RTO_SECONDS), today),
             sign_off=Did(ROLES[APPROVER], APPROVER, accepted.at, "accepted the recovery, and signed the drill off", "accept", PLAYED),
-            isolation="a machine of its own: a fresh home, state and folders, Unix sockets only; of the lost one nothing is left",
+            isolation="a machine of its own: fresh home, state and folders, reached on this machine only; of the lost one nothing is left",
             isolation_proof=proof,
             teardown=teardown,
-            torn_down=all(one["expected"] == one["actual"] for one in teardown),
+            torn_down=torn_down,
             flows=judged.flows,
             returned=[self._returned(name, judged, way.points[name], took) for name in SYSTEMS],
             rpo={
@@ -187,6 +190,8 @@ class _Play:
                 "why": "the tier critical is drilled every quarter; findings that are due earlier are tested again then",
             },
             transactions_lost=judged.lost,
+            reached={"time": judged.newest_recovered},
+            phases=STEPS,
         )
 
     def _returned(self, name: str, judged: Judged, point: str, took: float) -> Returned:

@@ -40,10 +40,11 @@ class Recovery:
         self.into = machine.folder / "srv"
         self.way = Way()
         self._clock, self._tell = clock, tell
+        self.before = sorted(path.name for path in machine.home.iterdir())
+        """What lay on the machine before it was used: nothing."""
 
-    def open_vault(self, url: str) -> dict[str, Any]:
-        """The plan, the runbooks and the journals of the lost hosts out of the vault. Returns what was there before: nothing."""
-        found = sorted(path.name for path in self.machine.home.iterdir())
+    def open_vault(self, url: str) -> None:
+        """The plan, the runbooks and the journals of the lost hosts out of the vault."""
         records = self.machine.home / "records"
         self.way.opened = self.machine.ask(
             "vault", "open", url, "--records", str(records), "--write-plan", str(records / "holdfast.yaml"), planless=True
@@ -51,7 +52,6 @@ class Recovery:
         # The plan names its runbooks beside itself.
         (records / "holdfast.yaml").rename(self.machine.plan)
         shutil.copytree(records / "runbooks", self.machine.home / "runbooks")
-        return {"before": found, "url": url}
 
     def run(self, program: Path, address: Path, known: Callable[[], Known]) -> Way:
         """The runbook to its end. ``known``: asked for when the comparison is due."""

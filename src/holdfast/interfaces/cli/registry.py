@@ -23,7 +23,7 @@ class Group:
 
 SECTIONS: dict[str, dict[str, Entry | Group]] = {
     "Begin": {
-        "demo": Entry("demo", "start an embedded platform, protect it, break it, recover it, and show what was measured"),
+        "demo": Entry("demo.run", "start an embedded platform, protect it, break it, recover it, and show what was measured"),
         "init": Entry("init", "write a commented plan and create the vault in every location"),
         "plan": Group(
             "the continuity plan, without touching the network",
@@ -124,7 +124,29 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "history": Entry("runbook.history", "runs of runbooks, or everything that one of them did"),
             },
         ),
-        "incident": Group("incidents", {"declare": Entry("incident.declare", "declare an incident")}),
+        "incident": Group(
+            "incidents, from the declaration to the lessons",
+            {
+                "declare": Entry("incident.course.declare", "declare an incident"),
+                "list": Entry("incident.list", "list incidents"),
+                "show": Entry("incident.show", "everything about an incident"),
+                "ack": Entry("incident.course.ack", "say that you have it"),
+                "assign": Entry("incident.said.assign", "hand a role to somebody"),
+                "severity": Entry("incident.said.severity", "change how severe it is"),
+                "systems": Entry("incident.said.systems", "which systems are affected, and which are back"),
+                "refer": Entry("incident.said.refer", "where else it is kept: ticket, bridge, channel"),
+                "note": Entry("incident.said.note", "write into the timeline"),
+                "link": Entry("incident.said.link", "make a run part of it"),
+                "update": Entry("incident.said.update", "tell people where it stands, inside and outside"),
+                "mitigate": Entry("incident.course.mitigate", "say that the harm is stopped"),
+                "resolve": Entry("incident.course.resolve", "say that it is over"),
+                "reopen": Entry("incident.course.reopen", "say that it is not over"),
+                "postmortem": Entry("incident.postmortem", "write down what was learnt; facts are filled in"),
+                "action": Entry("incident.action", "what is to be done, by whom, until when; closed with evidence"),
+                "close": Entry("incident.course.close", "close it, with a finished post-mortem"),
+                "plan": Entry("incident.plan", "the written incident plan, and who reviewed it"),
+            },
+        ),
         "serve": Entry("serve", "scheduler, API, web console and metrics in one process"),
     },
 }

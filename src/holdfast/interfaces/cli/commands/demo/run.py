@@ -41,7 +41,7 @@ def command(
     if end:
         return _end(session)
     if drill:
-        from holdfast.interfaces.cli.commands.drilling import show_drill
+        from holdfast.interfaces.cli.commands.demo.drill import show_drill
 
         return show_drill(session, (report or _place(DRILL)).absolute())
     from holdfast.demo.run import demonstrate
