@@ -1,0 +1,178 @@
+"""Incidents, joined with the journal, the outbox, the plan's channels and the vault that other hosts see."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from holdfast.errors import Damaged, HoldfastError
+from holdfast.incidents.errors import IncidentUnknown
+from holdfast.incidents.policy import Policy, policy
+from holdfast.incidents.record.log import Log
+from holdfast.incidents.record.state import Incident
+from holdfast.incidents.room import Declaration, Room
+from holdfast.incidents.upkeep import escalate, queue, remind
+from holdfast.journal import Journal
+from holdfast.model import Clock
+from holdfast.plan import Plan
+from holdfast.runbooks.engine.people import Person
+from holdfast.state import State, directory
+
+if TYPE_CHECKING:
+    from holdfast.state.outbox import Line
+    from holdfast.storage.contract import Storage
+    from holdfast.vault import Vault
+    from holdfast.vault.notary import Notary
+
+MACHINE = "holdfast"
+RECENT = 200
+"""Incidents that were closed longer ago than so many others have nothing left to tell."""
+
+
+class Incidents:
+    """What the command line, ``due`` and drills use. Without a plan incidents are kept all the same, and nobody is told."""
+
+    def __init__(
+        self, plan: Plan | None, clock: Clock, environ: Mapping[str, str], *, journal: Journal | None = None, state: State | None = None
+    ) -> None:
+        self.plan, self.clock, self.environ = plan, clock, environ
+        self.folder = directory(environ)
+        self.journal = journal or Journal(self.folder / "journal", clock)
+        self.state = state or State(self.folder, clock)
+
+    @cached_property
+    def log(self) -> Log:
+        return Log(self.folder, self.journal, self.clock)
+
+    @cached_property
+    def policy(self) -> Policy:
+        return policy(self.plan)
+
+    @cached_property
+    def room(self) -> Room:
+        return Room(self.log, self.policy)
+
+    @cached_property
+    def machine(self) -> Person:
+        """Who does what nobody did."""
+        return Person(MACHINE, MACHINE, socket.gethostname())
+
+    # ------------------------------------------------------------ telling
+
+    def tell(self, found: Sequence[Incident], patience: float = 0.0) -> int:
+        """Queue what is to be told, and try to send it; how many messages were taken. What fails waits in the outbox."""
+        for one in found:
+            queue(one, self.policy, self.log, self.state.outbox.put, self.state.outbox.remember)
+        return self.send(patience)
+
+    def send(self, patience: float = 0.0) -> int:
+        """Try what waits, of whichever incident."""
+        if self.plan is None or not self.state.outbox.channels_waiting():
+            self._note_settled()
+            return 0
+        from holdfast.assembly.channels import Channels
+
+        return Channels(self.plan, self.clock, self.environ).delivery(self.state, self._noted).run(patience=patience)
+
+    def _note_settled(self) -> None:
+        for line in self.state.outbox.unnoted():
+            self._noted(line)
+            self.state.outbox.noted(line)
+
+    def _noted(self, line: "Line") -> None:
+        """Into the journal: what was told, and what could not be."""
+        data: dict[str, Any] = {"message": line.message.key, "channel": line.channel}
+        if line.standing == "sent":
+            kind, key = "delivered", f"delivered/{line.message.key}"
+            data["reference"] = line.reference.to_json() if line.reference else None
+        else:
+            kind, key = "undelivered", f"undelivered/{line.message.key}/{line.standing}/{line.attempts}"
+            data |= {"state": line.standing, "error": line.error}
+        try:
+            self.log.append(line.message.incident, kind, self.machine, data, key=key)
+        except IncidentUnknown:
+            return  # a test of a channel
+
+    def lines(self, incident: str) -> "list[Line]":
+        """Messages of an incident."""
+        return self.state.outbox.lines(incident=incident)
+
+    # ------------------------------------------------------------ what is due
+
+    def living(self) -> list[Incident]:
+        """Those that may have something due or to be told: not closed, or with open actions, and the newest of the others."""
+        found = self.log.all()
+        return [one for number, one in enumerate(found) if one.state != "closed" or one.open_actions or number < RECENT]
+
+    def upkeep(self) -> list[Incident]:
+        """Page whoever is next, remind of what is overdue, queue and send; the incidents that are not closed."""
+        living = self.living()
+        for one in living:
+            if escalate(one, self.policy, self.log, self.machine):
+                continue
+            remind(one, self.policy, self.log, self.machine)
+        living = [self.log.load(one.id) for one in living]
+        self.tell(living)
+        return [one for one in living if one.state != "closed"]
+
+    # ------------------------------------------------------------ other hosts
+
+    def pull(self, vault: "Vault", told: Callable[[str], None]) -> int:
+        """Entries of other hosts out of the vault. Raises Unreachable."""
+        from holdfast.incidents.others import pull
+
+        return pull(self.log, StoredJournals(vault.locations.first, vault.notary), told)
+
+    # ------------------------------------------------------------ for drills
+
+    def declare(self, run: str, title: str, systems: Sequence[str]) -> str | None:
+        """A drill's incident; satisfies ``drills.contract.Responder``."""
+        known = [name for name in systems if name in self.policy.promises]
+        source = {"kind": "drill", "run": run}
+        found, _ = self.room.declare(Declaration(title, known, source=source, key=f"drill/{run}", drill=run), self.machine)
+        self.tell([found])
+        return found.id
+
+    def note(self, incident: str, text: str) -> None:
+        self.room.note(incident, self.machine, text)
+
+    def close(self, incident: str, text: str) -> None:
+        found = self.log.load(incident)
+        if found.open:
+            found = self.room.resolve(incident, self.machine, text)
+        if found.state != "closed":
+            self.room.close(incident, self.machine, outcome="drill", why=text)
+        self.tell([self.log.load(incident)])
+
+
+class StoredJournals:
+    """The journals in one location of a vault; satisfies ``incidents.others.Stored``."""
+
+    def __init__(self, storage: "Storage", notary: "Notary") -> None:
+        self._storage, self._notary = storage, notary
+
+    def tags(self) -> list[str]:
+        from holdfast.vault import names
+
+        return [each.removeprefix(names.JOURNAL).strip("/") for each in self._storage.folders(names.JOURNAL)]
+
+    def lines(self, tag: str, begin: int) -> Iterator[bytes]:
+        from holdfast.vault import names
+
+        folder = f"{names.JOURNAL}{tag}/"
+        after = f"{folder}{begin - 1:016x}" if begin else ""
+        for number, info in enumerate(self._storage.list(folder, after), begin):
+            if info.name != f"{folder}{number:016x}":
+                return
+            try:
+                yield self._notary.open(self._notary.check(info.name, self._storage.get(info.name), "journal"))
+            except (Damaged, HoldfastError) as error:
+                if isinstance(error, Damaged) or error.status != 3:
+                    return  # a check of the vault says that it is damaged
+                raise
+
+
+def incidents(plan: Plan | None, clock: Clock, environ: Mapping[str, str] | None = None, **given: Any) -> Incidents:
+    """``given``: ``journal`` and ``state`` where they are open already."""
+    return Incidents(plan, clock, os.environ if environ is None else environ, **given)

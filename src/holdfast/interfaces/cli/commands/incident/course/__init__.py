@@ -1,0 +1,1 @@
+"""What moves an incident from one state to the next."""

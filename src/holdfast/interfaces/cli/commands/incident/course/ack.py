@@ -1,0 +1,15 @@
+"""``holdfast incident ack``: JSON as of ``incident show``."""
+
+from typing import Annotated
+
+from holdfast.interfaces.cli.command import Option
+from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
+from holdfast.interfaces.cli.context import Session
+
+
+def command(
+    session: Session, incident: Id, *, note: Annotated[str, Option("what you know, or do first", metavar="TEXT")] = "", as_: As = None
+) -> int:
+    """Acknowledge: you have it, and nobody else is paged. Who is first is in command until somebody else takes the role."""
+    desk = Desk(session, as_)
+    return desk.done(desk.room.acknowledge(desk.find(incident), desk.person, note))

@@ -1,0 +1,20 @@
+"""``holdfast incident mitigate``: JSON as of ``incident show``."""
+
+from typing import Annotated
+
+from holdfast.interfaces.cli.command import Option
+from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id, Lost, losses
+from holdfast.interfaces.cli.context import Session
+
+
+def command(
+    session: Session,
+    incident: Id,
+    *,
+    note: Annotated[str, Option("what was done", metavar="TEXT")] = "",
+    lost: Lost = (),
+    as_: As = None,
+) -> int:
+    """Say that the harm is stopped. Its systems count as back, unless 'incident systems --recovered' said so earlier."""
+    desk = Desk(session, as_)
+    return desk.done(desk.room.mitigate(desk.find(incident), desk.person, note, losses(lost)))

@@ -1,0 +1,131 @@
+"""What the commands of incidents work with, and how an incident is shown. A plan is used where there is one; incidents need none."""
+
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Annotated, Any
+
+from holdfast.assembly.incidents import Incidents
+from holdfast.errors import HoldfastError
+from holdfast.incidents.record.state import Incident
+from holdfast.incidents.room import Room
+from holdfast.incidents.timeline import runs
+from holdfast.incidents.view import document
+from holdfast.interfaces.cli.command import Argument, Option
+from holdfast.interfaces.cli.commands.incident.shown import show
+from holdfast.interfaces.cli.commands.runbook.desk import Desk as Bench
+from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.plan.values.units import parse_duration
+from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK
+from holdfast.runbooks.engine.people import Person
+
+INSIDE = "HOLDFAST_INCIDENT"
+"""In the environment: the incident that commands belong to."""
+
+Id = Annotated[str, Argument("an incident's id or its beginning; 'current': the one in $HOLDFAST_INCIDENT, else the only open one", "ID")]
+As = Annotated[str | None, Option("who you are (your account's name by default)", "--as", metavar="NAME")]
+Lost = Annotated[tuple[str, ...], Option("data that was lost; may be repeated", "--lost", metavar="SYSTEM=DURATION")]
+
+
+class Desk:
+    """Made of a session."""
+
+    def __init__(self, session: Session, name: str | None = None) -> None:
+        self.session = session
+        self.bench = Bench(session)
+        self.person: Person = person(name)
+
+    @cached_property
+    def incidents(self) -> Incidents:
+        if self.bench.plan is None:
+            return Incidents(None, self.session.clock, os.environ)
+        platform = self.session.platform
+        return Incidents(self.bench.plan, self.session.clock, os.environ, journal=platform.journal, state=platform.state)
+
+    @property
+    def room(self) -> Room:
+        return self.incidents.room
+
+    def find(self, text: str) -> str:
+        """The id that a person means. One that is not known here is looked for in the vault. Raises IncidentUnknown."""
+        if text == "current":
+            return self._current()
+        try:
+            return self.incidents.log.find(text)
+        except HoldfastError:
+            if not self.pull():
+                raise
+            return self.incidents.log.find(text)
+
+    def _current(self) -> str:
+        if named := os.environ.get(INSIDE):
+            return self.find(named) if named != "current" else named
+        found = [one for one in self.incidents.log.all() if one.open]
+        if len(found) != 1:
+            said = ", ".join(one.id for one in found) or "none"
+            raise WrongUsage(f"No single incident is open ({said}).", hint=f"Name one, or set {INSIDE}.")
+        return found[0].id
+
+    # ------------------------------------------------------------ after something was done
+
+    def done(self, found: Incident, **more: Any) -> int:
+        """Tell people, copy to other hosts, show it. What was done is in the journal already."""
+        out = self.session.out
+        self.session.kept = f"It is written down: {found.id} is {found.state}. What people are to be told is queued."
+        self._link(found)
+        self.incidents.tell([self.incidents.log.load(found.id)], patience=2.0)
+        self.pull()
+        found = self.incidents.log.load(found.id)
+        shown = {**self.document(found), **more}
+        out.result(shown, lambda: show(self.session, found, shown, self.bench.zone, brief=True))
+        return 0
+
+    def document(self, found: Incident) -> dict[str, Any]:
+        """All of an incident, for --json."""
+        kept = self.incidents
+        lines = [line.to_json() for line in kept.lines(found.id)]
+        return document(found, kept.policy, self.session.clock, runs(found, kept.log), lines)
+
+    def pull(self) -> bool:
+        """What other hosts wrote, out of the vault, which then also gets what was written here; whether the vault could be asked."""
+        if self.bench.plan is None:
+            return False
+        try:
+            self.incidents.pull(self.session.platform.vault(), self.session.out.warn)
+        except HoldfastError as error:
+            self.session.out.warn(f"Other hosts do not know of this yet, nor this one of theirs: {error.message}")
+            return False
+        return True
+
+    def _link(self, found: Incident) -> None:
+        """What is done inside a runbook's run makes that run part of the incident."""
+        run = os.environ.get(RUN_MARK)
+        if run and run not in found.runs:
+            self.room.link(found.id, self.person, run, os.environ.get(STEP_MARK, ""))
+
+
+def losses(texts: Iterable[str]) -> dict[str, float]:
+    """``SYSTEM=30s`` → seconds. Raises WrongUsage."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, span = text.partition("=")
+        if not equals:
+            raise WrongUsage("--lost takes SYSTEM=DURATION.", hint="For example: --lost orders-db=30s; nothing: --lost orders-db=0")
+        try:
+            found[name] = parse_duration(span).total_seconds()
+        except ValueError as error:
+            raise WrongUsage(f"'{span}' is no duration.", hint="Write 30s, 5m, 2h, or 0.") from error
+    return found
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE``. Raises WrongUsage."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise WrongUsage(f"{option} takes NAME=VALUE.")
+        found[name] = value
+    return found

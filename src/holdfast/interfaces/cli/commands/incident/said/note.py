@@ -1,0 +1,16 @@
+"""``holdfast incident note``: JSON as of ``incident show``."""
+
+import sys
+from typing import Annotated
+
+from holdfast.interfaces.cli.command import Argument
+from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
+from holdfast.interfaces.cli.context import Session
+
+
+def command(
+    session: Session, incident: Id, text: Annotated[str, Argument("what happened ('-': from stdin)", "TEXT")], *, as_: As = None
+) -> int:
+    """Write a line into the timeline, in any state."""
+    desk = Desk(session, as_)
+    return desk.done(desk.room.note(desk.find(incident), desk.person, sys.stdin.read() if text == "-" else text))
