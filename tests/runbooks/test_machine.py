@@ -41,7 +41,10 @@ class Memory:
         self.kept = []
         self.clock = Clock()
         leases = types.SimpleNamespace(acquire=lambda *_: object(), release=lambda _: None)
-        self.state = types.SimpleNamespace(leases=leases, folder=Path("/nonexistent"))
+        database = types.SimpleNamespace(shared=False, host="ops1")
+        runbooks = types.SimpleNamespace(host="ops1", hosts=lambda _: {})
+        self.state = types.SimpleNamespace(leases=leases, folder=Path("/nonexistent"), database=database, runbooks=runbooks)
+        self.held = {}
 
     def append(self, _run, n, kind, **data):
         fault = self.faults.next()

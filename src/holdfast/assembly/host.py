@@ -11,7 +11,7 @@ from holdfast.evidence.kinds import begins
 from holdfast.journal import HostKey, Journal
 from holdfast.model import Clock, SystemClock
 from holdfast.plan import Plan
-from holdfast.state import State, directory
+from holdfast.state import State, chosen_folder, directory, shared
 
 if TYPE_CHECKING:
     from holdfast.assembly.channels import Channels
@@ -23,6 +23,17 @@ def cache_directory(environ: Mapping[str, str]) -> Path:
         return Path(chosen).expanduser().absolute()
     base = environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser().absolute() if base else Path.home() / ".cache") / "holdfast"
+
+
+def host_state(plan: Plan | None, environ: Mapping[str, str], clock: Clock) -> State:
+    """The environment's, else the plan's, else this host's own. Raises SecretUnavailable where the plan keeps the address elsewhere."""
+    dsn = shared(environ)
+    said = plan.document.state if plan is not None else None
+    if dsn is None and said is not None and plan is not None and not chosen_folder(environ):
+        from holdfast.connect.secrets import resolve
+
+        dsn = resolve(said.dsn, base=plan.path.parent, environ=environ)
+    return State(directory(environ), clock, dsn)
 
 
 class Host:
@@ -41,7 +52,7 @@ class Host:
 
     @cached_property
     def state(self) -> State:
-        return State(directory(self.environ), self.clock)
+        return host_state(self.plan, self.environ, self.clock)
 
     @cached_property
     def journal(self) -> Journal:

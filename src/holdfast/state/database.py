@@ -6,6 +6,7 @@ transactions only.
 """
 
 import contextlib
+import datetime as dt
 import fcntl
 import os
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from holdfast.errors import HoldfastError, Refused, Unreachable
 from holdfast.model import Clock
+from holdfast.state.process import Process, current
 from holdfast.state.schema import STEPS, VERSION
 from holdfast.state.times import to_text
 
@@ -21,6 +23,10 @@ PATIENCE = 30.0
 """Seconds to wait for another process' transaction; ours take milliseconds."""
 
 NAME = "state.sqlite"
+
+
+class Taken(Exception):
+    """A row of that key is there already."""
 
 
 class StateNewer(Refused):
@@ -37,6 +43,9 @@ class StateUnusable(Unreachable):
 
 class Database:
     """The file ``state.sqlite`` in ``folder``, created with its folder when missing (modes 0600 and 0700)."""
+
+    shared = False
+    """Whether other hosts use it too."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder = folder
@@ -76,6 +85,18 @@ class Database:
                 stack.enter_context(self._connected())
             yield
 
+    def now(self, _connection: sqlite3.Connection) -> dt.datetime:
+        """The clock that leases go by."""
+        return self.clock.now()
+
+    @property
+    def host(self) -> str:
+        return current().host
+
+    def me(self) -> Process:
+        """The process that uses it."""
+        return current()
+
     def notices(self) -> list[tuple[str, str]]:
         """(time, text) of what happened to the state itself, newest first."""
         with self.reading() as connection:
@@ -91,8 +112,8 @@ class Database:
             raise self._unusable(error) from error
         try:
             yield connection
-        except sqlite3.IntegrityError:
-            raise
+        except sqlite3.IntegrityError as error:
+            raise Taken(str(error)) from None
         except sqlite3.DatabaseError as error:
             raise self._unusable(error) from error
         finally:

@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
-from holdfast.state.database import Database
+from holdfast.state.contract import AnyDatabase
 from holdfast.state.times import to_text
 
 SAMPLE = 20
@@ -21,7 +21,7 @@ class Estimate:
 class Durations:
     """Rows of the table ``durations``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
 
     def add(self, system: str, verb: str, seconds: float, size: int | None = None) -> None:

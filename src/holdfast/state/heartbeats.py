@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.state.database import Database
+from holdfast.state.contract import AnyDatabase
 from holdfast.state.times import from_text, maybe, to_text
 
 
@@ -33,7 +33,7 @@ class Heartbeat:
 class Heartbeats:
     """Rows of the table ``heartbeats``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
 
     def beat(
@@ -58,8 +58,9 @@ class Heartbeats:
                 "insert into heartbeats (system, branch, location, position, position_text, server_time, stored_at, seen, facts)"
                 " values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (system, branch, location) do update set"
                 " position = excluded.position, position_text = excluded.position_text,"
-                " server_time = coalesce(excluded.server_time, server_time),"
-                " stored_at = case when ? then excluded.stored_at else stored_at end, seen = excluded.seen, facts = excluded.facts",
+                " server_time = coalesce(excluded.server_time, heartbeats.server_time),"
+                " stored_at = case when ? then excluded.stored_at else heartbeats.stored_at end,"
+                " seen = excluded.seen, facts = excluded.facts",
                 (
                     system,
                     branch,

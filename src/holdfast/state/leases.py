@@ -1,15 +1,16 @@
-"""Who may do something now: one process of the host at a time.
+"""Who may do something now: one process at a time.
 
 A lease ends when it is released, when its time runs out, or when its process is gone (pid and birth are checked), so a kill -9 does
-not block the next run. Several hosts are kept apart by the vault's own sessions; this table speaks for one host.
+not block the next run of the same host. Of another host's process nobody can tell: there the time decides, by the clock of the state's
+server. Each acquisition of a name has a higher ``fence`` than all before it: what is written under a lower one is refused.
 """
 
 import datetime as dt
 import secrets
 from dataclasses import dataclass
 
-from holdfast.state.database import Database
-from holdfast.state.process import Process, current
+from holdfast.state.contract import AnyDatabase
+from holdfast.state.process import Process
 from holdfast.state.times import from_text, to_text
 
 
@@ -22,37 +23,41 @@ class Lease:
     process: Process
     taken: dt.datetime
     expires: dt.datetime
+    fence: int = 0
 
 
 class Leases:
     """Rows of the table ``leases``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
 
     def acquire(self, name: str, seconds: float) -> Lease | None:
         """The lease, or None while another living holder has it."""
-        now = self._db.clock.now()
-        me = current()
-        lease = Lease(name, secrets.token_hex(8), me, now, now + dt.timedelta(seconds=seconds))
+        me = self._db.me()
         with self._db.writing() as db:
+            now = self._db.now(db)
             row = db.execute("select * from leases where name = ?", (name,)).fetchone()
             if row is not None:
                 other = Process(row["host"], row["pid"], row["born"])
                 if from_text(row["expires"]) > now and other.alive(me.host) is not False:
                     return None
+            last = db.execute("select last from fences where name = ?", (name,)).fetchone()
+            fence = (last[0] if last else 0) + 1
+            lease = Lease(name, secrets.token_hex(8), me, now, now + dt.timedelta(seconds=seconds), fence)
+            db.execute("insert or replace into fences (name, last) values (?, ?)", (name, fence))
             db.execute(
-                "insert or replace into leases (name, holder, host, pid, born, taken, expires) values (?, ?, ?, ?, ?, ?, ?)",
-                (name, lease.holder, me.host, me.pid, me.born, to_text(now), to_text(lease.expires)),
+                "insert or replace into leases (name, holder, host, pid, born, taken, expires, fence) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, lease.holder, me.host, me.pid, me.born, to_text(now), to_text(lease.expires), fence),
             )
         return lease
 
     def renew(self, lease: Lease, seconds: float) -> bool:
         """Prolong; False when it was lost meanwhile (run out and taken by another): the holder must stop."""
-        expires = self._db.clock.now() + dt.timedelta(seconds=seconds)
         with self._db.writing() as db:
+            expires = self._db.now(db) + dt.timedelta(seconds=seconds)
             done = db.execute("update leases set expires = ? where name = ? and holder = ?", (to_text(expires), lease.name, lease.holder))
-            return done.rowcount > 0
+            return bool(done.rowcount > 0)
 
     def release(self, lease: Lease) -> None:
         """May be called twice; does nothing to a lease that another took."""
@@ -61,11 +66,11 @@ class Leases:
 
     def holder(self, name: str) -> Lease | None:
         """Who has it now, or None."""
-        now = self._db.clock.now()
         with self._db.reading() as db:
+            now = self._db.now(db)
             row = db.execute("select * from leases where name = ?", (name,)).fetchone()
         if row is None:
             return None
         process = Process(row["host"], row["pid"], row["born"])
-        lease = Lease(row["name"], row["holder"], process, from_text(row["taken"]), from_text(row["expires"]))
-        return lease if lease.expires > now and process.alive(current().host) is not False else None
+        lease = Lease(row["name"], row["holder"], process, from_text(row["taken"]), from_text(row["expires"]), row["fence"])
+        return lease if lease.expires > now and process.alive(self._db.host) is not False else None

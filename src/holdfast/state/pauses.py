@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from holdfast.state.database import Database
+from holdfast.state.contract import AnyDatabase
 from holdfast.state.times import from_text, maybe, to_text
 
 
@@ -20,7 +20,7 @@ class Pause:
 class Pauses:
     """Rows of the table ``pauses``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
 
     def set(self, system: str, until: dt.datetime | None, reason: str) -> Pause:
@@ -36,7 +36,7 @@ class Pauses:
     def clear(self, system: str) -> bool:
         """Resume; False when it was not paused."""
         with self._db.writing() as db:
-            return db.execute("delete from pauses where system = ?", (system,)).rowcount > 0
+            return bool(db.execute("delete from pauses where system = ?", (system,)).rowcount > 0)
 
     def current(self) -> dict[str, Pause]:
         """The pauses in force now, by system."""

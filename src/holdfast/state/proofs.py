@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.state.database import Database
+from holdfast.state.contract import AnyDatabase
 from holdfast.state.times import from_text, to_text
 
 
@@ -26,7 +26,7 @@ class Proof:
 class Proofs:
     """Rows of the table ``proofs``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
 
     def add(self, system: str, tier: str, *, ok: bool, point: str | None = None, **detail: Any) -> None:

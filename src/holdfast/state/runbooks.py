@@ -1,14 +1,19 @@
-"""Runs of runbooks, as far as this host remembers: their events for a quick look, one line for each run. The journal has all of it too."""
+"""Runs of runbooks, as far as the state remembers: their events for a quick look, one line for each run. The journal has all of it too."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.state.database import Database
+from holdfast.state.contract import AnyDatabase
+from holdfast.state.leases import Lease
 
 EVENTS_KEPT = 500
 """Ended runs whose events are kept here."""
+
+
+class Fenced(Exception):
+    """Another host has taken what the lease was for. The argument names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,13 @@ class RunbookLine:
 class Runbooks:
     """Rows of the tables ``runbook_runs`` and ``runbook_events``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
+
+    @property
+    def host(self) -> str:
+        """The name of this host, as events have it."""
+        return self._db.host
 
     def events(self, run: str) -> list[tuple[int, str, str, dict[str, Any]]]:
         """(n, kind, at, data), in order."""
@@ -35,10 +45,24 @@ class Runbooks:
             rows = db.execute("select n, kind, at, data from runbook_events where run = ? order by n", (run,)).fetchall()
         return [(row["n"], row["kind"], row["at"], json.loads(row["data"])) for row in rows]
 
-    def add(self, run: str, n: int, kind: str, at: str, data: Mapping[str, Any]) -> None:
-        """Raises sqlite3.IntegrityError when the run has an event of that number."""
+    def hosts(self, run: str) -> dict[int, str]:
+        """By number of the event, the host that wrote it; '' for those of before hosts were noted."""
+        with self._db.reading() as db:
+            return {row["n"]: row["host"] for row in db.execute("select n, host from runbook_events where run = ?", (run,))}
+
+    def add(self, run: str, n: int, kind: str, at: str, data: Mapping[str, Any], *, held: Lease | None = None, host: str = "") -> None:
+        """Raises Taken when the run has an event of that number; Fenced where ``held`` is no longer the lease in force: both are looked at
+        in the transaction that writes.
+        """
         with self._db.writing() as db:
-            db.execute("insert into runbook_events (run, n, kind, at, data) values (?, ?, ?, ?, ?)", (run, n, kind, at, json.dumps(data)))
+            if held is not None:
+                row = db.execute("select holder, expires, host from leases where name = ?", (held.name,)).fetchone()
+                if row is None or row["holder"] != held.holder:
+                    raise Fenced(row["host"] if row is not None else "")
+            db.execute(
+                "insert into runbook_events (run, n, kind, at, data, host) values (?, ?, ?, ?, ?, ?)",
+                (run, n, kind, at, json.dumps(data), host or self._db.host),
+            )
 
     def note(self, line: RunbookLine) -> None:
         """Where the run stands now."""
@@ -49,8 +73,8 @@ class Runbooks:
             )
             if line.ended is not None:
                 db.execute(
-                    "delete from runbook_events where run in (select id from runbook_runs where ended is not null"
-                    " order by started desc, id desc limit -1 offset ?)",
+                    "delete from runbook_events where run in (select id from runbook_runs where ended is not null) and run not in"
+                    " (select id from runbook_runs where ended is not null order by started desc, id desc limit ?)",
                     (EVENTS_KEPT,),
                 )
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.state.database import Database
-from holdfast.state.process import Process, current
+from holdfast.state.contract import AnyDatabase
+from holdfast.state.process import Process
 from holdfast.state.times import from_text, maybe, to_text
 
 KEPT = 5000
@@ -36,14 +36,14 @@ class Run:
 class Runs:
     """Rows of the table ``runs``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._db = database
 
     def begin(self, verb: str, system: str | None = None, **facts: Any) -> str:
         """Note that this process starts ``verb``; returns the run's id (its start time and 6 random hex digits)."""
         now = self._db.clock.now()
         run = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        me = current()
+        me = self._db.me()
         with self._db.writing() as db:
             db.execute(
                 "insert into runs (id, verb, system, host, pid, born, started, seen, facts) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -103,7 +103,7 @@ class Runs:
     def request_cancel(self, run: str, by: str) -> bool:
         """Ask a running run to stop at its next safe point; False when it is not running."""
         with self._db.writing() as db:
-            return db.execute("update runs set cancel = ? where id = ? and ended is null", (by, run)).rowcount > 0
+            return bool(db.execute("update runs set cancel = ? where id = ? and ended is null", (by, run)).rowcount > 0)
 
     def cancelled(self, run: str) -> bool:
         """Whether somebody asked for the run to stop."""
@@ -113,7 +113,7 @@ class Runs:
 
     def sweep(self) -> list[Run]:
         """Close runs of this host whose process is gone as 'lost'; returns them."""
-        here = current().host
+        here = self._db.host
         with self._db.reading() as db:
             open_ = [_run(row) for row in db.execute("select * from runs where ended is null and host = ?", (here,))]
         gone = [run for run in open_ if run.process.alive(here) is False]

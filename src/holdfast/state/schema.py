@@ -53,6 +53,21 @@ STEPS: tuple[str, ...] = (
         channel text not null, incident text not null, reference text not null, at text not null, primary key (channel, incident)
     ) strict;
     """,
+    """
+    alter table leases add column fence integer not null default 0;
+    create table fences (name text primary key, last integer not null) strict;
+    alter table runbook_events add column host text not null default ''
+    """,
 )
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "leases": ("name",),
+    "fences": ("name",),
+    "pauses": ("system",),
+    "runbook_runs": ("id",),
+    "outbox": ("channel", "key"),
+    "outbox_references": ("channel", "incident"),
+}
+"""What makes a row of a table the same row, for those that are replaced."""
 
 VERSION = len(STEPS)

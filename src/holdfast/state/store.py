@@ -1,25 +1,30 @@
-"""The state of one host, by topic."""
+"""The state by topic: of one host, or of several."""
 
 from pathlib import Path
 
 from holdfast.model import Clock
+from holdfast.state.contract import AnyDatabase
 from holdfast.state.database import Database
 from holdfast.state.durations import Durations
 from holdfast.state.heartbeats import Heartbeats
 from holdfast.state.leases import Leases
 from holdfast.state.outbox.queue import Outbox
 from holdfast.state.pauses import Pauses
+from holdfast.state.postgres import PostgresDatabase
 from holdfast.state.proofs import Proofs
 from holdfast.state.runbooks import Runbooks
 from holdfast.state.runs import Runs
 
 
 class State:
-    """Everything in ``folder/state.sqlite``. Safe from several threads and processes; nothing is opened until it is used."""
+    """Everything in ``folder/state.sqlite``, or, with ``dsn``, in a PostgreSQL database that other hosts use as well; the folder then holds
+    what only this host needs. Safe from several threads and processes; nothing is opened until it is used.
+    """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, dsn: str | None = None) -> None:
         self.folder = folder
-        self.database = Database(folder, clock)
+        local = Database(folder, clock)
+        self.database: AnyDatabase = PostgresDatabase(dsn, folder, clock) if dsn else local
         self.runs = Runs(self.database)
         self.leases = Leases(self.database)
         self.pauses = Pauses(self.database)
@@ -27,4 +32,5 @@ class State:
         self.proofs = Proofs(self.database)
         self.durations = Durations(self.database)
         self.runbooks = Runbooks(self.database)
-        self.outbox = Outbox(self.database)
+        # What this host was told to send, this host sends.
+        self.outbox = Outbox(local)

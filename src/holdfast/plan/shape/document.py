@@ -8,6 +8,7 @@ from holdfast.plan.shape.drills import Drills
 from holdfast.plan.shape.incidents import Incidents
 from holdfast.plan.shape.operations import Evidence, Flow, Limits, Person, Prices, Quiesce, Sandbox, Windows
 from holdfast.plan.shape.promise import Tier
+from holdfast.plan.shape.state import StatePart
 from holdfast.plan.shape.systems import SystemSpec
 from holdfast.plan.shape.types import Name, Text, Texts, TimeZone
 from holdfast.plan.shape.vault import VaultPart
@@ -27,6 +28,7 @@ class Document(Part):
     vars: dict[str, Scalar] = Field(default_factory=dict, description="values for ${name} anywhere; --set name=value replaces them")
     timezone: TimeZone = "UTC"
     vault: VaultPart
+    state: StatePart | None = Field(None, description="a PostgreSQL database for several hosts; a file of each host's own without it")
     tiers: dict[Name, Tier] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits.model_construct)
     windows: Windows = Field(default_factory=Windows.model_construct)

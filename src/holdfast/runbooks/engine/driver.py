@@ -9,16 +9,14 @@ from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import Result
 from holdfast.runbooks.engine.at_work import AtWork
 from holdfast.runbooks.engine.decide import Next, decide
+from holdfast.runbooks.engine.held import Held
 from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.record import Records
 from holdfast.runbooks.engine.state import RunState, fold
 from holdfast.runbooks.engine.work import Bench, outputs_of, streams_of
-from holdfast.runbooks.errors import RunHeld, StepStillRuns
-from holdfast.state import Lease
+from holdfast.runbooks.errors import StepStillRuns
 
 UNDO = 0  # stands for an attempt, where it is an undo
-LEASE_S = 7 * 86400.0
-"""A lease ends with its process; the time is for hosts that cannot be asked."""
 
 
 class Watcher(Protocol):
@@ -59,6 +57,7 @@ class Driver:
         self.watcher = watcher
         self.cancelled = cancelled
         self.person: Person | None = None
+        self._held: Held | None = None
 
     def begin(self, run: str, person: Person, **data: Any) -> Stopped:
         """A new run; ``data``: snapshot, hash, parameters, file."""
@@ -72,7 +71,10 @@ class Driver:
             state = fold(run, self.records.reconciled(run))
             if state.status != "ended":
                 self._refuse_while_at_work(state)
-                self._append(state, "resumed", by=person.to_json())
+                here = self.records.state.runbooks.host
+                before = [host for _, host in sorted(self.records.state.runbooks.hosts(run).items()) if host]
+                other = {"from": before[-1], "host": here} if before and before[-1] != here else {}
+                self._append(state, "resumed", by=person.to_json(), **other)
             return self._drive(run, person)
 
     def _refuse_while_at_work(self, state: RunState) -> None:
@@ -90,8 +92,9 @@ class Driver:
                     processes=working,
                 )
 
-    def _lease(self, run: str) -> "_Held":
-        return _Held(self.records, run)
+    def _lease(self, run: str) -> Held:
+        self._held = Held(self.records, run)
+        return self._held
 
     def _drive(self, run: str, person: Person) -> Stopped:
         self.person = person
@@ -169,6 +172,7 @@ class Driver:
         try:
             return do()
         except KeyboardInterrupt:
+            self._sure()  # it may be the lease's end that interrupted
             message = "stopped by a person while it was at work"
             self._must(state, kind, step=step, attempt=attempt, outcome="interrupted", message=message)
             raise
@@ -183,7 +187,9 @@ class Driver:
         step = state.steps[spec["id"]]
         # The state was folded before this attempt was written down.
         step.attempts = attempt or step.attempts
-        return self.bench.call(state, spec["id"], doing, began=lambda process: work.began(spec["id"], attempt, process), note=note)
+        return self.bench.call(
+            state, spec["id"], doing, began=lambda process: work.began(spec["id"], attempt, process), note=note, sure=self._sure
+        )
 
     def _waited(self, state: RunState, spec: Any) -> Result:
         clock = self.records.clock
@@ -191,7 +197,7 @@ class Driver:
         deadline = clock.monotonic() + parse_duration(spec["timeout"]).total_seconds()
         looked = 0
         while True:
-            result = self.bench.call(state, spec["id"], spec["until"])
+            result = self.bench.call(state, spec["id"], spec["until"], sure=self._sure)
             looked += 1
             if result.answer is True:
                 return result
@@ -251,6 +257,11 @@ class Driver:
         undone = [step.id for step in state.steps.values() if step.undo == "undone"]
         self._append(state, "ended", outcome=found.what, undone=undone)
 
+    def _sure(self) -> None:
+        """Right before something is done: raises RunLost where another host took the run while this process stood still."""
+        if self._held is not None:
+            self._held.sure()
+
     def _by(self) -> dict[str, str]:
         assert self.person is not None
         return self.person.to_json()
@@ -265,30 +276,3 @@ class Driver:
         "undo": _undo,
         "end": _end,
     }
-
-
-class _Held:
-    """The lease of a run, for a while."""
-
-    def __init__(self, records: Records, run: str) -> None:
-        self._records = records
-        self._run = run
-        self._lease: Lease | None = None
-
-    def __enter__(self) -> None:
-        name = f"runbook:{self._run}"
-        leases = self._records.state.leases
-        self._lease = leases.acquire(name, LEASE_S)
-        if self._lease is None:
-            other = leases.holder(name)
-            who = f"process {other.process.pid} on {other.process.host}, since {other.taken:%H:%M:%S} UTC" if other else "another process"
-            raise RunHeld(
-                f"Run {self._run} is driven by {who}.",
-                hint="Answer it with 'holdfast runbook approve'; it goes on there. Or end that process, then resume.",
-                run=self._run,
-                process=other.process.pid if other else None,
-            )
-
-    def __exit__(self, *_: object) -> None:
-        if self._lease is not None:
-            self._records.state.leases.release(self._lease)

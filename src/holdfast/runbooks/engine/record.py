@@ -1,5 +1,7 @@
 """Where a run's events rest: in the state for a quick look, in the journal for good. Either may lack what the other has.
 
+Where several hosts share the state, the journal of each host that drove a run holds all its events; those of another name it (``of``).
+
 An event gets its number in the state first and is then chained in the journal; only after both is anything done or reported. So a number is
 never given twice, an event that a kill kept from the journal is chained when the run is looked at next, and a lost state is filled again
 from the journal.
@@ -11,16 +13,27 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from holdfast.journal import Journal
 from holdfast.model import Clock
 from holdfast.runbooks.engine.state import Event, RunState, fold
-from holdfast.runbooks.errors import RunRecordBroken, RunUnknown
-from holdfast.state import RunbookLine, State
+from holdfast.runbooks.errors import RunLost, RunRecordBroken, RunUnknown
+from holdfast.state import Fenced, Lease, RunbookLine, State, Taken
 
 PREFIX = "runbook."
+
+
+def lost(run: str, by: str) -> RunLost:
+    """What a process is told that may no longer write."""
+    why = f"{by} has taken it over" if by else "the shared state could not be told in time that this host is alive"
+    return RunLost(
+        f"Run {run} is no longer driven from here: {why}. Nothing more is done.",
+        hint="What this process had begun is asked about there. See: holdfast runbook history",
+        run=run,
+        by=by,
+    )
 
 
 class Records:
@@ -30,6 +43,10 @@ class Records:
         self.state = state
         self.journal = journal
         self.clock = clock
+        self.held: dict[str, Lease] = {}
+        """By run, the lease that this process drives it under: what it writes is refused once another has taken the run."""
+        self.written: Callable[[], None] = lambda: None
+        """Told after each event that is durable here: copies can be made of it."""
 
     def new_id(self) -> str:
         """The moment and 6 random hex digits."""
@@ -38,7 +55,7 @@ class Records:
     def append(self, run: str, n: int, kind: str, **data: Any) -> bool:
         """Event ``n`` of the run, durable when it returns; False when somebody else wrote event ``n`` meanwhile.
 
-        ``data`` must be JSON-ready. Raises JournalUnwritable, StateUnusable.
+        ``data`` must be JSON-ready. Raises JournalUnwritable, StateUnusable, RunLost.
         """
         at = self.clock.now()
         # As it will be read: tuples are lists from here on.
@@ -48,8 +65,14 @@ class Records:
             if len(here) > n:
                 return False
             if len(here) == n:
-                self.state.runbooks.add(run, n, kind, at.isoformat(timespec="microseconds"), data)
+                try:
+                    self.state.runbooks.add(run, n, kind, at.isoformat(timespec="microseconds"), data, held=self.held.get(run))
+                except Taken:  # by another host
+                    return False
+                except Fenced as fenced:
+                    raise lost(run, str(fenced)) from None
             self._chain(run, Event(n, kind, at, data))
+        self.written()
         return True
 
     def events(self, run: str) -> list[Event]:
@@ -79,8 +102,9 @@ class Records:
             for n in sorted(chained.keys() - here.keys()):
                 event = chained[n]
                 self.state.runbooks.add(run, n, event.kind, event.at.isoformat(timespec="microseconds"), dict(event.data))
+            hosts = self.state.runbooks.hosts(run) if here.keys() - chained.keys() else {}
             for n in sorted(here.keys() - chained.keys()):
-                self._chain(run, here[n])
+                self._chain(run, here[n], hosts.get(n, ""))
         return [event for _, event in sorted({**chained, **here}.items())]
 
     def find(self, begin: str) -> str:
@@ -122,9 +146,11 @@ class Records:
         line = RunbookLine(state.id, state.document["name"], status, state.begun.isoformat(timespec="microseconds"), ended, facts)
         self.state.runbooks.note(line)
 
-    def _chain(self, run: str, event: Event) -> None:
+    def _chain(self, run: str, event: Event, host: str = "") -> None:
+        """``host``: who wrote it; named in the journal where that is another one."""
         at = event.at.isoformat(timespec="microseconds")
-        self.journal.record(f"{PREFIX}{event.kind}", run=run, n=event.n, at=at, data=dict(event.data))
+        of = {"of": host} if host not in ("", self.state.runbooks.host) else {}
+        self.journal.record(f"{PREFIX}{event.kind}", run=run, n=event.n, at=at, data=dict(event.data), **of)
 
     def _chained(self, run: str) -> Iterator[Event]:
         seen: set[int] = set()

@@ -57,7 +57,8 @@ def main(argv: list[str]) -> int:
 
 def default_socket(system: str = "") -> str:
     """The follower's socket in the state directory of this account."""
-    base = os.environ.get("HOLDFAST_STATE") or os.path.join(
+    chosen = os.environ.get("HOLDFAST_STATE") or ""
+    base = ("" if chosen.startswith(("postgresql://", "postgres://")) else chosen) or os.path.join(
         os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state"), "holdfast"
     )
     return os.path.join(os.path.abspath(os.path.expanduser(base)), f"wal-{system}.sock" if system else "wal.sock")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from holdfast.assembly.host import host_state
 from holdfast.connect.secrets import resolve
 from holdfast.interfaces.cli.context import Session
 from holdfast.journal import Journal
@@ -17,7 +18,7 @@ from holdfast.runbooks.engine.record import Records
 from holdfast.runbooks.engine.work import SHORTEST_SECRET, Bench
 from holdfast.runbooks.format.library import FOLDER, Library
 from holdfast.runbooks.format.lint import Promised
-from holdfast.state import State, directory
+from holdfast.state import directory
 
 
 class Desk:
@@ -58,7 +59,9 @@ class Desk:
     @cached_property
     def records(self) -> Records:
         place = directory(os.environ)
-        return Records(State(place, self.session.clock), Journal(place / "journal", self.session.clock), self.session.clock)
+        return Records(
+            host_state(self.plan, os.environ, self.session.clock), Journal(place / "journal", self.session.clock), self.session.clock
+        )
 
     @cached_property
     def bench(self) -> Bench:

@@ -1,7 +1,7 @@
 """What run, resume and abort share: drive, then say where it stands."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.interfaces.cli.commands.runbook.desk import Desk
 from holdfast.interfaces.cli.commands.runbook.watching import AtTerminal, Telling
@@ -11,6 +11,9 @@ from holdfast.runbooks.engine.driver import Driver, Stopped
 from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.state import RunState
 from holdfast.runbooks.format.insert import insert
+
+if TYPE_CHECKING:
+    from holdfast.assembly.recording import Recording
 
 
 def driver(session: Session, desk: Desk, person: Person, job: str) -> Driver:
@@ -25,14 +28,23 @@ class Job:
     """The driving process, as ``holdfast jobs`` shows it."""
 
     def __init__(self, session: Session, desk: Desk, run: str, name: str) -> None:
+        self._session, self._desk = session, desk
+        self._recording: Recording | None = None
         self._runs = desk.records.state.runs
         self.id = self._runs.begin("runbook", None, runbook=name, runbook_run=run)
         session.kept = f"The run is kept. Go on with: holdfast runbook resume {run}"
 
     def __enter__(self) -> str:
+        if self._desk.plan is not None:
+            from holdfast.assembly.recording import Recording
+
+            self._recording = Recording(self._desk.plan, self._session.clock, self._session.out.warn).__enter__()
+            self._desk.records.written = self._recording.nudge
         return self.id
 
     def __exit__(self, kind: object, *_: object) -> None:
+        if self._recording is not None:
+            self._recording.__exit__()
         self._runs.end(self.id, "ok" if kind is None else "failed")
 
 

@@ -1,0 +1,165 @@
+"""A host that dies in the middle of a run is taken over by another. Two hosts: processes with folders of their own, one PostgreSQL."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+
+from holdfast.runbooks.actions.process import marked
+from tests.cli.running import answer
+from tests.runbooks.kit import page
+from tests.runbooks.test_killed import Run, lines, until
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
+
+LEASE = 6.0
+
+
+@pytest.fixture
+def dsn(pg15, request):
+    name = f"state_{os.getpid()}_{abs(hash(request.node.name)) % 10**8}"
+    pg15.execute(f"create database {name}")
+    yield f"{pg15.dsn} dbname={name}", f"postgresql://postgres@127.0.0.1:{pg15.port}/{name}"
+    pg15.execute(f"drop database if exists {name} with (force)")
+
+
+class Host(Run):
+    """One of several: its own home, state folder and journal; the world (``effects``) is common."""
+
+    def __init__(self, name, folder, dsn, text):
+        home = folder / name
+        home.mkdir()
+        super().__init__(folder, text, HOME=str(home), XDG_STATE_HOME=str(home), HOLDFAST_STATE=dsn, HOLDFAST_CACHE=str(home / "cache"))
+        self.env["HOLDFAST_RUN_LEASE_S"] = str(LEASE)
+
+
+@pytest.fixture
+def hosts(tmp_path, dsn):
+    def made(text):
+        return Host("a", tmp_path, dsn[1], text), Host("b", tmp_path, dsn[1], text)
+
+    return made
+
+
+STEP = "id: a\nprobe: {shell: 'test -e effects'}\nshell: |\n  touch reached\n  until test -e go; do sleep 0.05; done\n  echo x >> effects"
+SECOND = "id: b\nshell: echo x >> second\nprobe: {shell: test -e second}"
+
+
+def ended(run_id):
+    """What the dead host's step had started goes with its host."""
+    for number in marked(run_id):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    until(lambda: not marked(run_id), "what the run started ends")
+
+
+def taken_over(host, run_id) -> dict:
+    """Resumed as soon as the lease allows; each refusal before names the other host and until when it counts as alive."""
+    found = {}
+
+    def resumed():
+        found["answer"] = answer(host("resume", run_id))
+        if "error" not in found["answer"]:
+            return True
+        assert found["answer"]["error"]["code"] == "runbook-run-held"
+        assert found["answer"]["error"]["details"]["until"]
+        return False
+
+    until(resumed, "the lease ran out")
+    return found["answer"]
+
+
+def test_killed_on_one_host_resumed_on_another(tmp_path, hosts):
+    a, b = hosts(page(STEP, SECOND))
+    a.killed_when("reached")
+    run = b.id  # the other host knows it at once
+    early = answer(b("resume", run))["error"]
+    assert early["code"] == "runbook-run-held"
+    assert "counts as alive until" in early["hint"]
+    ended(run)
+    (tmp_path / "go").touch()
+    done = taken_over(b, run)
+    assert done["outcome"] == "done"
+    assert (lines(tmp_path / "effects"), lines(tmp_path / "second")) == (1, 1)
+    events = answer(b("history", run))["events"]
+    assert [event["kind"] for event in events][:4] == ["begin", "started", "resumed", "probed"]
+    assert events[2]["data"]["from"] != events[2]["data"]["host"]
+    # The journal of the host that went on holds all of it, and names whose the first events are.
+    journal = "".join(path.read_text() for path in (tmp_path / "b").rglob("*.jsonl"))
+    assert journal.count('"kind":"runbook.begin"') == 1
+    assert '"of":"' in journal
+    assert "'holdfast log --verify'" not in journal
+
+
+def test_a_host_that_stood_still_does_nothing_more_when_it_wakes(tmp_path, hosts):
+    """Stopped in the middle of a step, and its step with it; another takes over; then the first wakes."""
+    a, b = hosts(page(STEP, SECOND))
+    process = a.start()
+    until(lambda: (tmp_path / "reached").exists() or process.poll() is not None, "the step is at work")
+    run = b.id
+    frozen = [*marked(run), process.pid]
+    for number in frozen:
+        os.kill(number, signal.SIGSTOP)
+    until(lambda: answer(b("resume", run)).get("error", {}).get("code") != "runbook-run-held", "the lease ran out")
+    # On one machine the frozen step is seen, on two it would not be: it is ended here as its host would end.
+    for number in frozen[:-1]:
+        os.kill(number, signal.SIGKILL)
+        os.kill(number, signal.SIGCONT)
+    until(lambda: not [number for number in marked(run) if number != process.pid], "the frozen step ends")
+    (tmp_path / "go").touch()
+    assert taken_over(b, run)["outcome"] == "done"
+    (tmp_path / "effects").unlink()  # whatever it did now would be seen
+    (tmp_path / "second").unlink()
+    os.kill(process.pid, signal.SIGCONT)
+    process.wait(300)
+    said = (tmp_path / "said").read_text()
+    assert process.returncode != 0
+    assert "runbook-run-lost" in said, said
+    assert not (tmp_path / "effects").exists()
+    assert not (tmp_path / "second").exists()
+    assert [event["kind"] for event in answer(b("history", run))["events"]].count("ended") == 1
+
+
+def test_a_living_host_keeps_its_run_as_long_as_it_works(tmp_path, hosts):
+    """Longer than the lease: it is prolonged."""
+    a, b = hosts(page(STEP))
+    process = a.start()
+    until(lambda: (tmp_path / "reached").exists() or process.poll() is not None, "the step is at work")
+    run = b.id
+    seen = set()
+
+    def renewed():
+        refused = answer(b("resume", run))["error"]
+        assert refused["code"] == "runbook-run-held"
+        seen.add(refused["details"]["until"])
+        return len(seen) > 8
+
+    until(renewed, "the lease was prolonged again and again")
+    (tmp_path / "go").touch()
+    assert process.wait(300) == 0
+    assert lines(tmp_path / "effects") == 1
+
+
+def test_a_host_that_cannot_reach_the_state_stops_by_itself(tmp_path, hosts, pg15, dsn):
+    """Before another may go on: what it had begun is ended."""
+    a, _b = hosts(page(STEP, SECOND))
+    process = a.start()
+    until(lambda: (tmp_path / "reached").exists() or process.poll() is not None, "the step is at work")
+    name = dsn[1].rpartition("/")[2]
+    pg15.execute(f"alter database {name} with allow_connections false")
+    pg15.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+    process.wait(300)
+    said = (tmp_path / "said").read_text()
+    assert process.returncode != 0
+    assert "runbook-run-lost" in said or "state-unusable" in said, said
+    (tmp_path / "go").touch()
+    assert not (tmp_path / "effects").exists()
+
+
+def test_an_answer_from_another_host_counts(tmp_path, hosts):
+    a, b = hosts(page("id: h\nkind: human\ndo: this", SECOND))
+    assert a("run", "./r.md").returncode == 1
+    assert b("approve", b.id, "h").returncode == 0
+    assert answer(a("resume", a.id))["outcome"] == "done"
+    assert lines(tmp_path / "second") == 1
