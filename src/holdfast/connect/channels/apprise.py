@@ -27,7 +27,7 @@ class Apprise:
         sender = self._sender()
         kind = TYPES.get(message.kind, "failure" if message.severity in ("P1", "P2") else "warning")
         try:
-            taken = sender.notify(body=plain(message, headline=False), title=message.headline, notify_type=kind, body_format="text")
+            taken = sender.notify(body=plain(message, 20_000, headline=False), title=message.headline, notify_type=kind, body_format="text")
         except (OSError, TypeError, ValueError):
             # No 'from': what a library of a hundred services raises may hold the address.
             taken = False

@@ -120,15 +120,18 @@ class Web:
 
         Raises ChannelDown (``maybe`` tells whether the request may have been taken) and ChannelRejected for an address that is none.
         """
-        host = host_of(url)
+        host, secure = host_of(url), url.lower().startswith("https://")
         sent = {"User-Agent": "holdfast", "Accept": "application/json", **(headers or {})}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body, ensure_ascii=False).encode()
             sent.setdefault("Content-Type", "application/json; charset=utf-8")
-        if urlsplit(url).scheme not in ("http", "https") or not host:
+        if not host or not (secure or url.lower().startswith("http://")):
             raise ChannelRejected(f"Channel '{self.name}' has an address that is none of the web.", hint="Begin it with https://.")
+        if not all(value.isprintable() for value in sent.values()):
+            raise self._unspeakable()
         wire = _Wire()
-        opener = urllib.request.build_opener(_Stay, _Plain(wire), _Tls(wire, self._context()))
+        # Authorities are read only where they are needed: it takes longer than the rest.
+        opener = urllib.request.build_opener(_Stay, _Tls(wire, self._context()) if secure else _Plain(wire))
         watch = threading.Timer(self.timeout, wire.over)
         watch.daemon = True
         watch.start()
@@ -141,20 +144,26 @@ class Web:
             with contextlib.closing(answer):
                 data = answer.read(LARGEST)
                 status, said = int(answer.status), {key.lower(): value for key, value in answer.headers.items()}
+                missing = getattr(answer, "length", None)
             if wire.cut:
                 # A connection that is cut looks like an answer's end where no length was given.
                 raise TimeoutError
+            if missing:
+                raise http.client.IncompleteRead(data)
             return Answer(status, said, data)
         except ValueError:
             # No text of it: it repeats the header or the address.
-            raise ChannelRejected(
-                f"The address or the token of channel '{self.name}' holds characters that HTTP cannot carry.",
-                hint="Look for spaces and line ends in the secret.",
-            ) from None
+            raise self._unspeakable() from None
         except (OSError, http.client.HTTPException) as error:
             raise self._down(host, wire, error) from None
         finally:
             watch.cancel()
+
+    def _unspeakable(self) -> ChannelRejected:
+        return ChannelRejected(
+            f"The address or the token of channel '{self.name}' holds characters that HTTP cannot carry.",
+            hint="Look for spaces and line ends in the secret.",
+        )
 
     def _context(self) -> ssl.SSLContext:
         try:
@@ -183,6 +192,15 @@ class Web:
             channel=self.name,
         )
 
+    def strange(self, host: str, *, maybe: bool) -> ChannelDown:
+        """For a success that does not say what the service says."""
+        return ChannelDown(
+            f"{host} answered with something that this service never says (channel '{self.name}').",
+            hint="Is a proxy or a sign-in page in between? The message is sent again.",
+            maybe=maybe,
+            channel=self.name,
+        )
+
     def judge(self, answer: Answer, host: str, said: str = "", *, fix: str = "") -> ChannelDown | ChannelRejected:
         """The error for an answer that is no success. ``said``: the service's own words; ``fix``: what to do when it refused."""
         words = f": {' '.join(said.split())[:300]}" if said else ""
@@ -191,8 +209,10 @@ class Web:
             # Only 'too many' and 'not yet' promise that nothing was done.
             maybe = answer.status not in (425, 429)
             return ChannelDown(text, hint="The message is sent again.", after=waiting(answer), maybe=maybe, channel=self.name)
+        if 200 <= answer.status < 300:
+            return self.strange(host, maybe=True)
         if 300 <= answer.status < 400:
-            fix = fix or "It points elsewhere, which is not followed with credentials: write the address that it should be."
+            fix = "It points elsewhere, which is not followed with credentials: write the address that it should be."
         return ChannelRejected(
             text, hint=fix or "Correct the channel in the plan, then: holdfast incident outbox --retry.", channel=self.name
         )

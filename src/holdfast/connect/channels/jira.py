@@ -70,7 +70,7 @@ class Jira:
             self._ask(
                 "POST",
                 f"issue/{quote(reference.ids['key'])}/comment",
-                {"body": self._text(plain(message)), "properties": [{"key": PROPERTY, "value": {"message": message.key}}]},
+                {"body": self._text(plain(message, LONGEST)), "properties": [{"key": PROPERTY, "value": {"message": message.key}}]},
                 (201,),
             )
         return self._finish(message, reference)
@@ -94,7 +94,7 @@ class Jira:
         project, label = (re.sub(r'(["\\])', r"\\\1", text) for text in (self._set.project, label_of(message)))
         asked = {"jql": f'project = "{project}" AND labels = "{label}" ORDER BY created ASC', "maxResults": 1, "fields": ["labels"]}
         found = self._ask("POST", "search/jql" if self._set.cloud else "search", asked, (200,)).get("issues")
-        for one in found if isinstance(found, list) else ():
+        for one in self._list(found):
             if label_of(message) in (one.get("fields") or {}).get("labels", ()):
                 return str(one["key"])
         return None
@@ -104,7 +104,7 @@ class Jira:
             "project": {"key": self._set.project},
             "issuetype": {"name": self._set.type},
             "summary": cut(message.headline, 255),
-            "description": self._text(plain(message, headline=False)),
+            "description": self._text(plain(message, LONGEST, headline=False)),
             "labels": [label_of(message), "holdfast", *(["drill"] if message.drill else []), *self._set.labels],
         }
         if message.severity in self._set.priority:
@@ -126,7 +126,7 @@ class Jira:
         comments = self._ask("GET", f"issue/{quote(key)}/comment?{query}", None, (200,)).get("comments")
         return any(
             one.get("key") == PROPERTY and isinstance(one.get("value"), dict) and one["value"].get("message") == message.key
-            for comment in (comments if isinstance(comments, list) else ())
+            for comment in self._list(comments)
             for one in comment.get("properties") or ()
         )
 
@@ -148,8 +148,14 @@ class Jira:
                 channel=self.name,
             )
 
+    def _list(self, found: Any) -> list[Any]:
+        """Nothing found is not the same as no answer: what was there would be made again."""
+        if not isinstance(found, list):
+            raise self._web.strange(host_of(self._api), maybe=False)
+        return found
+
     def _text(self, text: str) -> Any:
-        return adf(cut(text, LONGEST)) if self._set.cloud else cut(text, LONGEST)
+        return adf(text) if self._set.cloud else text
 
     def _ask(self, method: str, path: str, body: Any, wanted: tuple[int, ...]) -> dict[str, Any]:
         if self._set.user is None:
@@ -162,12 +168,7 @@ class Jira:
         if answer.status not in wanted:
             raise self._web.judge(answer, host_of(url), _said(answer), fix=_fix(answer.status))
         if answer.status in (200, 201) and not found:
-            raise ChannelDown(
-                f"{host_of(url)} answered with something that is not Jira's (channel '{self.name}').",
-                hint="Is a proxy or a sign-in page in between? The message is sent again.",
-                maybe=method == "POST",
-                channel=self.name,
-            )
+            raise self._web.strange(host_of(url), maybe=method == "POST")
         return found
 
 

@@ -116,7 +116,7 @@ class Mail:
         mail["X-Holdfast-Drill"] = "yes" if message.drill else "no"
         if message.severity in ("P1", "P2") and not message.drill:
             mail["Importance"] = "high"
-        mail.set_content(plain(message))
+        mail.set_content(plain(message, 1_000_000))
         return mail
 
     def _deliver(self, data: bytes, whom: list[str]) -> tuple[list[str], dict[str, str], dict[str, str]]:

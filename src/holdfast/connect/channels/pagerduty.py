@@ -7,7 +7,7 @@ Format: https://developer.pagerduty.com/docs/events-api-v2/trigger-events/ and h
 import hashlib
 from typing import Any, Literal
 
-from holdfast.connect.channels.contract import ChannelDown, Message, Reference
+from holdfast.connect.channels.contract import Message, Reference
 from holdfast.connect.channels.http import Web, host_of
 from holdfast.connect.channels.words import cut
 
@@ -49,12 +49,7 @@ class PagerDuty:
         if answer.status == 202 and found.get("status") == "success":
             return
         if answer.status in (200, 202):
-            raise ChannelDown(
-                f"{host_of(self._url)} answered with something that is not PagerDuty's (channel '{self.name}').",
-                hint="Is a proxy in between? The message is sent again.",
-                maybe=True,
-                channel=self.name,
-            )
+            raise self._web.strange(host_of(self._url), maybe=True)
         errors = found.get("errors")
         said = "; ".join(str(one) for one in errors) if isinstance(errors, list) else str(found.get("message", ""))
         raise self._web.judge(answer, host_of(self._url), said.replace(self._key, "…"), fix="Check the integration key of the service.")

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from holdfast.connect.channels.contract import ChannelDown, Message, Reference
 from holdfast.connect.channels.http import Answer, Web, host_of
-from holdfast.connect.channels.words import cut, plain
+from holdfast.connect.channels.words import cut, mark, plain
 
 WEIGHT = {"P1": ("1", "1"), "P2": ("1", "2"), "P3": ("2", "2"), "P4": ("2", "3")}
 """(impact, urgency); the base priority matrix makes 1 to 4 of them."""
@@ -69,7 +69,7 @@ class ServiceNow:
         body = {
             **self._set.fields,
             "short_description": cut(message.headline, 160),
-            "description": cut(plain(message, key=True), 4000),
+            "description": plain(message, 4000, marked=True),
             "impact": impact,
             "urgency": urgency,
             "correlation_id": correlation(message),
@@ -80,7 +80,7 @@ class ServiceNow:
         return self._reference(found if isinstance(found, dict) else {})
 
     def _change(self, message: Message) -> dict[str, str]:
-        change = {"work_notes": plain(message, key=True)}
+        change = {"work_notes": plain(message, 20_000, marked=True)}
         if message.kind == "acknowledged":
             change["state"] = IN_PROGRESS
         return change | (self._resolution(message) if message.kind == "resolved" else {})
@@ -96,7 +96,10 @@ class ServiceNow:
             "sysparm_limit": 1,
         }
         found = self._ask("GET", "?" + urlencode(query), None, (200,))
-        for one in found if isinstance(found, list) else ():
+        if not isinstance(found, list):
+            # Nothing found is not the same as no answer: the record would be made again.
+            raise self._web.strange(host_of(self._table), maybe=False)
+        for one in found:
             # A field that the table lacks is left out of the query in silence, and any record would do.
             if one.get("correlation_id") == wanted:
                 return self._reference(one)
@@ -107,7 +110,7 @@ class ServiceNow:
         query = urlencode({"sysparm_fields": "work_notes,description", "sysparm_display_value": "true"})
         found = self._ask("GET", f"/{quote(sys_id)}?{query}", None, (200,))
         text = " ".join(str(found.get(name, "")) for name in ("work_notes", "description")) if isinstance(found, dict) else ""
-        return f"message {message.key}" in text
+        return mark(message) in text
 
     def _reference(self, record: Mapping[str, Any]) -> Reference:
         sys_id, number = record.get("sys_id"), record.get("number")
@@ -129,12 +132,7 @@ class ServiceNow:
         found = answer.mapping()
         if "result" not in found:
             # A sleeping instance answers 200 with a page.
-            raise ChannelDown(
-                f"{host_of(self._table)} answered with something that is not ServiceNow's (channel '{self.name}').",
-                hint="Does the instance sleep, or is a sign-in page in between? The message is sent again.",
-                maybe=method != "GET",
-                channel=self.name,
-            )
+            raise self._web.strange(host_of(self._table), maybe=method != "GET")
         return found["result"]
 
 

@@ -70,7 +70,7 @@ class SlackBot:
 
     def _find(self, message: Message, reference: Reference | None) -> str | None:
         """The time stamp of the message that an earlier attempt left there."""
-        query = {"channel": self._conversation, "limit": "200"}
+        query = {"channel": self._conversation, "limit": "200", "inclusive": "true"}
         method = "conversations.history"
         if reference and "ts" in reference.ids:
             method = "conversations.replies"
@@ -79,7 +79,10 @@ class SlackBot:
             query["oldest"] = _an_hour_before(message.at)
         for _ in range(PAGES):
             found = self._call(f"{method}?{urlencode(query)}", None, blind=True)
-            for one in found.get("messages") or ():
+            messages = found.get("messages", [])
+            if not isinstance(messages, list) or (found and "messages" not in found):
+                raise self._web.strange(host_of(self._api), maybe=False)
+            for one in messages:
                 if isinstance(one, dict) and any(
                     isinstance(b, dict) and b.get("block_id") == _mark(message) for b in one.get("blocks") or ()
                 ):
@@ -112,10 +115,11 @@ class SlackBot:
         if answer.status == 200 and error in PASSING:
             answer = Answer(429 if error.startswith("rate") else 503, answer.headers, answer.body)
         elif answer.status == 200 and not error:
-            raise ChannelDown(
-                f"{host_of(url)} answered with something that is not Slack's (channel '{self.name}').",
-                hint="Is a proxy in between? The message is sent again.",
-                maybe=True,
+            raise self._web.strange(host_of(url), maybe=True)
+        if answer.status == 200:
+            raise ChannelRejected(
+                f"Slack refused: {error[:100]} (channel '{self.name}').",
+                hint=FIXES.get(error, "Look the word up in Slack's list of errors of chat.postMessage."),
                 channel=self.name,
             )
         raise self._web.judge(answer, host_of(url), error, fix=FIXES.get(error, ""))
@@ -148,12 +152,7 @@ class SlackWebhook:
         if said == wanted:
             return
         if answer.status == 200:
-            raise ChannelDown(
-                f"{host_of(self._url)} answered with something that is not Slack's (channel '{self.name}').",
-                hint="Is a proxy in between? The message is sent again.",
-                maybe=True,
-                channel=self.name,
-            )
+            raise self._web.strange(host_of(self._url), maybe=True)
         known = said if said.replace("_", "").isalpha() and len(said) < 60 else ""
         raise self._web.judge(answer, host_of(self._url), known, fix="Make a new webhook in Slack, and put it where the plan says.")
 
