@@ -1,5 +1,5 @@
 """A PostgreSQL server with an application that writes, followed into a vault; somebody's UPDATE ruins it. And the program by which a
-runbook stops and starts the application, with a ledger of its own, outside of Holdfast.
+runbook stops and starts it. The application keeps a ledger of its own, outside of Holdfast, of what happened to it.
 """
 
 import contextlib
@@ -52,14 +52,10 @@ def wait(name, there=True):
     while (control / name).exists() != there:
         time.sleep(0.02)
 
-def did(what):
-    with (control / "ledger").open("a") as file:
-        file.write(what + "\\n")
-
 def stop():
-    (control / "stopped").touch(); wait("stands"); did("stop")
+    (control / "stopped").touch(); wait("stands")
 def start():
-    (control / "stopped").unlink(missing_ok=True); wait("stands", False); did("start")
+    (control / "stopped").unlink(missing_ok=True); wait("stands", False)
 asked = {{"stopped": "stands", "running": "runs", "healthy": "healthy"}}
 if verb in asked:
     sys.exit(0 if (control / asked[verb]).exists() else 1)
@@ -177,13 +173,9 @@ class Database:
     def done_twice(self) -> list[str]:
         counts = Counter((self.control / "ledger").read_text().split())
         assert set(counts) == {"stop", "start"}, counts
+        # The new instance keeps its own log of how often it was started.
+        counts["the new instance started"] = (self.target / "server.log").read_text(errors="replace").count("starting PostgreSQL")
         return [f"{what} {count} times" for what, count in counts.items() if count != 1]
-
-    def starts(self) -> tuple[int, int]:
-        """(how often the restored copy was started, how often the new instance), by the servers' own logs."""
-        logs = [self.target / name for name in ("holdfast-server.log", "server.log")]
-        isolated, own = (log.read_text(errors="replace").count("starting PostgreSQL") if log.exists() else 0 for log in logs)
-        return isolated, own
 
     # ------------------------------------------------------------ the world
 
@@ -229,6 +221,10 @@ class Database:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGQUIT)
 
+    def _did(self, what: str) -> None:
+        with (self.control / "ledger").open("a") as file:
+            file.write(what + "\n")
+
     def _guarded(self) -> None:
         try:
             self._work()
@@ -245,6 +241,8 @@ class Database:
                 time.sleep(0.02)
                 continue
             with psycopg.connect(self.config.read_text(), autocommit=True) as db:
+                if restarted:
+                    self._did("start")
                 (self.control / "stands").unlink(missing_ok=True)
                 (self.control / "runs").touch()
                 while not self._end.is_set() and not (self.control / "stopped").exists():
@@ -261,5 +259,7 @@ class Database:
                     time.sleep(0.05)
             for name in ("runs", "healthy"):
                 (self.control / name).unlink(missing_ok=True)
+            if not self._end.is_set():
+                self._did("stop")
             (self.control / "stands").touch()
             restarted = True

@@ -1,6 +1,6 @@
 """A Delta table in a bucket with a writer, a consumer that keeps an extract, and the program by which a runbook stops and starts them.
 
-Each thing that the program really does is written into a ledger of its own, outside of Holdfast: what stands there twice was done twice.
+What happens to writer and consumer they write into a ledger of their own, outside of Holdfast: what stands there twice was done twice.
 """
 
 import datetime as dt
@@ -48,18 +48,14 @@ def wait(name, there=True):
     while (control / name).exists() != there:
         time.sleep(0.02)
 
-def did(what):
-    with (control / "ledger").open("a") as file:
-        file.write(what + "\\n")
-
 def pause():
-    (control / "paused").touch(); wait("stands"); did("pause")
+    (control / "paused").touch(); wait("stands")
 def resume():
-    (control / "paused").unlink(missing_ok=True); wait("stands", False); did("resume")
+    (control / "paused").unlink(missing_ok=True); wait("stands", False)
 def reload():
-    (control / "reload").touch(); wait("reload", False); did("reload")
+    (control / "reload").touch(); wait("reload", False)
 def send():
-    (control / "inbox" / rest[0]).touch(); wait("inbox/" + rest[0], False); did("send")
+    (control / "inbox" / rest[0]).touch(); wait("inbox/" + rest[0], False)
 asked = {{"paused": lambda: (control / "stands").exists(), "running": lambda: not (control / "stands").exists(),
          "reloaded": lambda: (control / "reloaded").exists() and not (control / "reload").exists(),
          "caught-up": lambda: (control / "caught-up").exists(), "arrived": lambda: (control / "arrived" / rest[0]).exists()}}
@@ -197,6 +193,10 @@ class Lake:
         if self.fault is not None:
             raise self.fault
 
+    def _did(self, what: str) -> None:
+        with (self.control / "ledger").open("a") as file:
+            file.write(what + "\n")
+
     def _guarded(self, work: Any) -> None:
         try:
             work()
@@ -209,17 +209,22 @@ class Lake:
         seen_paused, beats = False, 0
         while not self._stop.is_set():
             if (self.control / "paused").exists():
+                if not (self.control / "stands").exists():
+                    self._did("pause")
                 (self.control / "stands").touch()
                 seen_paused = True
                 time.sleep(0.02)
                 continue
-            (self.control / "stands").unlink(missing_ok=True)
+            if (self.control / "stands").exists():
+                self._did("resume")
+                (self.control / "stands").unlink()
             inbox = sorted((self.control / "inbox").iterdir())
             if inbox or beats % 40 == 0:
                 wrote = self.append(2, inbox[0].name if inbox else "")
                 if seen_paused:
                     self.after |= set(wrote)
                 for each in inbox[:1]:
+                    self._did("send")
                     each.unlink()
             beats += 1
             time.sleep(0.05)
@@ -239,6 +244,7 @@ class Lake:
                     extract, version = self.content(), now
                 (self.control / "extract").write_text(json.dumps(len(extract)))
                 if (self.control / "reload").exists():
+                    self._did("reload")
                     (self.control / "reloaded").touch()
                     (self.control / "reload").unlink()
                 (self.control / "caught-up").touch()

@@ -1,7 +1,10 @@
 """A runbook as a page for paper: facts, what to have ready, every step as a person does it by hand, with room to write. Markdown."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.runbooks.actions.contract import Action
@@ -10,6 +13,25 @@ from holdfast.runbooks.format.compile import Snapshot
 from holdfast.runbooks.format.insert import REFERENCE, as_text
 
 _LINE = "______________________"
+_READING = """\
+## How to read this page
+
+Do the steps in their order. In each grey block is what to type, word for word, into one and the same shell: it remembers what was written
+down with `export`. In a new shell type all the `export` lines again. A line of underscores is a place for you: write the value there, on
+paper and, between the quotes, into the shell. Right after a command `echo $?` shows its status: 0 is success, or *yes*; 1 is *no*. Whatever
+else a command says, read it before you go on.
+"""
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Where the vault can be reached: ``addresses`` of its locations, each with the endpoint of its store or None. ``plan``: the folder in
+    which the plan lies on a machine that has one. ``extras``: what is to be installed with Holdfast.
+    """
+
+    addresses: Sequence[tuple[str, str | None]] = ()
+    plan: str = ""
+    extras: Sequence[str] = ()
 
 
 def variable(reference: str) -> str:
@@ -19,12 +41,13 @@ def variable(reference: str) -> str:
     return re.sub(r"[^A-Z0-9_]", "_", plain)
 
 
-def page(snapshot: Snapshot, actions: Mapping[str, Action] = ACTIONS) -> str:
-    """The whole page. Nothing on it needs the program, but steps that call it."""
+def page(snapshot: Snapshot, actions: Mapping[str, Action] = ACTIONS, vault: Vault = Vault()) -> str:
+    """The whole page. Nothing on it needs the program, but steps that call it; for those it says how to come by program and vault."""
     document = snapshot.document
     lines = [f"# {document['title']}", "", f"Runbook `{document['name']}`, {snapshot.hash[:19]}", ""]
     lines += _facts(document)
-    lines += ["", f"Incident {_LINE}   begun {_LINE}   led by {_LINE}", "", *_needs(document, actions), *_parameters(document)]
+    lines += ["", f"Incident {_LINE}   begun {_LINE}   led by {_LINE}", "", *_READING.split("\n"), *_needs(document, actions)]
+    lines += [*_begin(document, vault), *_parameters(document)]
     lines += ["", "---", "", *_body(snapshot, actions), "", f"Ended {_LINE}   accepted by {_LINE}", ""]
     return "\n".join(lines)
 
@@ -61,21 +84,78 @@ def _needs(document: Mapping[str, Any], actions: Mapping[str, Action]) -> Iterat
         yield f"- [ ] Known: {text} {_LINE}"
 
 
+def _begin(document: Mapping[str, Any], vault: Vault) -> Iterator[str]:
+    """From a machine that knows nothing to one on which the page's commands work."""
+    if "holdfast" not in json.dumps([document["steps"], document["needs"]["access"]]):
+        return
+    yield from ["", "## Begin", ""]
+    if vault.plan:
+        yield from ["On a machine that has Holdfast and the plan:", "", "```sh", f"cd {shlex.quote(vault.plan)}", "```", ""]
+    yield from [
+        f"On any {'other ' if vault.plan else ''}machine with Python 3.11 or newer and what is listed above, also when only this page and the vault's key are left:",
+        "",
+    ]
+    extras = f"[{','.join(vault.extras)}]" if vault.extras else ""
+    yield from ["```sh", "python3 -m venv /opt/holdfast", f"/opt/holdfast/bin/pip install {shlex.quote('holdfast' + extras)}"]
+    first, *others = vault.addresses or [(_LINE, None)]
+    said = (
+        "".join(f"   # or '{url}'" for url, _ in others)
+        if vault.addresses
+        else "   # the vault's address: file:///folder, s3://bucket/prefix"
+    )
+    yield from ["export PATH=/opt/holdfast/bin:$PATH", f"export VAULT={_quoted(first[0])}{said}"]
+    yield f"export HOLDFAST_KEY='{_LINE}'   # the vault's key: its passphrase, or the recovery key on paper (hf1-...)"
+    yield from ["mkdir -p recovery && cd recovery", "```", ""]
+    buckets = [(url, endpoint) for url, endpoint in vault.addresses if url.startswith("s3://")]
+    if buckets or not vault.addresses:
+        yield from ["Is the address a bucket (`s3://...`), its credentials:", "", "```sh"]
+        yield f"export AWS_ACCESS_KEY_ID='{_LINE}' AWS_SECRET_ACCESS_KEY='{_LINE}' AWS_REGION='{_LINE}'"
+        for url, endpoint in buckets:
+            if endpoint:
+                yield f"export AWS_ENDPOINT_URL={_quoted(endpoint)}   # for {url}"
+        yield from ["```", ""]
+    yield from ["Then:", "", "```sh", 'holdfast vault open "$VAULT" --records records --write-plan holdfast.yaml', "```", ""]
+    yield "It shows what lies in the vault, and writes the plan that lay there, turned to this location. Runbooks, too, are in `records`."
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if "'" not in text else shlex.quote(text)
+
+
 def _parameters(document: Mapping[str, Any]) -> Iterator[str]:
     if not document["parameters"]:
         return
-    yield from ["", "## Write down, and type into the shell first", "", "```sh"]
+    yield from ["", "## Write down, and type into the shell first", "", "What stands there is proposed: change it where it is not so."]
+    yield from ["", "```sh"]
     for name, shape in document["parameters"].items():
-        place = shape.get("from", {})
-        value = _LINE
-        if shape["type"] == "secret":
-            value = f'"${place["env"]}"' if "env" in place else f'"$(cat {place["file"]})"' if "file" in place else _LINE
-        elif shape.get("default") is not None:
-            value = f"{shape['default']}"
-        about = shape.get("ask") or shape["type"]
-        choices = f" ({' | '.join(shape['of'])})" if shape.get("of") else ""
-        yield f"export {variable(name)}={value}   # {about}{choices}"
+        yield f"export {variable(name)}={_value(shape)}   # {_about(shape)}"
     yield "```"
+
+
+def _value(shape: Mapping[str, Any]) -> str:
+    place = shape.get("from", {})
+    if shape["type"] == "secret":
+        return f'"${place["env"]}"' if "env" in place else f'"$(cat {shlex.quote(place["file"])})"' if "file" in place else f"'{_LINE}'"
+    default = shape.get("default")
+    if default is None:
+        return "''" if not shape.get("required", True) else f"'{_LINE}'"
+    return shlex.quote(as_text(default))
+
+
+_LIKE = {"time": "2026-11-21T10:00:00Z", "duration": "30m", "size": "10GiB", "url": "s3://bucket/prefix"}
+
+
+def _about(shape: Mapping[str, Any]) -> str:
+    """What belongs there: on one line, and nothing in it that a shell could take for more than a remark."""
+    said = [shape.get("ask") or shape["type"]]
+    if shape.get("of"):
+        said.append(f"{' | '.join(shape['of'])}{' | TIME' if shape['type'] == 'time' else ''}")
+    like = shape.get("example") or _LIKE.get(shape["type"])
+    if like and (shape.get("default") is None or shape["type"] == "time"):
+        said.append(f"like {like}")
+    if shape.get("default") is None and not shape.get("required", True):
+        said.append("may stay empty")
+    return " ".join("; ".join(said).split())
 
 
 def _body(snapshot: Snapshot, actions: Mapping[str, Action]) -> Iterator[str]:
@@ -106,15 +186,20 @@ def step_lines(number: int, step: Mapping[str, Any], actions: Mapping[str, Actio
     yield from _KINDS[step["kind"]](step, actions)
     for name, path in step.get("outputs", {}).items():
         taken = variable(f"{step['id']}.{name}")
-        yield f"- Write down {path} of what it prints: `export {taken}=`{_LINE}"
+        what = "all that it prints" if path == "text" else f'what it prints as "{path}"'
+        yield f"- Write down {what}: `export {taken}='`{_LINE}`'`"
     for path, wanted in step.get("expect", {}).items():
         yield f"- It must show {path}: {_references(as_text(wanted))}"
     if step.get("probe"):
-        yield f"- Did it happen? Status 0 means yes{_expected(step['probe'])}:"
+        yield f"- Are you not sure whether it happened, this tells: status 0 means yes{_expected(step['probe'])}."
         yield from ["", *_fenced(_told(step["probe"]["action"], actions))]
     if step.get("undo"):
         undo = step["undo"]
-        yield "- To take it back:" if undo.get("action") else f"- To take it back: {_references(undo['do'])}"
+        yield (
+            "- Only to take it back, should all of this be given up:"
+            if undo.get("action")
+            else f"- Only to take it back, should all of this be given up: {_references(undo['do'])}"
+        )
         if undo.get("action"):
             yield from ["", *_fenced(_told(undo["action"], actions))]
     yield f"- Notes: {_LINE}{_LINE}"
@@ -139,7 +224,7 @@ def _decision(step: Mapping[str, Any], _actions: Mapping[str, Action]) -> Iterat
         yield f"- [ ] {name}: {meaning}"
     if step.get("who"):
         yield f"- Decided by the role {step['who']}."
-    yield f"- Write down: `export {variable(step['id'] + '.choice')}=`{_LINE}"
+    yield f"- Write down: `export {variable(step['id'] + '.choice')}='`{_LINE}`'`"
 
 
 def _approval(step: Mapping[str, Any], _actions: Mapping[str, Action]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.runbook.desk import Desk
 from holdfast.interfaces.cli.context import Session
-from holdfast.runbooks.format.page import page
+from holdfast.runbooks.format.page import Vault, page
 
 
 def command(
@@ -17,8 +17,9 @@ def command(
     output: Annotated[Path | None, Option("write it into this new file", "-o", "--output", metavar="FILE")] = None,
 ) -> int:
     """Show a runbook: its facts and its steps; with --print the page that works on paper."""
-    found, snapshot = Desk(session).library.snapshot(name)
-    text = page(snapshot)
+    desk = Desk(session)
+    found, snapshot = desk.library.snapshot(name)
+    text = page(snapshot, vault=_vault(desk)) if print_ or output is not None else ""
     if output is not None:
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -43,3 +44,16 @@ def command(
 
     session.out.result({"file": found.path, "hash": snapshot.hash, "runbook": snapshot.document}, human)
     return 0
+
+
+_EXTRAS = {"postgres": "postgres", "delta": "delta"}
+
+
+def _vault(desk: Desk) -> Vault:
+    """What the plan knows of where the vault lies; without a plan the reader has to know."""
+    if desk.plan is None:
+        return Vault(extras=("s3", "postgres"))
+    places = [(str(one.url), str(one.endpoint) if one.endpoint else None) for one in desk.plan.document.vault.locations]
+    kinds = {desk.plan.effective(name).kind for name in desk.plan.systems}
+    extras = {_EXTRAS[kind] for kind in kinds if kind in _EXTRAS} | ({"s3"} if any(url.startswith("s3:") for url, _ in places) else set())
+    return Vault(tuple(places), str(desk.directory), tuple(sorted(extras)))
