@@ -12,6 +12,7 @@ from holdfast.drills.contract import Changes, Copy, Injected, Restorer
 from holdfast.drills.errors import DrillProduction, DrillUsage
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
+from holdfast.plan.values.secret import KeyRef
 
 if TYPE_CHECKING:
     from holdfast.assembly.platform import Platform
@@ -145,14 +146,16 @@ class LocationLost(_Simple):
 class KeyAbsent(_Simple):
     """Nothing is touched: recovery is given another key."""
 
+    def _key(self) -> KeyRef:
+        return KeyRef.model_validate(self.spec["key"])
+
     def refuse(self) -> None:
         super().refuse()
         from holdfast.connect.secrets import resolve_key
 
-        key = self.spec.get("key")
-        if key is None:
+        if self.spec.get("key") is None:
             raise DrillUsage("The scenario names no other key.", hint="disaster: {kind: key-holder-absent, key: {env: NAME}}")
-        other = resolve_key(key, base=self.platform.plan.path.parent, environ=self.platform.environ)
+        other = resolve_key(self._key(), base=self.platform.plan.path.parent, environ=self.platform.environ)
         if other == self.platform.key():
             raise DrillUsage(
                 "The other key is the plan's own: who holds that is the one who is absent.", hint="Give the recovery key, or a colleague's."
@@ -160,7 +163,7 @@ class KeyAbsent(_Simple):
 
     def prepare(self, restorers: Sequence[Restorer], changes: Changes, progress: Progress) -> tuple[Sequence[Restorer], Sequence[Restorer]]:
         del changes, progress
-        plan = places.with_key(self.platform.plan, self.spec["key"])
+        plan = places.with_key(self.platform.plan, self._key())
         return restorers, [PlatformRestorer(self.platform, one.system, plan) for one in restorers]
 
     def do(self, standing: Mapping[str, Copy], lose: Callable[[str], None], changes: Changes) -> Injected:

@@ -1,0 +1,106 @@
+"""kill -9 in each phase: the next command undoes what ran, and the drill is recorded as interrupted."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.drills.kit import Shop, fill, marks
+from tests.drills.test_production import CORRUPT, targets
+from tests.servers import PostgresServer, need
+
+LOST = "drill: lost\ntitle: lost\nsystems: docs\ndisaster: {kind: system-lost}\ncriteria: [sentinel, structure, content]\n"
+PHASES = (
+    "steady:begun",
+    "earlier:ended",
+    "prepare drill:ended",
+    "sentinel:begun",
+    "sentinel:ended",
+    "backup:ended",
+    "stage:ended",
+    "inject:begun",
+    "detect:ended",
+    "declare:ended",
+    "recover:ended",
+    "validate:ended",
+    "accept:ended",
+    "control:begun",
+    "teardown:begun",
+    "teardown:ended",
+)
+
+
+def kill(shop, scenario: str, systems: str, target: str, phase: str) -> None:
+    file = shop.folder / "scenario.yaml"
+    file.write_text(scenario)
+    words = [sys.executable, "-m", "tests.drills.killed", str(shop.folder), str(file), systems, target, phase]
+    done = subprocess.run(words, env=shop.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    assert list((shop.folder / "state" / "drills").glob("*.json")), "a killed drill leaves its mark"
+
+
+def looked_after(shop) -> None:
+    """By a command that has nothing to do with drills."""
+    shop.call("jobs", "--all")
+    assert not list((shop.folder / "state" / "drills").glob("*.json"))
+    assert not list((shop.folder / "state" / "drills").glob("drill-cache-*"))
+    assert not (shop.boxes / "boxes").exists() or not list((shop.boxes / "boxes").iterdir())
+    ended = shop.journal("drill.end")
+    begun = shop.journal("drill.begin")
+    assert [one.payload["run"] for one in ended] == [one.payload["run"] for one in begun]
+    with shop.platform() as platform:
+        assert not platform.journal.verify()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_files(tmp_path, phase):
+    shop = Shop(None, tmp_path)
+    kill(shop, LOST, "docs", "", phase)
+    looked_after(shop)
+    assert shop.journal("drill.end")[0].payload["outcome"] == "interrupted"
+    assert not list((tmp_path / "docs").glob(".holdfast*"))
+    # Looked after once: the next command finds nothing to do.
+    shop.call("jobs", "--all")
+    assert len(shop.journal("drill.end")) == 1
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    with need():
+        servers = PostgresServer.create(15), PostgresServer.create(15)
+    with servers[0], servers[1]:
+        for server in servers:
+            fill(server)
+        folder = tmp_path_factory.mktemp("killed")
+        shop = Shop(servers[0], folder, "  stage: {kind: postgres, tier: t, dsn: {env: STAGE_DSN}}\n", targets(stage="{system: stage}"))
+        shop.environ["STAGE_DSN"] = servers[1].dsn
+        yield shop, servers[1]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("phase", ["sentinel:ended", "inject:ended", "validate:begun"])
+def test_a_target(both, phase):
+    shop, stage = both
+    kill(shop, CORRUPT, "stage", "stage", phase)
+    if phase != "sentinel:ended":
+        assert stage.value("select count(*) from orders") == 280
+    assert marks(stage)
+    looked_after(shop)
+    assert marks(stage) is None
+    assert stage.value("select count(*) from orders") == 400
+    assert stage.value("select count(*) from pg_class where relname like 'holdfast_drill%'") == 0
+
+
+@pytest.mark.postgres
+def test_what_cannot_be_undone_now_is_tried_again(both):
+    shop, stage = both
+    kill(shop, CORRUPT, "stage", "stage", "inject:ended")
+    stage.stop()
+    try:
+        shop.call("jobs", "--all")
+        assert list((shop.folder / "state" / "drills").glob("*.json")), "what is not undone is not forgotten"
+    finally:
+        stage.start()
+    looked_after(shop)
+    assert stage.value("select count(*) from orders") == 400
