@@ -95,7 +95,7 @@ def test_what_is_no_period(text):
 
 
 def test_from_the_journals_of_all_hosts_of_a_vault(tmp_path):
-    from holdfast.assembly.period import all_tests
+    from holdfast.assembly.period import all_tests, signed_tests
 
     one, two = Shop(tmp_path / "one"), Shop(tmp_path / "two", vault=tmp_path / "one")
     run = two.run(verdict="passed", results=[check("rows", 1, 1)], clocks={"restore": 3.0})
@@ -111,7 +111,9 @@ def test_from_the_journals_of_all_hosts_of_a_vault(tmp_path):
     assert (newest["restore"]["state"], newest["restore"]["run"], newest["restore"]["report"]) == ("passed", run, 1)
     assert newest["structure"]["state"] == "failed"
     assert document["counts"]["due"] == len(document["tests"]) == sum(document["counts"][state] for state in list(document["counts"])[1:])
-    text = period_page(document, "SOC")
+    issued = signed_tests(one.platform, f"{now.year}", one.told.append)
+    assert {**issued.document, "at": document["at"]}.items() >= document.items()
+    text = period_page(issued, "SOC")
     assert run in text
     assert "A1.3" in text
     assert "DORA" not in text

@@ -14,17 +14,31 @@ def compared(vault: "Vault", data: bytes) -> tuple[list[str], list[str]]:
 
     Raises RoleLacking where the key cannot read the journal.
     """
-    evidence = json.loads(data)["evidence"]
+    whole = json.loads(data)
+    evidence = whole.get("evidence") or whole["period"]
     if evidence["vault"] != vault.id:
         return [f"The report is of the vault {evidence['vault']}, not of {vault.id}."], []
     wrong: list[str] = []
     open_: list[str] = []
     for storage in vault.locations.storages:
         proofs = Proofs(storage, vault.notary, vault.now)
-        differs, lacks = _in(proofs, evidence, data)
+        differs, lacks = _in(proofs, evidence, data) if "evidence" in whole else _heads(proofs, evidence)
         wrong += [f"{storage.url}: {text}" for text in differs]
         open_ += [f"{storage.url}: {text}" for text in lacks]
     return wrong, open_
+
+
+def _heads(proofs: Proofs, period: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Of a period's report: the journals that it read, by the last entry of each."""
+    wrong: list[str] = []
+    lacks: list[str] = []
+    for head in period["journal"]["heads"]:
+        line = proofs.line(head["chain"], head["n"])
+        if line is None:
+            lacks.append(f"the entry {head['n']} of the journal {head['chain']} does not lie there")
+        elif json.loads(line).get("hash") != head["hash"]:
+            wrong.append(f"the entry {head['n']} of the journal {head['chain']} there is another one")
+    return wrong, lacks
 
 
 def _in(proofs: Proofs, evidence: dict[str, Any], data: bytes) -> tuple[list[str], list[str]]:

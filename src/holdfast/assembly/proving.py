@@ -162,17 +162,20 @@ class Prover:
 
     # ------------------------------------------------------------ what a report says besides
 
-    def _facts(self, run: Run, anchor: Anchor | None) -> Facts:
+    def moment(self) -> dict[str, Any]:
+        """Now, by both clocks."""
         clock = self._platform.clock
         now = clock.now().astimezone(dt.UTC)
-        issued = {"at": now.isoformat(timespec="microseconds"), "boot": boot(), "mono": round(clock.monotonic(), 6)}
+        return {"at": now.isoformat(timespec="microseconds"), "boot": boot(), "mono": round(clock.monotonic(), 6)}
+
+    def _facts(self, run: Run, anchor: Anchor | None) -> Facts:
         return Facts(
             vault=self.signer.vault,
             platform=self._platform.plan.platform,
             host={"name": self.signer.name, "chain": run.chain, "key": self.signer.key.id},
             signer=self.signer.block(),
             anchor=None if anchor is None else anchor.to_json(),
-            issued=issued,
+            issued=self.moment(),
             backup=self._backup(run),
             history=self._history(run),
         )

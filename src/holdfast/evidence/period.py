@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.errors import Usage
+from holdfast.evidence.verifier import PERIOD
 from holdfast.journal import Record
 from holdfast.plan.effective import EffectiveSystem
 from holdfast.plan.shape.operations import Windows
@@ -99,11 +100,16 @@ def seen(chains: Iterable[Sequence[Record]]) -> Seen:
     begun: list[dt.datetime] = []
     for records in chains:
         open_: dict[str, Pause] = {}
+        drilled: dict[str, Sequence[str]] = {}
         begun += [record.at for record in records[:1]]
         for record in records:
             said = record.payload
             if record.kind in {"verify.end", "vault-check.end"}:
                 ran.append(_ran(record))
+            elif record.kind in {"drill.start", "drill.begin"}:
+                drilled[str(said.get("run"))] = [str(name) for name in said.get("systems") or ()]
+            elif record.kind == "drill.end":
+                ran += _drilled(record, drilled.get(str(said.get("run")), ()))
             elif record.kind == "pause.begin" and isinstance(said.get("system"), str):
                 until = dt.datetime.fromisoformat(said["until"]) if said.get("until") else None
                 open_[said["system"]] = Pause(said["system"], record.at, until, str(said.get("reason") or ""))
@@ -129,14 +135,22 @@ def _ran(record: Record) -> Ran:
     return Ran(system, frozenset(tests), str(said.get("run")), record.at, ok, why)
 
 
+def _drilled(record: Record, systems: Sequence[str]) -> Iterable[Ran]:
+    """A drill is one test of each system that took part."""
+    said = record.payload
+    ok = said.get("outcome") == "ok" and said.get("verdict") == "passed"
+    why = "" if ok else str(said.get("message") or said.get("verdict") or said.get("outcome"))
+    return [Ran(system, frozenset({"drill"}), str(said.get("run")), record.at, ok, why) for system in systems]
+
+
 def judged(
     systems: Sequence[EffectiveSystem], windows: Windows, zone: dt.tzinfo, known: Seen, span: Period, now: dt.datetime
 ) -> list[DueTest]:
     """Each moment of the plan's schedules in the period, and what became of it until the next one."""
     found: list[DueTest] = []
     for system in systems:
-        for name in ("structure", "restore", "spot_check"):
-            schedule: Schedule | None = getattr(system.verify, name)
+        asked: dict[str, Schedule | None] = {name: getattr(system.verify, name) for name in ("structure", "restore", "spot_check")}
+        for name, schedule in {**asked, "drill": system.drill}.items():
             if schedule is not None and system.available:
                 found += _of(system.name, name, schedule, windows, zone, known, span, now)
     return sorted(found, key=lambda one: (one.due, one.system, one.test))
@@ -187,7 +201,7 @@ def document(
     """JSON-ready. ``reports``: number of the report of a run. ``promises``: see ``protection.confidence``."""
     states = [one.state for one in found]
     return {
-        "format": "holdfast period 1",
+        "format": PERIOD,
         "platform": platform,
         "plan": plan,
         "at": now.isoformat(),

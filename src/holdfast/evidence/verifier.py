@@ -27,14 +27,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-FORMAT = "holdfast evidence 1"
+FORMAT, PERIOD = "holdfast evidence 1", "holdfast period 2"
 LARGEST = 64 << 20
-FIELDS = frozenset(
-    {
-        "format", "number", "previous", "issued", "host", "vault", "platform", "test", "scope", "people", "backup", "steps", "results",
-        "history", "closure", "clocks", "journal", "anchor", "signer",
-    }
-)  # fmt: skip
+Certificates = Sequence[x509.Certificate]
+FIELDS = frozenset({
+    "format", "number", "previous", "issued", "host", "vault", "platform", "test", "scope", "people", "backup", "steps", "results",
+    "history", "closure", "clocks", "journal", "anchor", "signer",
+})  # fmt: skip
 TOLERANCE, STAMP_TOLERANCE = 1.0, 60.0
 """Seconds: so far may the wall clock run from the monotonic one between two entries (and 1 %); the host's from an authority's."""
 
@@ -219,9 +218,7 @@ def _run(evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Non
         raise Altered("What the report says of its clocks is not what the journal shows.")
 
 
-def _anchor(
-    evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]], authorities: Sequence[x509.Certificate], notes: list[str]
-) -> None:
+def _anchor(evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]], authorities: Certificates, notes: list[str]) -> None:
     anchor = evidence["anchor"]
     if anchor is None:
         notes.append("The journal's head was not anchored: who holds the host's key could have written it anew.")
@@ -246,11 +243,13 @@ def _anchor(
 # ---------------------------------------------------------------- one report, several reports
 
 
-def verify(data: bytes, trusted: Collection[str] = (), authorities: Sequence[x509.Certificate] = ()) -> Verdict:
+def verify(data: bytes, trusted: Collection[str] = (), authorities: Certificates = ()) -> Verdict:
     """One file. ``trusted``: public keys (hex) of roots or hosts. Never raises for what the file holds."""
     verdict = Verdict("altered")
     try:
         whole = read(data)
+        if isinstance(whole, dict) and set(whole) == {"period", "signature"}:
+            return _period(whole, data, trusted, authorities, verdict)
         if not isinstance(whole, dict) or set(whole) != {"evidence", "signature"}:
             raise Altered("The file is no signed evidence: it has other parts than a report and its signature.")
         evidence = whole["evidence"]
@@ -273,27 +272,37 @@ def verify(data: bytes, trusted: Collection[str] = (), authorities: Sequence[x50
         verdict.problems.append(f"The report has not the shape of its format ({type(error).__name__}: {error}).")
         return verdict
     verdict.notes += [f"{one['finding']} by {abs(one['seconds'])} s at entry {one['entry']}" for one in evidence["clocks"]["findings"]]
-    verdict.facts = {
-        "number": evidence["number"],
-        "chain": evidence["journal"]["chain"],
-        "previous": evidence["previous"],
-        "sha256": sha256(data),
-        "run": evidence["test"]["id"],
-        "outcome": evidence["results"]["outcome"],
-        "host": evidence["host"]["name"],
-        "key": evidence["signer"]["public"],
-        "vouched": by,
-    }
+    said_of = {"number": evidence["number"], "previous": evidence["previous"], "run": evidence["test"]["id"]}
+    return _whole(verdict, evidence, data, by, {**said_of, "outcome": evidence["results"]["outcome"]})
+
+
+def _whole(verdict: Verdict, body: Mapping[str, Any], data: bytes, by: str, more: Mapping[str, Any]) -> Verdict:
+    who = {"host": body["host"]["name"], "key": body["signer"]["public"], "vouched": by}
+    verdict.facts = {**more, "chain": body["journal"]["chain"], "sha256": sha256(data), **who}
     verdict.state = "sound" if by else "unknown signer"
     if not by:
         verdict.problems.append("It is whole in itself, but whose key signed it is not known: name the vault's root with --root.")
     return verdict
 
 
+def _period(whole: Mapping[str, Any], data: bytes, trusted: Collection[str], authorities: Certificates, verdict: Verdict) -> Verdict:
+    """A period's tests. Raises Altered; what else goes wrong in it is told by ``verify``."""
+    body = whole["period"]
+    if body["format"] != PERIOD or not signed(body["signer"]["public"], whole["signature"], PERIOD, body):
+        raise Altered("The signature does not fit: the period's report was changed after it was signed.")
+    by = _signer(body, trusted)
+    states = [one["state"] for one in body["tests"]]
+    if body["counts"] != {"due": len(states), **{state: states.count(state) for state in body["counts"] if state != "due"}}:
+        raise Altered("The counts are not those of the tests.")
+    _anchor(body, [one for one in body["journal"]["heads"] if one["chain"] == body["journal"]["chain"]], authorities, verdict.notes)
+    verdict.notes += body["doubts"]
+    return _whole(verdict, body, data, by, {"period": body["period"]["name"], "counts": body["counts"]})
+
+
 def gaps(verdicts: Sequence[Verdict]) -> list[str]:
     """What is wrong between reports: a number twice, one missing between two, one that does not continue the one before."""
     told: list[str] = []
-    ordered = sorted((one.facts for one in verdicts if one.facts), key=lambda facts: (facts["chain"], facts["number"]))
+    ordered = sorted((one.facts for one in verdicts if "number" in one.facts), key=lambda facts: (facts["chain"], facts["number"]))
     for before, after in itertools.pairwise(ordered):
         if before["chain"] != after["chain"] or before["sha256"] == after["sha256"]:
             continue
@@ -302,9 +311,8 @@ def gaps(verdicts: Sequence[Verdict]) -> list[str]:
         elif after["number"] > before["number"] + 1:
             told.append(f"Reports {before['number'] + 1} to {after['number'] - 1} are missing.")
         elif after["previous"] != before["sha256"]:
-            told.append(
-                f"Report {after['number']} does not continue report {before['number']}: one of them is not the one that was issued."
-            )
+            wrong = "one of them is not the one that was issued"
+            told.append(f"Report {after['number']} does not continue report {before['number']}: {wrong}.")
     return told
 
 
@@ -314,9 +322,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 _TST_INFO, _MESSAGE_DIGEST = "2a864886f70d0109100104", "2a864886f70d010904"
 
 
-def timestamp(
-    response: bytes, message: bytes, authorities: Sequence[x509.Certificate], nonce: int | None = None
-) -> tuple[dt.datetime, bool]:
+def timestamp(response: bytes, message: bytes, authorities: Certificates, nonce: int | None = None) -> tuple[dt.datetime, bool]:
     """(the time in a TimeStampResp, whether a named authority signed it). Raises Altered when it is of another message, or not signed so.
 
     ``nonce``: the one that was sent, where that is known. RFC 3161 section 2.4.2, RFC 5652 section 5. A certificate must hold at the time
@@ -326,8 +332,7 @@ def timestamp(
         status, token = _parts(_tlv(response)[1])
         if int.from_bytes(_tlv(status[1])[1], "big") not in {0, 1}:
             raise Altered("The time stamp was not granted.")
-        content = _parts(_parts(token[1])[1][1])[0]
-        fields = _parts(content[1])
+        fields = _parts(_parts(_parts(token[1])[1][1])[0][1])
         encapsulated = _parts(fields[2][1])
         info = _tlv(encapsulated[1][1])[1]
         stamp = _parts(_tlv(info)[1])
@@ -430,7 +435,6 @@ def _parts(data: bytes) -> list[tuple[int, bytes, bytes]]:
 _IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 _ORDER = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 _STEPS = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15), (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
-_MASK = 0xFFFFFFFF
 
 
 def blake3(data: bytes) -> bytes:
@@ -448,27 +452,26 @@ def _chunk(chunk: bytes, number: int, *, root: bool) -> tuple[int, ...]:
     value: tuple[int, ...] = _IV
     blocks = [chunk[at : at + 64] for at in range(0, len(chunk), 64)] or [b""]
     for i, block in enumerate(blocks):
-        last = i == len(blocks) - 1
-        flags = (1 if i == 0 else 0) | (2 if last else 0) | (8 if last and root else 0)
+        flags = (1 if i == 0 else 0) | ((10 if root else 2) if i == len(blocks) - 1 else 0)
         value = _compress(value, list(struct.unpack("<16I", block.ljust(64, b"\0"))), number, len(block), flags)
     return value
 
 
 def _compress(chaining: Sequence[int], block: list[int], counter: int, length: int, flags: int) -> tuple[int, ...]:
-    v = [*chaining, *_IV[:4], counter & _MASK, counter >> 32, length, flags]
+    v = [*chaining, *_IV[:4], counter & 0xFFFFFFFF, counter >> 32, length, flags]
     for _ in range(7):
         for (a, b, c, d), x, y in zip(_STEPS, block[0::2], block[1::2], strict=True):
             for word, first_turn, second_turn in ((x, 16, 12), (y, 8, 7)):
-                v[a] = (v[a] + v[b] + word) & _MASK
+                v[a] = (v[a] + v[b] + word) & 0xFFFFFFFF
                 v[d] = _turn(v[d] ^ v[a], first_turn)
-                v[c] = (v[c] + v[d]) & _MASK
+                v[c] = (v[c] + v[d]) & 0xFFFFFFFF
                 v[b] = _turn(v[b] ^ v[c], second_turn)
         block = [block[i] for i in _ORDER]
     return tuple(v[i] ^ v[i + 8] for i in range(8))
 
 
 def _turn(word: int, by: int) -> int:
-    return (word >> by | word << (32 - by)) & _MASK
+    return (word >> by | word << (32 - by)) & 0xFFFFFFFF
 
 
 # ---------------------------------------------------------------- as a program
@@ -482,9 +485,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check signed evidence offline.")
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--root", action="append", default=[], metavar="HEX", help="public key of the vault's root, or of a host")
-    parser.add_argument(
-        "--authority", action="append", default=[], type=Path, metavar="PEM", help="root certificate of a time-stamp authority"
-    )
+    parser.add_argument("--authority", action="append", default=[], type=Path, metavar="PEM", help="root of a time-stamp authority")
     given = parser.parse_args(words)
     verdicts = [verify(path.read_bytes(), given.root, certificates(given.authority)) for path in given.files]
     for path, one in zip(given.files, verdicts, strict=True):

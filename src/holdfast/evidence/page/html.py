@@ -9,6 +9,7 @@ from typing import Any
 from holdfast.evidence.issue import Issued
 from holdfast.evidence.page.standards import CONTROLS
 from holdfast.evidence.page.timeline import COLOURS, chart, svg
+from holdfast.evidence.period_file import IssuedPeriod
 
 _HERE = Path(__file__).parent
 
@@ -29,10 +30,10 @@ def page(issued: Issued, control: str | None = None) -> str:
     )
 
 
-def period_page(document: Mapping[str, Any], control: str | None = None) -> str:
-    """A period's report (``evidence.period``)."""
-    embedded = json.dumps(document, sort_keys=True).replace("<", "\\u003c")
-    return _render("period.html", period=document, embedded=_safe(embedded), controls=chosen(control))
+def period_page(issued: IssuedPeriod, control: str | None = None) -> str:
+    """A period's report. What was signed stands in ``<script id="period">``, as in a run's page."""
+    embedded = issued.data.decode("ascii").replace("<", "\\u003c")
+    return _render("period.html", period=issued.document, sha256=issued.sha256, embedded=_safe(embedded), controls=chosen(control))
 
 
 def chosen(control: str | None) -> Sequence[Any]:

@@ -1,6 +1,7 @@
-"""``holdfast report``. JSON of a run: the signed report itself (docs/evidence-format.md). With --period: ``{"format", "platform", "plan",
-"at", "period": {"name", "from", "to"}, "counts", "tests": [{"system", "test", "due", "until", "state", "run", "report", "why"}],
-"promises", "doubts"}``. Without either ``{"reports": [{"number", "chain", "run", "verb", "system", "outcome", "verdict", "at",
+"""``holdfast report``. JSON of a run: the signed report itself (docs/evidence-format.md). With --period the signed file of the period:
+``{"period": {"format", "platform", "plan", "at", "period": {"name", "from", "to"}, "counts", "tests": [{"system", "test", "due", "until",
+"state", "run", "report", "why"}], "promises", "doubts", "issued", "host", "vault", "journal", "anchor", "signer"}, "signature"}``. Without
+either ``{"reports": [{"number", "chain", "run", "verb", "system", "outcome", "verdict", "at",
 "sha256"}]}``. Exit status with --period 1 when a test failed or was missed.
 """
 
@@ -41,7 +42,7 @@ def command(
     period: Annotated[str | None, Option("all tests of 2026, 2026-Q4, 2026-11 or 2026-11-01/2026-11-15")] = None,
     control: Annotated[str | None, Option("of what auditors ask only this: 'DORA art. 12', 'ISO 22301'", metavar="TEXT")] = None,
 ) -> int:
-    """Show or write the signed evidence of a run, or every test of a period: due, run, failed, missed, excused.
+    """Show or write the signed evidence of a run, or every test of a period, drills too: due, run, failed, missed, excused.
 
     A run that has no report yet gets one: it is numbered, signed, noted in the journal and copied into the vault.
     """
@@ -93,18 +94,17 @@ def _write(session: Session, path: Path, data: bytes) -> None:
 
 
 def _period(session: Session, text: str, control: str | None, out: Path | None, *, html: bool) -> int:
-    from holdfast.assembly.period import all_tests
+    from holdfast.assembly.period import signed_tests
 
     session.platform.vault()
-    document = all_tests(session.platform, text)
+    issued = signed_tests(session.platform, text, session.out.warn)
+    document = issued.document
     if html:
         from holdfast.evidence.page import period_page
 
-        _write(session, out or Path(f"tests-{text.replace('/', '-to-')}.html"), period_page(document, control).encode("utf-8"))
+        _write(session, out or Path(f"tests-{text.replace('/', '-to-')}.html"), period_page(issued, control).encode("utf-8"))
     elif out is not None:
-        from holdfast.journal import canonical
-
-        _write(session, out, canonical(document) + b"\n")
+        _write(session, out, issued.data)
 
     def human() -> None:
         rows = [
@@ -117,7 +117,10 @@ def _period(session: Session, text: str, control: str | None, out: Path | None, 
         for doubt in document["doubts"]:
             session.out.warn(doubt)
 
-    session.out.result(document, human)
+    if session.out.as_json:
+        session.out.raw(issued.data.decode("ascii"))
+    else:
+        human()
     return 1 if document["counts"]["failed"] or document["counts"]["missed"] or document["doubts"] else 0
 
 

@@ -1,7 +1,8 @@
 """``holdfast evidence verify``.
 
 JSON: ``{"verdict": "sound" | "altered" | "unknown signer", "files": [{"file", "verdict", "problems": [text…], "notes": [text…], "number",
-"chain", "run", "outcome", "host", "key", "vouched": "root" | "host" | "", "sha256", "previous"}], "between": [text…]}``. Exit status 0 when
+"chain", "run", "outcome", "host", "key", "vouched": "root" | "host" | "", "sha256", "previous"} | {"file", "verdict", "problems", "notes",
+"period", "counts", "chain", "host", "key", "vouched", "sha256"}], "between": [text…]}``. Exit status 0 when
 every file is sound and none is missing between them, 1 when anything was altered, 2 when nobody was named to be believed.
 """
 
@@ -61,7 +62,7 @@ def command(
     def human() -> None:
         for path, one in found:
             mark = Cell(one.state, "ok" if one.state == "sound" else "fail")
-            what = f"report {one.facts['number']} of {one.facts['host']}, run {one.facts['run']}" if one.facts else ""
+            what = _what(one.facts)
             session.out.table(("verdict", "file", "what"), [(mark, str(path), what)])
             for text in (*one.problems, *one.notes):
                 session.out.say(f"  {text}")
@@ -70,6 +71,12 @@ def command(
 
     session.out.result(document, human)
     return {"sound": 0, "altered": 1}.get(verdict, 2)
+
+
+def _what(facts: dict[str, Any]) -> str:
+    if "period" in facts:
+        return f"tests of {facts['period']}, by {facts['host']}"
+    return f"report {facts['number']} of {facts['host']}, run {facts['run']}" if facts else ""
 
 
 def _compare(session: Session, found: "list[tuple[Verdict, bytes]]") -> None:
