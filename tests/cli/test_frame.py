@@ -129,7 +129,7 @@ def test_the_plan_may_be_named_by_the_environment(tmp_path):
         (["plan", "lint", "--strct"], "unrecognized arguments: --strct", "Did you mean --strict?"),
         (["plan", "diff"], "the following arguments are required: OLD", "holdfast plan diff --help"),
         (["--jsn"], "holdfast has no option '--jsn'", "holdfast --help"),
-        (["incident", "declare"], "'holdfast incident declare' is not there yet", "holdfast --help"),
+        (["serve"], "'holdfast serve' is not there yet", "holdfast --help"),
     ],
 )
 def test_wrong_words_suggest_the_right_one(capsys, words, said, hint):

@@ -73,6 +73,8 @@ class Host:
         if not begins(kind):
             return {}
         found: dict[str, Any] = {"plan": self.plan.hash, "platform": self.plan.platform, "by": _person(), "trigger": self.trigger}
+        if self.environ.get("HOLDFAST_INCIDENT"):
+            found["incident"] = self.environ["HOLDFAST_INCIDENT"]
         name = payload.get("system")
         if isinstance(name, str) and name in self.plan.systems:
             system = self.plan.effective(name)

@@ -22,11 +22,15 @@ _LOG_BEHIND = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do."""
+    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do. ``about``: proof, where the last one failed.
+    ``since``: from when on it was so, where that is known.
+    """
 
     state: str
     text: str
     hint: str = ""
+    about: str = ""
+    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,14 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     reasons += _back_in_time(system, known)
     reasons += _sound(known)
     reasons += _copies(system, known)
+    reasons += [
+        Reason(
+            "missed",
+            f"the finding {one.finding} of {one.owner} is overdue since {one.due.isoformat()}: {one.text}",
+            f"holdfast drill retest {one.finding}",
+        )
+        for one in known.overdue
+    ]
     if known.pause is not None:
         until = f" until {known.pause.until.isoformat(timespec='seconds')}" if known.pause.until else ""
         reasons.append(Reason("ok", f"paused{until}: {known.pause.reason}", f"holdfast pause {system.name} --resume"))
@@ -167,7 +179,8 @@ def _exposed(system: EffectiveSystem, exposure: Exposure, past: Past) -> Reason:
     hint = f"holdfast follow {system.name}" if system.continuous and exposure.as_of is not None else f"holdfast backup {system.name}"
     if exposure.location in past.unreachable:
         hint = "holdfast check"
-    return Reason(exposure.state, exposure.why, hint)
+    since = exposure.as_of + exposure.promised if exposure.as_of is not None and exposure.promised is not None else None
+    return Reason(exposure.state, exposure.why, hint, since=since)
 
 
 def _never(system: EffectiveSystem, past: Past, found: Sequence[Exposure]) -> list[Reason]:
@@ -186,7 +199,12 @@ def _late(system: EffectiveSystem, items: Sequence[Due], now: dt.datetime) -> li
     """A backup a whole interval late is a missed promise even where a log covers the data: replay grows, and with it the way back."""
     gap = system.backup.longest_gap if system.backup else dt.timedelta.max
     return [
-        Reason("missed", f"the backup due since {item.since.isoformat(timespec='seconds')} was not made", f"holdfast backup {system.name}")
+        Reason(
+            "missed",
+            f"the backup due since {item.since.isoformat(timespec='seconds')} was not made",
+            f"holdfast backup {system.name}",
+            since=item.since + gap,
+        )
         for item in items
         if item.verb == "backup" and item.since is not None and now - item.since > gap
     ]
@@ -199,7 +217,13 @@ def _proved(system: EffectiveSystem, proofs: Mapping[str, Proof | None], items: 
         hint = "holdfast vault check" if tier == "structure" else f"holdfast verify {system.name}"
         if proof is not None and not proof.ok:
             found.append(
-                Reason("missed", f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed", f"holdfast log, then {hint}")
+                Reason(
+                    "missed",
+                    f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed",
+                    f"holdfast log, then {hint}",
+                    "proof",
+                    proof.at,
+                )
             )
         elif schedule is not None and proof is None:
             found.append(Reason("unknown", f"never proved: {tier}", hint))

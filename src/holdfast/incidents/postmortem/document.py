@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.incidents.errors import IncidentUsage
 from holdfast.incidents.postmortem.rules import SECTIONS
+from holdfast.model import counted
 from holdfast.plan.values.units import format_duration
 
 _SECTION = re.compile(r"^<!-- section: ([a-z-]+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -58,7 +59,7 @@ def facts_of(shown: Mapping[str, Any]) -> list[str]:
     }
     lines += [f"{words[name]}: {_span(seconds)}" for name, seconds in shown["durations"].items()]
     if shown["rounds"] > 1:
-        lines.append(f"Opened again {shown['rounds'] - 1} times")
+        lines.append(f"Opened again {counted(shown['rounds'] - 1, 'time')}")
     for each in shown["affected"]:
         lines += [f"{each['system']}: {_promise(one)}" for one in each["promises"]] or [f"{each['system']}: nothing was promised"]
     lines += [f"{role}: {_line(name)}" for role, name in shown["roles"].items()]
@@ -73,7 +74,7 @@ def facts_of(shown: Mapping[str, Any]) -> list[str]:
         lines.append(f"Run {run['run']}: {run['verb']} {run['system'] or ''}, {run['outcome'] or 'without an end'} ({run['why']})")
     lines += [f"Clocks: {text}" for text in shown["clocks"]]
     if shown["missing"]:
-        lines.append(f"{len(shown['missing'])} entries of other hosts are missing")
+        lines.append(f"{counted(len(shown['missing']), 'entry of another host is', 'entries of other hosts are')} missing")
     return lines
 
 

@@ -1,7 +1,9 @@
 """``holdfast due``.
 
 JSON: ``{"due": [{"system", "verb", "tier", "since", "reason", "blocked", "points"}]}``; with ``--run`` each has ``outcome`` (ok, failed,
-blocked, taken, gone), ``facts`` and ``error`` besides. Exit status with ``--run``: that of the worst failure, else 0.
+blocked, taken, gone), ``facts`` and ``error`` besides; ``"incidents": [{"incident", "what": "escalate" | "postmortem" | "action" |
+"update" | "review", "since", "text"}]``. Exit status with ``--run``: that of the worst failure, else 1 while nobody answers an incident,
+else 0.
 """
 
 import contextlib
@@ -27,13 +29,18 @@ class VerifyFailed(FoundWrong):
 def command(
     session: Session, systems: Systems = (), *, run: Annotated[bool, Option("do it, once; safe from cron on several hosts")] = False
 ) -> int:
-    """Say what is due now by plan and history: backup, copy, verify, prune.
+    """Say what is due now by plan and history: backup, copy, verify, prune; of incidents: pages, post-mortems, action items, the review.
 
-    What must wait is shown with its reason: a pause, a window, a freeze, a failure a moment ago.
+    What must wait is shown with its reason: a pause, a window, a freeze, a failure a moment ago. With --run, whoever is next in an
+    incident's chain is paged before anything else is done, and what the plan wants declared is declared.
     """
+    from holdfast.interfaces.cli.commands.incident.schedule import Schedule
     from holdfast.protection.due import due
 
     plan = session.plan
+    incidents = Schedule(session)
+    if run:
+        incidents.before()
     names = [name for name in session.select(systems) if plan.effective(name).available]
 
     def look(chosen: list[str]) -> "list[Due]":
@@ -42,7 +49,8 @@ def command(
 
     items = look(names)
     if not run:
-        session.out.result({"due": [item.document() for item in items]}, lambda: _show(session, items))
+        waiting = incidents.look()
+        session.out.result({"due": [item.document() for item in items], "incidents": waiting}, lambda: _show(session, items, waiting))
         return 0
     from holdfast.protection.run_due import run_due
 
@@ -61,8 +69,17 @@ def command(
         shared=lambda key: _between_hosts(session, key),
         told=lambda each: session.out.note(_line(each)),
     )
-    session.out.result({"due": [each.document() for each in done]}, lambda: session.out.say(f"{len(done)} due, {_count(done)}"))
-    return max((each.error.status for each in done if each.error is not None), default=0)
+    left = incidents.after(names)
+    unanswered = incidents.unanswered
+
+    def human() -> None:
+        session.out.say(f"{len(done)} due, {_count(done)}")
+        _incidents(session, left)
+
+    for one in unanswered:
+        session.out.warn(f"NOBODY ANSWERS {one}: everybody was told (holdfast incident ack {one})")
+    session.out.result({"due": [each.document() for each in done], "incidents": left, "unanswered": unanswered}, human)
+    return max((each.error.status for each in done if each.error is not None), default=1 if unanswered else 0)
 
 
 class CopyRefused(FoundWrong):
@@ -185,9 +202,16 @@ def _between_hosts(session: Session, key: str) -> Iterator[bool]:
         lease.release()
 
 
-def _show(session: Session, items: "list[Due]") -> None:
+def _incidents(session: Session, waiting: list[dict[str, Any]]) -> None:
+    for each in waiting:
+        session.out.say(f"{each['incident'] or 'incidents'}: {each['text']}")
+
+
+def _show(session: Session, items: "list[Due]", waiting: list[dict[str, Any]]) -> None:
+    _incidents(session, waiting)
     if not items:
-        session.out.say("Nothing is due.")
+        if not waiting:
+            session.out.say("Nothing is due.")
         return
     rows = [
         (

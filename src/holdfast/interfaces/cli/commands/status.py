@@ -3,8 +3,10 @@
 JSON: ``{"platform", "at", "state": "ok" | "missed" | "unknown", "systems": [{"system", "kind", "tier", "state", "reasons": [{"state",
 "text", "hint"}], "exposure": [{"location", "promised_seconds", "as_of", "exposure_seconds", "source", "state", "why",
 "behind"}], "rto": {"promised_seconds", "measured_seconds", "worst_seconds", "samples", "holds"}, "rpo": {"holds"}, "last_backup",
-"next_backup", "points", "proofs", "due", "paused", "running"}], "notices"}``, where ``holds`` is null or ``{"promised_seconds", "samples",
-"kept", "at_least", "confidence", "method", "median_seconds", "worst_seconds", "trend_seconds"}``. Exit status 1 unless the state is ok.
+"next_backup", "points", "proofs", "due", "paused", "running"}], "notices", "incidents": {"open", "due", "messages", "unanswered"}}``,
+where ``holds`` is null or ``{"promised_seconds", "samples", "kept", "at_least", "confidence", "method", "median_seconds",
+"worst_seconds", "trend_seconds"}``. Exit status 1 unless the state is ok, while nobody answers an incident, and while a post-mortem is
+overdue.
 """
 
 import datetime as dt
@@ -30,7 +32,8 @@ def command(
 ) -> int:
     """Show the promise, the actual exposure now and the last proof of each system.
 
-    Fails (1) when a promise is missed, and when nobody knows: an unknown status is a failure.
+    Fails (1) when a promise is missed, and when nobody knows: an unknown status is a failure. So is an incident that nobody answers,
+    and a post-mortem that is overdue.
     """
     from holdfast.protection.status import status
 
@@ -43,8 +46,17 @@ def command(
 
         metrics.write(prometheus, metrics.text(found))
     notices = [{"at": at, "text": text} for at, text in session.platform.state.database.notices()]
-    session.out.result({**found.document(), "notices": notices}, lambda: _show(session, found))
-    return 0 if found.state == "ok" else 1
+    from holdfast.interfaces.cli.commands.incident.schedule import standing, tell
+
+    incidents = standing(session)
+
+    def human() -> None:
+        _show(session, found)
+        tell(session, incidents)
+
+    session.out.result({**found.document(), "notices": notices, "incidents": incidents}, human)
+    troubled = incidents["unanswered"] or any(each["what"] == "postmortem" for each in incidents["due"])
+    return 0 if found.state == "ok" and not troubled else 1
 
 
 def _show(session: Session, found: "PlatformStatus") -> None:

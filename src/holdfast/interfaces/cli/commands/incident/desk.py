@@ -41,6 +41,7 @@ class Desk:
     def incidents(self) -> Incidents:
         if self.bench.plan is None:
             return Incidents(None, self.session.clock, os.environ)
+        # Its journal goes into the vault when the command ends.
         platform = self.session.platform
         return Incidents(self.bench.plan, self.session.clock, os.environ, journal=platform.journal, state=platform.state)
 
@@ -75,7 +76,10 @@ class Desk:
         out = self.session.out
         self.session.kept = f"It is written down: {found.id} is {found.state}. What people are to be told is queued."
         self._link(found)
-        self.incidents.tell([self.incidents.log.load(found.id)], patience=2.0)
+        try:
+            self.incidents.tell([self.incidents.log.load(found.id)], patience=2.0)
+        except HoldfastError as error:
+            out.warn(f"It is written down, and nobody was told yet: {error.message} {error.hint} The next command tries again.")
         self.pull()
         found = self.incidents.log.load(found.id)
         shown = {**self.document(found), **more}

@@ -10,6 +10,7 @@ from holdfast.interfaces.cli.commands.runbook.watching import harmless
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.interfaces.cli.times import local
+from holdfast.model import counted
 from holdfast.plan.values.units import format_duration
 
 STYLES = {"declared": "fail", "acknowledged": "warn", "mitigated": "warn", "resolved": "ok", "closed": "dim"}
@@ -72,10 +73,10 @@ def _messages(say: Any, shown: Mapping[str, Any]) -> None:
     waiting = [one for one in shown["messages"] if one["state"] != "sent"]
     sent = len(shown["messages"]) - len(waiting)
     if sent:
-        say(f"  {sent} messages were delivered")
+        say(f"  {counted(sent, 'message was', 'messages were')} delivered")
     for one in waiting:
         error = f": {one['error']}" if one["error"] else ""
-        say(f"  message to {one['channel']} ({one['kind']}) {one['state']}, {one['attempts']} attempts{error}")
+        say(f"  message to {one['channel']} ({one['kind']}) {one['state']}, {counted(one['attempts'], 'attempt')}{error}")
 
 
 def _timeline(session: Session, shown: Mapping[str, Any], zone: ZoneInfo) -> None:
@@ -90,7 +91,8 @@ def _doubts(session: Session, shown: Mapping[str, Any]) -> None:
     for text in shown["clocks"]:
         session.out.warn(text)
     if shown["missing"]:
-        session.out.warn(f"{len(shown['missing'])} entries of other hosts are not here yet: {', '.join(shown['missing'][:3])}")
+        lacking = counted(len(shown["missing"]), "entry of other hosts is", "entries of other hosts are")
+        session.out.warn(f"{lacking} not here yet: {', '.join(shown['missing'][:3])}")
     if shown["forged"]:
         session.out.warn(f"entries are not those that others cite: {', '.join(shown['forged'])}: see holdfast log --verify")
 

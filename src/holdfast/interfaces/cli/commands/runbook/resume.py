@@ -1,5 +1,6 @@
 """``holdfast runbook resume``: JSON as of ``runbook run``."""
 
+import os
 from typing import Annotated
 
 from holdfast.interfaces.cli.command import Argument, Option
@@ -23,6 +24,8 @@ def command(
     desk = Desk(session)
     found = desk.records.find(run)
     who = person(as_)
+    if incident := desk.records.events(found)[0].data.get("incident"):
+        os.environ["HOLDFAST_INCIDENT"] = str(incident)
     with Job(session, desk, found, desk.records.load(found).document["name"]) as job:
         stopped = driver(session, desk, who, job).resume(found, who)
     return result(session, stopped)

@@ -5,6 +5,7 @@ JSON: ``{"run", "runbook", "hash", "status": ended|waiting|stopped|cancelled, "o
 "parameters", "needs", "steps": [{"step", "kind", "title", "does", "probe", "undo", "timeout", "when", "left_out"}]}``.
 """
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ from holdfast.runbooks.format.compile import Snapshot
 from holdfast.runbooks.format.parameters import Parameter, values
 from holdfast.state import RunbookLine
 
+INCIDENT = "HOLDFAST_INCIDENT"
+
 
 def command(
     session: Session,
@@ -31,6 +34,7 @@ def command(
     *,
     param: Annotated[tuple[str, ...], Option("a parameter's value; may be repeated", "--param", metavar="NAME=VALUE")] = (),
     as_: Annotated[str | None, Option("who you are (your account's name by default)", "--as", metavar="NAME")] = None,
+    incident: Annotated[str | None, Option("the incident that the run belongs to, whose record it is", metavar="ID")] = None,
     beside: Annotated[bool, Option("begin although another run of it has not ended")] = False,
     dry_run: DryRun = False,
 ) -> int:
@@ -40,6 +44,7 @@ def command(
     with status 1, and goes on with 'runbook approve' and 'runbook resume'. Exit status 0 only when it was done to its end.
     """
     desk = Desk(session)
+    inside = _inside(session, incident)
     found, snapshot = desk.library.snapshot(name)
     who = person(as_)
     chosen = _parameters(session, desk, snapshot, param)
@@ -49,7 +54,7 @@ def command(
     if active and not beside:
         raise _already(active[0])
     run = desk.records.new_id()
-    begun = {"snapshot": dict(snapshot.document), "hash": snapshot.hash, "parameters": chosen, "file": str(found.path)}
+    begun = {"snapshot": dict(snapshot.document), "hash": snapshot.hash, "parameters": chosen, "file": str(found.path), **inside}
     looked = look(snapshot.document, _preview(run, session, who, begun), desk.bench)
     for each in looked:
         session.out.detail(f"{each.what} {each.text}: {'to be known by you' if each.ok is None else 'there' if each.ok else each.why}")
@@ -60,6 +65,19 @@ def command(
     with Job(session, desk, run, snapshot.name) as job:
         stopped = driver(session, desk, who, job).begin(run, who, needs=[[each.what, each.text, each.ok] for each in looked], **begun)
     return result(session, stopped)
+
+
+def _inside(session: Session, incident: str | None) -> dict[str, str]:
+    """What the record of the run says of its incident; commands in its steps find it in the environment."""
+    named = incident or os.environ.get(INCIDENT)
+    if not named:
+        return {}
+    if incident:
+        from holdfast.interfaces.cli.commands.incident.desk import Desk as Incidents
+
+        named = Incidents(session).find(incident)
+        os.environ[INCIDENT] = named
+    return {"incident": named}
 
 
 def _parameters(session: Session, desk: Desk, snapshot: Snapshot, texts: tuple[str, ...]) -> dict[str, Any]:
