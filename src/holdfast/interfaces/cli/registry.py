@@ -118,6 +118,7 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "lint": Entry("runbook.lint", "check runbooks, and that every system has one"),
                 "run": Entry("runbook.run", "run a runbook"),
                 "resume": Entry("runbook.resume", "go on with a run, after a kill too"),
+                "takeover": Entry("runbook.takeover", "take over a run whose host is gone, from the vault"),
                 "approve": Entry("runbook.approve", "answer what a run waits for: approve, confirm, choose, or say what happened"),
                 "skip": Entry("runbook.skip", "leave out a step of a run, with a reason"),
                 "abort": Entry("runbook.abort", "end a run and undo what ran"),

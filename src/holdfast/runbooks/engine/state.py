@@ -138,6 +138,10 @@ def _resumed(state: RunState, _event: Event) -> None:
             step.undo, step.undo_answer = "uncertain", ""
 
 
+def _taken(_state: RunState, _event: Event) -> None:
+    """Another host has it now; what follows is a resume."""
+
+
 def _stopped(state: RunState, event: Event) -> None:
     if state.status == "running":
         state.status = "stopped"
@@ -254,7 +258,7 @@ def _undo_skipped(_state: RunState, step: StepState, event: Event) -> None:
     step.undo, step.message = "skipped", event.data["reason"]
 
 
-_RUN = {"resumed": _resumed, "stopped": _stopped, "aborted": _aborted, "ended": _ended}
+_RUN = {"resumed": _resumed, "taken": _taken, "stopped": _stopped, "aborted": _aborted, "ended": _ended}
 _STEP = {
     "started": _started,
     "noted": _noted,

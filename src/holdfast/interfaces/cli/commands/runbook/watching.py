@@ -132,6 +132,7 @@ def said(event: str, data: dict[str, Any]) -> str:
     words: dict[str, Callable[[], str]] = {
         "begin": lambda: f"begun by {who}",
         "resumed": lambda: f"taken up again by {who}",
+        "taken": lambda: f"taken over by {who} from {data.get('from')}",
         "stopped": lambda: f"stopped: {data.get('why')}",
         "aborted": lambda: f"aborted by {who}: {data.get('reason')}",
         "ended": lambda: f"ended: {data.get('outcome')}",
