@@ -55,7 +55,7 @@ class Box:
     def authenticate(self, server, session, envelope, mechanism, data):
         right = isinstance(data, LoginPassword) and (data.login, data.password) == (b"holdfast", PASSWORD.encode())
         self.users.append(data.login.decode())
-        return AuthResult(success=right)
+        return AuthResult(success=right, handled=False)
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ class Channels:
         """What sends the messages that wait in ``state.outbox``; ``noted`` writes down what became of each."""
         from holdfast.state.outbox import Delivery
 
-        return Delivery(state.outbox, state.leases, self._clock, self.way, noted=noted)
+        return Delivery(state.outbox, state.outbox.leases, self._clock, self.way, noted=noted)
 
     def _mail(self, name: str, part: shape.EmailChannel, timeout: float, ca: Path | None) -> Channel:
         from holdfast.connect.channels.mail import Mail, Settings

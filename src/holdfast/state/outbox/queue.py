@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from holdfast.connect.channels import Message, Reference
 from holdfast.state.database import Database
+from holdfast.state.leases import Leases
 from holdfast.state.outbox.line import Line, Standing, line_of
 from holdfast.state.times import from_text, to_text
 
@@ -30,6 +31,8 @@ class Outbox:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        # Beside the queue, whatever else is shared: people are told also when a database of several hosts is what is down.
+        self.leases = Leases(database)
 
     def put(self, channels: Iterable[str], message: Message) -> int:
         """Queue a message for each channel; how many are new (a key that a channel has already is not taken twice).
