@@ -22,15 +22,11 @@ _LOG_BEHIND = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do. ``about``: proof, where the last one failed.
-    ``since``: from when on it was so, where that is known.
-    """
+    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do."""
 
     state: str
     text: str
     hint: str = ""
-    about: str = ""
-    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +175,7 @@ def _exposed(system: EffectiveSystem, exposure: Exposure, past: Past) -> Reason:
     hint = f"holdfast follow {system.name}" if system.continuous and exposure.as_of is not None else f"holdfast backup {system.name}"
     if exposure.location in past.unreachable:
         hint = "holdfast check"
-    since = exposure.as_of + exposure.promised if exposure.as_of is not None and exposure.promised is not None else None
-    return Reason(exposure.state, exposure.why, hint, since=since)
+    return Reason(exposure.state, exposure.why, hint)
 
 
 def _never(system: EffectiveSystem, past: Past, found: Sequence[Exposure]) -> list[Reason]:
@@ -199,12 +194,7 @@ def _late(system: EffectiveSystem, items: Sequence[Due], now: dt.datetime) -> li
     """A backup a whole interval late is a missed promise even where a log covers the data: replay grows, and with it the way back."""
     gap = system.backup.longest_gap if system.backup else dt.timedelta.max
     return [
-        Reason(
-            "missed",
-            f"the backup due since {item.since.isoformat(timespec='seconds')} was not made",
-            f"holdfast backup {system.name}",
-            since=item.since + gap,
-        )
+        Reason("missed", f"the backup due since {item.since.isoformat(timespec='seconds')} was not made", f"holdfast backup {system.name}")
         for item in items
         if item.verb == "backup" and item.since is not None and now - item.since > gap
     ]
@@ -217,13 +207,7 @@ def _proved(system: EffectiveSystem, proofs: Mapping[str, Proof | None], items: 
         hint = "holdfast vault check" if tier == "structure" else f"holdfast verify {system.name}"
         if proof is not None and not proof.ok:
             found.append(
-                Reason(
-                    "missed",
-                    f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed",
-                    f"holdfast log, then {hint}",
-                    "proof",
-                    proof.at,
-                )
+                Reason("missed", f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed", f"holdfast log, then {hint}")
             )
         elif schedule is not None and proof is None:
             found.append(Reason("unknown", f"never proved: {tier}", hint))
