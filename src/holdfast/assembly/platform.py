@@ -156,6 +156,28 @@ class Platform(PostgresSystems):
         places = [place.name for place in self.locations(name)]
         try:
             vault = self.vault(name)
-            return collect(name, vault, dict(zip(places, vault.locations.storages, strict=True)), self.state)
+            found = collect(name, vault, dict(zip(places, vault.locations.storages, strict=True)), self.state)
         except HoldfastError as error:
-            return unknown(name, places, self.state, error)
+            found = unknown(name, places, self.state, error)
+        return self._rehearsed(found, name)
+
+    def _rehearsed(self, past: "Past", name: str) -> "Past":
+        """With what the journal says of drills."""
+        from dataclasses import replace
+
+        from holdfast.drills.findings import Book
+        from holdfast.drills.history import drills
+        from holdfast.protection.history import Overdue
+
+        # A tabletop rehearses people; that a system comes back is shown by those in which it did.
+        ran = [
+            one.ended for one in drills(self.journal) if name in one.systems and one.kind != "tabletop" and one.outcome in ("ok", "failed")
+        ]
+        today = self.plan.local(self.clock.now()).date()
+        first = next(iter(self.plan.systems))
+        late = [
+            Overdue(one.id, one.text, one.owner, one.due)
+            for one in Book(self.journal, self.clock).all()
+            if one.overdue(today) and (name in one.systems or (not one.systems and name == first))
+        ]
+        return replace(past, drilled=max((at for at in ran if at is not None), default=None), overdue=late)

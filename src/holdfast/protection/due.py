@@ -24,7 +24,7 @@ TIERS = ("structure", "restore", "spot_check")
 class Due:
     """One piece of work. ``since``: when it became due (None: since ever). ``blocked``: why it does not run now all the same, or ''.
 
-    ``verb``: backup, copy, verify or prune; ``tier``: of a verify. ``points``: ids that a copy is about.
+    ``verb``: backup, copy, verify, prune or drill; ``tier``: of a verify. ``points``: ids that a copy is about.
     """
 
     system: str
@@ -56,7 +56,7 @@ class Due:
 def due(systems: Sequence[EffectiveSystem], windows: Windows, zone: dt.tzinfo, past: Mapping[str, Past], now: dt.datetime) -> list[Due]:
     """Everything due at ``now`` (aware), in the order in which it should run: longest overdue first, backups before what rests on them."""
     found = [item for system in systems for item in due_for(system, windows, zone, past.get(system.name, Past()), now)]
-    rank = {"backup": 0, "copy": 1, "verify": 2, "prune": 3}
+    rank = {"backup": 0, "copy": 1, "verify": 2, "prune": 3, "drill": 4}
     ever = dt.datetime.min.replace(tzinfo=dt.UTC)
     return sorted(found, key=lambda item: (rank[item.verb], item.since or ever, item.system, item.tier or ""))
 
@@ -70,6 +70,7 @@ def due_for(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, past: Pa
         *_copy(system, past),
         *_verify(system, zone, past, now),
         *_prune(system, zone, past, now),
+        *_drill(system, zone, past, now),
     ):
         blocked = blocked_by(item, windows, zone, past, now)
         yield Due(item.system, item.verb, item.since, item.reason, blocked, item.tier, item.points)
@@ -92,6 +93,8 @@ def blocked_by(item: Due, windows: Windows, zone: dt.tzinfo, past: Past, now: dt
     if again is not None and again[1] > now:
         times = "once" if again[0] == 1 else f"{again[0]} times in a row"
         return f"failed {times}; next try at {again[1].isoformat(timespec='seconds')}"
+    if item.verb == "drill":
+        return "people take part: holdfast drill SCENARIO"
     return ""
 
 
@@ -155,6 +158,16 @@ def _prune(system: EffectiveSystem, zone: dt.tzinfo, past: Past, now: dt.datetim
     begin = past.pruned_at or min(map(_commit, past.points))
     if since := missed_since(PRUNE, zone, begin, now):
         yield Due(system.name, "prune", since, "retention is applied daily")
+
+
+def _drill(system: EffectiveSystem, zone: dt.tzinfo, past: Past, now: dt.datetime) -> Iterator[Due]:
+    """By the schedule, from the first point on: what was never backed up cannot be rehearsed."""
+    if system.drill is None or not past.points:
+        return
+    begin = past.drilled or min(map(_commit, past.points))
+    if since := missed_since(system.drill, zone, begin, now):
+        last = f"last {past.drilled.isoformat(timespec='seconds')}" if past.drilled else "never rehearsed"
+        yield Due(system.name, "drill", since, f"'{system.drill}'; {last}")
 
 
 def _commit(point: PointSeen) -> dt.datetime:

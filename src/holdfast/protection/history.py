@@ -35,6 +35,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """A finding of a drill that nobody has proved to be put right by its date (in the plan's zone)."""
+
+    finding: str
+    text: str
+    owner: str
+    due: dt.date
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """Of one system. ``points`` and ``proofs`` in any order; ``failures`` only those after the last success of their verb.
 
@@ -42,7 +52,8 @@ class Past:
     prune. ``running``: verbs at work now and since when. ``restore``: how long restores were measured to take. ``log_as_of``: by location,
     the moment up to which the log there is known to be complete, from the vault itself (heartbeats say it sooner). ``behind``: by location,
     what a copy would bring there. ``returns``: seconds that each restore and restore into isolation took, oldest first, None for one that
-    failed; ``losses``: seconds of data that each would have lost at the most, None where that is not known.
+    failed; ``losses``: seconds of data that each would have lost at the most, None where that is not known. ``drilled``: the end of the
+    last drill that it took part in.
     """
 
     points: Sequence[PointSeen] = ()
@@ -58,3 +69,5 @@ class Past:
     behind: Mapping[str, Behind] = field(default_factory=dict)
     returns: Sequence[float | None] = ()
     losses: Sequence[float | None] = ()
+    drilled: dt.datetime | None = None
+    overdue: Sequence[Overdue] = ()

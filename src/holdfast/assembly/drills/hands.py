@@ -22,6 +22,10 @@ FILE = ".holdfast-sentinel-"
 class Hands(Protocol):
     """Of one system."""
 
+    def ready(self) -> str:
+        """Looks whether a mark could be written; in words. Raises SentinelUnwritable."""
+        ...
+
     def plant(self, nonce: str, n: int) -> Mark: ...
 
     def unplant(self, nonce: str) -> str:
@@ -66,6 +70,10 @@ class PostgresHands:
         connect = self._platform.postgres_recovery(self._system).connect
         assert connect is not None
         return connect("primary")
+
+    def ready(self) -> str:
+        # Whether the role may make a table says only trying; nothing is written before a drill begins.
+        return f"database {self._database()}"
 
     def _database(self) -> str:
         from holdfast.systems.postgres.link import connection
@@ -200,6 +208,16 @@ class FilesHands:
             )
         return folder / f"{FILE}{nonce}"
 
+    def ready(self) -> str:
+        folder = self._path("").parent
+        if not os.access(folder, os.W_OK):
+            raise SentinelUnwritable(
+                f"No mark may be written into {folder}.",
+                hint="Run the drill as an account that may write there, or leave sentinel out of the scenario's criteria.",
+                system=self._system,
+            )
+        return str(folder)
+
     def plant(self, nonce: str, n: int) -> Mark:
         """Raises SentinelUnwritable."""
         mark = Mark(nonce, n, self._platform.clock.now())
@@ -218,12 +236,16 @@ class FilesHands:
         return mark
 
     def unplant(self, nonce: str) -> str:
-        path = self._path(nonce)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise NotTornDown(f"{path} could not be removed: {error}.", hint="Remove it.", system=self._system) from error
-        return f"{path} is not there"
+        spec: Any = self._platform.plan.effective(self._system).spec
+        # In whichever path it was: the first one may be gone by now.
+        for path in (Path(one) / f"{FILE}{nonce}" for one in spec.paths or ()):
+            try:
+                path.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise NotTornDown(f"{path} could not be removed: {error}.", hint="Remove it.", system=self._system) from error
+        return f"no path of {self._system} holds {FILE}{nonce}"
 
     def marks(self, view: "Isolated", nonce: str) -> list[Mark]:
         path = Path(view.connection) / str(self._path(nonce)).lstrip("/")

@@ -118,6 +118,8 @@ class PlatformRestorer:
 
     def steady(self) -> Sequence[Result]:
         found = [self._asked("vault", self._vault), self._asked("room", self._room)]
+        if self.hands is not None:
+            found.append(self._asked("marks", self.hands.ready))
         checks = [one for one in checks_of(self.platform.plan, self.system) if one.suite is None and one.command is None]
         try:
             with self.platform.recovery(self.system).source() as view:
