@@ -57,39 +57,6 @@ def test_location_follows_the_environment():
     assert directory({"HOME": "/h"}) == Path("/h/.local/state/holdfast")
 
 
-def test_a_run_from_beginning_to_end(state, clock):
-    run = state.runs.begin("backup", "orders", label="a")
-    state.runs.progress(run, done=5, total=10)
-    (seen,) = state.runs.recent(active=True)
-    assert (seen.id, seen.verb, seen.system, seen.outcome) == (run, "backup", "orders", None)
-    assert seen.progress == {"done": 5, "total": 10}
-    clock.moment += dt.timedelta(seconds=7)
-    state.runs.end(run, "ok", point="p1")
-    (done,) = state.runs.recent(active=False)
-    assert done.outcome == "ok"
-    assert done.facts == {"label": "a", "point": "p1"}
-    assert (done.ended - done.started).total_seconds() == 7
-    assert state.runs.recent(active=True) == []
-
-
-def test_a_run_is_found_by_a_unique_beginning(state, clock):
-    first = state.runs.begin("backup", "a")
-    clock.moment += dt.timedelta(days=1)
-    second = state.runs.begin("backup", "b")
-    assert state.runs.get(first).id == first
-    assert state.runs.get(second[:8]).id == second
-    assert state.runs.get("2026") is None
-
-
-def test_cancelling(state):
-    run = state.runs.begin("backup", "a")
-    assert not state.runs.cancelled(run)
-    assert state.runs.request_cancel(run, "somebody")
-    assert state.runs.cancelled(run)
-    state.runs.end(run, "cancelled")
-    assert not state.runs.request_cancel(run, "somebody")
-
-
 SLEEPER = """
 import sys, time, pathlib
 from holdfast.model import SystemClock
@@ -124,44 +91,6 @@ def test_a_lease_has_one_holder_until_it_ends(state, clock):
     assert state.leases.holder("due").holder == other.holder
     state.leases.release(other)
     assert state.leases.holder("due") is None
-
-
-def test_a_pause_ends_by_itself_or_by_hand(state, clock):
-    state.pauses.set("a", clock.moment + dt.timedelta(hours=1), "migration")
-    state.pauses.set("b", None, "retired")
-    assert set(state.pauses.current()) == {"a", "b"}
-    clock.moment += dt.timedelta(hours=2)
-    assert set(state.pauses.current()) == {"b"}
-    assert state.pauses.clear("b")
-    assert not state.pauses.clear("b")
-
-
-def test_an_idle_beat_keeps_the_time_of_the_last_increment(state, clock):
-    stored = clock.moment
-    state.heartbeats.beat("o", "1-1", "onsite", 100, server_time=clock.moment, stored_at=stored)
-    clock.moment += dt.timedelta(minutes=5)
-    state.heartbeats.beat("o", "1-1", "onsite", 100, server_time=clock.moment)
-    (beat,) = state.heartbeats.newest("o")
-    assert (beat.stored_at, beat.seen, beat.server_time) == (stored, clock.moment, clock.moment)
-    assert state.heartbeats.newest("other") == []
-
-
-def test_proofs_come_newest_first(state, clock):
-    state.proofs.add("o", "restore", ok=True, point="p1")
-    clock.moment += dt.timedelta(days=1)
-    state.proofs.add("o", "restore", ok=False, point="p2", check="rows")
-    state.proofs.add("o", "structure", ok=True)
-    assert [(p.ok, p.point) for p in state.proofs.recent("o", "restore")] == [(False, "p2"), (True, "p1")]
-    assert len(state.proofs.recent("o")) == 3
-
-
-def test_estimates_scale_with_size(state):
-    assert state.durations.estimate("o", "restore") is None
-    for seconds in (10, 20, 30):
-        state.durations.add("o", "restore", seconds, 1000)
-    assert state.durations.estimate("o", "restore").seconds == 20
-    assert state.durations.estimate("o", "restore", 2000).seconds == 40
-    assert state.durations.estimate("o", "restore").samples == 3
 
 
 def test_the_file_may_be_deleted_at_any_time(state):

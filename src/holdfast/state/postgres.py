@@ -11,6 +11,7 @@ import re
 import secrets
 import socket
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,9 @@ class PostgresDatabase:
         self.clock = clock
         self._dsn = dsn
         self._mine = threading.local()
+        self._made: list[psycopg.Connection[Any]] = []
+        # With the last who uses it, or at the end of the process.
+        self._end = weakref.finalize(self, _close, self._made, os.getpid())
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -197,8 +201,14 @@ class PostgresDatabase:
             raw.execute("set default_transaction_isolation = 'read committed'; set synchronous_commit = on")
             self._lift(raw)
         except psycopg.Error as error:
+            with contextlib.suppress(NameError):
+                raw.close()
             raise self._unusable(error) from None
+        except HoldfastError:
+            raw.close()
+            raise
         self._mine.raw, self._mine.pid = raw, os.getpid()
+        self._made.append(raw)
         return raw
 
     def _lift(self, raw: "psycopg.Connection[Any]") -> None:
@@ -229,6 +239,12 @@ class PostgresDatabase:
             f"The state in PostgreSQL cannot be used: {_without_password(said[0]) if said else type(error).__name__}.",
             hint="Is the server there? To go on with this host alone, point HOLDFAST_STATE to a folder.",
         )
+
+
+def _close(made: "list[psycopg.Connection[Any]]", process: int) -> None:
+    if os.getpid() == process:  # a child's copies are its parent's
+        for raw in made:
+            raw.close()
 
 
 def _one(raw: "psycopg.Connection[Any]", sql: str) -> Any:
