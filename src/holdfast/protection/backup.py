@@ -11,7 +11,7 @@ from holdfast.model import Clock, Progress, RecoveryPoint
 from holdfast.protection.recorded import Recorded, recorded
 from holdfast.state import State
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore
-from holdfast.vault.errors import PointPartly
+from holdfast.vault.errors import PointPartly, PointUnknown
 
 LEASE = 3600.0
 """Seconds that a backup's lease on this host lasts without a sign of life; its end comes at once when the process dies."""
@@ -181,7 +181,7 @@ def choose_base(vault: PointStore, system: Captures, progress: Progress) -> Any 
             continue
         try:
             return vault.reader(point)
-        except Damaged as error:
+        except (Damaged, PointUnknown) as error:  # damaged, or removed by a prune since it was listed
             progress.note(f"{point.id} cannot be built on: {error.message}")
     return None
 

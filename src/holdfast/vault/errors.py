@@ -177,6 +177,19 @@ class PointUnknown(Usage):
     code = "point-unknown"
 
 
+class PointGone(PointUnknown):
+    """A prune removed the recovery point while it was read."""
+
+    code = "point-gone"
+
+    def __init__(self, point: str) -> None:
+        super().__init__(
+            f"The recovery point {point} was removed by a prune meanwhile.",
+            hint="See 'holdfast points' for what is left; a hold keeps a point that is to be read for long: holdfast vault hold add.",
+            point=point,
+        )
+
+
 class PointAmbiguous(Usage):
     """A prefix or label fits several recovery points."""
 

@@ -178,8 +178,11 @@ class PointCache:
             (key for key, _ in unread), self._read(locations, notary, [name for _, name in unread]), strict=True
         ):
             if error is not None:
-                damaged.append(error)
+                if not isinstance(error, ObjectMissing):  # else a prune removed it since it was listed
+                    damaged.append(error)
                 continue
+            if point is None and len(listed[present[key]]) > 1:
+                continue  # an abort in one location, and a point in another that may not have answered now
             rows[key] = None if point is None else to_json(point.model_dump(mode="json")).decode()
             self._points[key] = point
             changed = True

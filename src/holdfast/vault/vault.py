@@ -11,7 +11,7 @@ from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import config, crypto, names, points, selfdescription
 from holdfast.vault.begun import first_epoch, remove_foreign
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import KeyringRolledBack, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
+from holdfast.vault.errors import KeyringRolledBack, PointGone, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
 from holdfast.vault.keys import opening, ring
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.kms import Secret
@@ -277,9 +277,12 @@ class Vault:
     def reader(self, point: RecoveryPoint) -> "Reader":
         from holdfast.vault.restore.reader import Reader
 
-        envelope, found, tree = points.read(self.locations, self.notary, f"{names.POINTS}{point.id}")
+        try:
+            envelope, found, tree = points.read(self.locations, self.notary, f"{names.POINTS}{point.id}")
+        except ObjectMissing as error:
+            raise PointGone(point.id) from error
         if found is None:
-            raise PointUnknown(f"{point.id} was aborted.", hint="It never became a recovery point.")
+            raise PointGone(point.id)
         return Reader(found, tree, envelope, locations=self.locations, notary=self.notary, cache=self.cache)
 
     def logs(self, system: str, copies: int | None = None) -> "SystemLogs":

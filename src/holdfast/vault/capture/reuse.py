@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast.errors import Damaged, Unreachable
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.vault import condemned, content, damage, names
 from holdfast.vault.capture import thin
 from holdfast.vault.capture.work import FileWork
 from holdfast.vault.content import ChunkRef, Part
+from holdfast.vault.errors import PointGone
 from holdfast.vault.index.seen import Row
 from holdfast.vault.index.store import IndexStore
 from holdfast.vault.locations import Locations
@@ -22,6 +23,8 @@ from holdfast.vault.notary import Notary
 from holdfast.vault.packs.present import PresentPacks
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.reader import Reader
+
+_UNREADABLE = (Damaged, PointGone)
 
 
 class Reuse:
@@ -36,7 +39,9 @@ class Reuse:
         notary: Notary,
         cache: Path,
         told: Callable[[str], None] = lambda _: None,
+        require_open: Callable[[], None] = lambda: None,
     ) -> None:
+        """``require_open`` raises SessionAborted: whoever slept past its lease may find the base gone before it hears of that."""
         self.base = base if base is not None and _stands(base, locations, notary) else None
         self._table = table
         self._locations = locations
@@ -47,6 +52,8 @@ class Reuse:
         self._segments: dict[bytes, ChunkRef] | None = None
         self._lazy = threading.Lock()
         self._told = told
+        self._require_open = require_open
+        self._closed = False
         self._unread = False
         self._thin: list[thin.Thin] = []
         self.cleaning = thin.Cleaning()
@@ -64,8 +71,16 @@ class Reuse:
         return 0 if self._present is None else len(self._present.avoided)
 
     def document(self, path: str) -> dict[str, Any] | None:
-        """The base's entry of that path."""
-        return None if self.base is None else self.base.tree.find(path)
+        """The base's entry of that path; None as well from where on the base cannot be read, which is told. Raises SessionAborted."""
+        if self.base is None or self._closed:
+            return None
+        try:
+            return self.base.tree.find(path)
+        except _UNREADABLE as error:
+            self._require_open()
+            self._closed = True
+            self._told(f"The names of the base {self.base.point.id} cannot be read, so what follows is read and stored anew: {error}")
+            return None
 
     def parts(self, work: FileWork) -> Iterator[Part | None]:
         """The base's content lists of the same path, None where one cannot be used."""
@@ -75,7 +90,7 @@ class Reuse:
             for part in self.base.tree.parts(work.base):
                 usable = part.chunk_size == work.chunk_size and self.all_present(part)
                 yield content.without(part, self.cleaning.packs) if usable else None
-        except Damaged as error:
+        except _UNREADABLE as error:
             self._unreadable(work.entry.path, error)
 
     def whole(self, document: Mapping[str, Any], *, again: bool = False) -> bool:
@@ -94,7 +109,7 @@ class Reuse:
                 numbers = self._table.translation(part.packs).tolist()
                 for local, size in content.weights(part.places).items():
                     packs[numbers[local]] = packs.get(numbers[local], 0) + size
-        except Damaged as error:
+        except _UNREADABLE as error:
             self._unreadable(document["p"], error)
             return False
         refs = [(bytes.fromhex(ref[1]), ref[5]) for ref in document.get("r", ())]
@@ -107,10 +122,11 @@ class Reuse:
         self._table.weigh(packs)
         return True
 
-    def _unreadable(self, path: str, error: Damaged) -> None:
-        """A content list of the base is damaged: what it is about is read as if it were new. Told of the first one."""
+    def _unreadable(self, path: str, error: HoldfastError) -> None:
+        """A content list of the base is damaged: what it is about is read as if new. Told of the first one. Raises SessionAborted."""
         assert self.base is not None
-        refs = self.base.tree.find(path) or {}
+        self._require_open()
+        refs = self.document(path) or {}
         if self._present is not None:
             self._present.spoils(bytes.fromhex(ref[1]) for ref in refs.get("r", ()))
         if not self._unread:
@@ -135,7 +151,7 @@ class Reuse:
         try:
             for part in self.base.tree.parts(document):
                 packs.update(part.packs)
-        except Damaged:
+        except _UNREADABLE:
             return True
         return self.cleaning.rather_read(list(packs), document["s"])
 

@@ -67,7 +67,9 @@ class Writer:
         self.session = self._session.id
         self._table = PackTable()
         # After the session stands in every location: the order is what a prune relies on.
-        self._reuse = Reuse(base, self._table, locations=locations, notary=notary, cache=cache, told=progress.note)
+        self._reuse = Reuse(
+            base, self._table, locations=locations, notary=notary, cache=cache, told=progress.note, require_open=self._session.require_open
+        )
         self._spill = SpillFolder(cache / "sessions", self.session)
         self._seen = SeenChunks(self._spill.path)
         self._log = IndexLog(locations, notary, clock, settings.scope)

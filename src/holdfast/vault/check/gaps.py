@@ -26,14 +26,14 @@ def judge(vault: Vault, points: Sequence[RecoveryPoint], folder: str, before: In
 
 def _needs(vault: Vault, point: RecoveryPoint, folder: str, start: int, end: int) -> bool:
     """Whether a point is not consistent without the log in [start, end)."""
-    first, last = _position(point.start), _position(point.stop)
+    first, last = position_of(point.start), position_of(point.stop)
     if point.logs is None or first is None or last is None or not (first < end and start < last):
         return False
     return folder == f"{names.LOGS}{vault.notary.tag('system', point.system)}/{vault.notary.tag('branch', point.logs)}"
 
 
-def _position(coordinate: Mapping[str, Any]) -> int | None:
-    """The log's position in a coordinate (PostgreSQL writes an LSN as two hexadecimal numbers)."""
+def position_of(coordinate: Mapping[str, Any]) -> int | None:
+    """The log's position in a coordinate; None where it names none (PostgreSQL writes an LSN as two hexadecimal numbers)."""
     high, _, low = str(coordinate.get("lsn", "")).partition("/")
     try:
         return (int(high, 16) << 32) | int(low, 16)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from holdfast.errors import Damaged, Unreachable
 from holdfast.vault import names
 from holdfast.vault.check.report import Found
-from holdfast.vault.errors import RoleLacking
+from holdfast.vault.errors import PointGone, RoleLacking
 from holdfast.vault.points import read
 from holdfast.vault.vault import Vault
 
@@ -22,6 +22,8 @@ def name_files(vault: Vault, found: Sequence[Found]) -> None:
     for point in sorted({point for some in by_pack.values() for one in some for point in one.hurts}):
         try:
             _files_of(vault, point, by_pack)
+        except PointGone:
+            continue
         except (Damaged, RoleLacking, Unreachable):
             # The tree itself is hurt, or may not be read with this key: then every file of the point is in doubt.
             for one in _about(by_pack.values(), point):

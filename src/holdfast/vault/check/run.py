@@ -9,22 +9,25 @@ from itertools import pairwise
 
 from holdfast.errors import Damaged, Refused, Unreachable
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
-from holdfast.storage.contract import ObjectInfo, Storage, StorageDenied
+from holdfast.storage.contract import ObjectInfo, ObjectMissing, Storage, StorageDenied
 from holdfast.vault import damage, lock, names, selfdescription
 from holdfast.vault.check.gaps import judge
 from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
 from holdfast.vault.check.record import Recorder
 from holdfast.vault.check.report import Found, Report
+from holdfast.vault.check.vanished import Vanished
 from holdfast.vault.check.verify import Verifier, largest
 from holdfast.vault.copy import Copied
 from holdfast.vault.copy.logs import covers
 from holdfast.vault.envelope import PACK_ENTRY
 from holdfast.vault.index import objects
+from holdfast.vault.locations import get_if_there
 from holdfast.vault.logs.names import furthest, increments
 from holdfast.vault.vault import Vault
 
 _THREADS = 2
+_GONE = "It was listed and is gone."
 _LACKING = ("missing", "not-everywhere", "not-indexed")
 Choose = Callable[[Sequence[ObjectInfo], int], Sequence[ObjectInfo]]
 
@@ -50,6 +53,7 @@ class Check:
         self._silent: dict[str, Unreachable] = {}
         self._heal = heal
         self._judge: Healer | None = None
+        self._vanished = Vanished((), vault.notary)
         self._progress = progress or Silent()
         self._choose = choose or (lambda infos, count: random.SystemRandom().sample(infos, count))
         self._verifier = Verifier(vault.notary)
@@ -77,6 +81,7 @@ class Check:
         # Those that answered: what one of the others holds cannot be told from what is lost.
         heard = [storage for storage in self._vault.locations.storages if storage.url not in self._silent]
         self._judge = Healer(heard, self._vault.notary, self._verifier)
+        self._vanished = Vanished(heard, self._vault.notary)
         for storage in self._answering():
             with self._listening(storage):
                 self._location(storage, held[storage.url])
@@ -122,7 +127,9 @@ class Check:
         sound: dict[str, bytes] = {}
         for info, data in self._all(storage, small):
             self._progress.advance(1)
-            problem = _too_large(info) or ("it was listed and is gone" if data is None else self._verifier.problem(info.name, data))
+            if data is None and not self._vanished.lost(storage, info.name):
+                continue  # gone since it was listed, by who may remove it
+            problem = _too_large(info) or (_GONE if data is None else self._verifier.problem(info.name, data))
             if info.name.startswith(ASIDE):
                 self._notice("put-aside", storage, info.name, "A heal replaced this; look at it, then delete it by hand.")
             elif names.parse_coming(info.name) is not None:
@@ -139,8 +146,9 @@ class Check:
             elif problem is not None and info.name.startswith(names.DAMAGED):
                 self._notice("record-not-believed", storage, info.name, f"{problem} Nobody heeds it; a prune removes it.")
             elif problem is not None:
-                if self._wrong("damaged", storage, info.name, problem, self._hurt_by(info.name)):
-                    sound[info.name] = storage.get(info.name)
+                code = "missing" if data is None else "damaged"
+                if self._wrong(code, storage, info.name, problem, self._hurt_by(info.name)):
+                    sound |= _read_back(storage, info.name)
             elif data is not None:
                 sound[info.name] = data
         for name in self._elsewhere.keys() - held.keys():
@@ -151,9 +159,10 @@ class Check:
             elif (
                 self._judge is not None
                 and self._judge.withheld(name) is None
+                and self._vanished.lost(storage, name)
                 and self._wrong("missing", storage, name, "Another location holds this; without it this one cannot be opened alone.", {})
             ):
-                sound[name] = storage.get(name)
+                sound |= _read_back(storage, name)
         needs = self._needs(sound)
         sizes = self._sizes(sound)
         self._packs(storage, held, needs, sizes)
@@ -198,7 +207,8 @@ class Check:
     ) -> None:
         for name, points in needs.items():
             if name not in held:
-                self._wrong("missing", storage, name, "The pack is missing.", points)
+                if self._vanished.pack_lost(storage, name, points):
+                    self._wrong("missing", storage, name, "The pack is missing.", points)
             elif name in sizes and held[name].size != sizes[name]:
                 self._wrong("damaged", storage, name, f"The pack has {held[name].size} bytes instead of {sizes[name]}.", points)
             elif name not in sizes:
@@ -225,7 +235,11 @@ class Check:
         for info, problem in self._verdicts(storage, wanted):
             self._read += info.size
             self._progress.advance(info.size)
-            if problem is not None:
+            if problem == _GONE:
+                # Of logs the gaps are told, of packs what points need.
+                if self._vanished.pack_lost(storage, info.name, needs.get(info.name, {})):
+                    self._wrong("missing", storage, info.name, problem, needs[info.name])
+            elif problem is not None:
                 self._wrong("damaged", storage, info.name, problem, needs.get(info.name, {}))
 
     def _verdicts(self, storage: Storage, wanted: Sequence[ObjectInfo]) -> Iterable[tuple[ObjectInfo, str | None]]:
@@ -234,8 +248,10 @@ class Check:
                 return info, large
             try:
                 data = storage.get(info.name)
-            except Damaged:
-                return info, "it was listed and is gone"
+            except ObjectMissing:
+                return info, _GONE
+            except Damaged as error:
+                return info, error.message
             problem = self._verifier.problem(info.name, data)
             if problem is not None and (void := self._verifier.void(info.name, data)) is not None:
                 self._notice(void[0], storage, info.name, void[1])
@@ -247,13 +263,18 @@ class Check:
 
     @staticmethod
     def _all(storage: Storage, infos: Sequence[ObjectInfo]) -> Iterable[tuple[ObjectInfo, bytes | None]]:
+        """None for what is gone; nothing of what is too large."""
+
         def fetch(info: ObjectInfo) -> tuple[ObjectInfo, bytes | None]:
             if _too_large(info) is not None:
-                return info, None
+                return info, b""
             try:
                 return info, storage.get(info.name)
+            except ObjectMissing:
+                # Another object may take its place at any moment: an abort a point's, a point an abort's.
+                return info, get_if_there(storage, info.name)
             except Damaged:
-                return info, None
+                return info, b""
 
         with ThreadPoolExecutor(8, thread_name_prefix="check") as pool:
             yield from pool.map(fetch, infos)
@@ -263,6 +284,9 @@ class Check:
         folders = sorted({name.rsplit("/", 1)[0] for name in held})
         for folder in folders:
             whole = list(furthest(_in_order(info for name, info in held.items() if name.startswith(f"{folder}/")), 0))
+            if any(behind.start > before.end for before, behind in pairwise(whole)):
+                # Not out of a listing during which some were put and others went.
+                whole = list(furthest(_in_order(self._vault.locations.list(f"{folder}/")), 0))
             for before, behind in pairwise(whole):
                 if behind.start > before.end:
                     found = judge(self._vault, self._points, folder, before, behind)
@@ -272,10 +296,11 @@ class Check:
                     self._found.append(found)
             for storage in self._answering():
                 with self._listening(storage):
-                    own = {info.name for info in storage.list(f"{folder}/")}
-                    covered = list(furthest(_in_order(held[name] for name in own & held.keys()), 0))
+                    own = {info.name: info for info in storage.list(f"{folder}/")}
+                    covered = list(furthest(_in_order(own.values()), 0))
                     for one in whole:
-                        if one.name not in own and not covers(covered, one.start, one.end):
+                        there = one.name in own or covers(covered, one.start, one.end)
+                        if not there and self._vanished.log_lost(storage, one, covered, self._points):
                             self._wrong("missing", storage, one.name, "The log increment is missing here; another location has it.", {})
 
     def _hurt_by(self, name: str) -> dict[str, str]:
@@ -312,6 +337,12 @@ class Check:
                         one.healed = storage.head(one.object) is not None
                     if not one.healed:
                         one.unhealed = done if isinstance(done, str) else next(iter((*done.refused, *done.later, *done.left)), one.unhealed)
+
+
+def _read_back(storage: Storage, name: str) -> dict[str, bytes]:
+    """What a heal put, by its name; nothing where a prune took it away at once."""
+    data = get_if_there(storage, name)
+    return {} if data is None else {name: data}
 
 
 def _too_large(info: ObjectInfo) -> str | None:

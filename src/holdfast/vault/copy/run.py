@@ -279,6 +279,8 @@ class _Copy:
 
     def _stage(self, name: str, data: bytes) -> None:
         """From here on a prune of the target sees what the point needs. It may stand there of a copy that was cut off, or is at work."""
+        if self._target.head(name + names.COMING) is not None:
+            return
         try:
             self._target.put_if_absent(name + names.COMING, [data])
         except ObjectExists:

@@ -16,7 +16,7 @@ from holdfast.vault.errors import KeyringBusy, KeyringPartly, RoleLacking
 from holdfast.vault.keys import opening
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.ring import Found, Listed, Ring, RingMemory, newest
-from holdfast.vault.locations import Locations, put_same
+from holdfast.vault.locations import Locations, get_if_there, put_same
 from holdfast.vault.notary import Notary
 from holdfast.vault.text import to_json
 
@@ -181,6 +181,15 @@ class Changes:
 
     def put(self, name: str, data: bytes) -> None:
         """Something new, in every location."""
+        self.locations.put(name, [data])
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """The same under a name that another change could take: the first location decides. Raises Stale."""
+        try:
+            self.locations.first.put_if_absent(name, [data])
+        except ObjectExists:
+            if get_if_there(self.locations.first, name) != data:
+                raise Stale from None
         self.locations.put(name, [data])
 
     def epochs_taken(self, scope: str) -> int:

@@ -72,7 +72,9 @@ class Keyring:
 
     def list(self) -> list[Slot]:
         """Sound slots in force, of the vault and of its scopes, oldest first, under their present labels."""
-        ring = self.changes.current()
+        return [*self._listed(self.changes.current())]
+
+    def _listed(self, ring: Ring) -> Sequence[Slot]:
         scopes = [SCOPE, *ring.scopes] if ring.generation else [SCOPE]
         found = [slot for scope in scopes for slot in opening.read_slots(self._locations, ring if ring.generation else None, scope)[0]]
         return [replace(slot, label=ring.labels.get(slot.id, slot.label)) for slot in sorted(found, key=lambda one: (one.created, one.id))]
@@ -81,7 +83,7 @@ class Keyring:
         """The same with what the keyring knows of each."""
         ring = self.changes.current()
         states = []
-        for slot in self.list():
+        for slot in self._listed(ring):
             listed = ring.slots[slot.id]
             bad = tuple(storage.url for storage in self._locations.storages if not self._answers_with(storage, ring, slot.id))
             proved = self.changes.now() if slot.id in self._opened_by else listed.proved
@@ -179,7 +181,12 @@ class Keyring:
         """Give a slot another label."""
         self.changes.require_owner("label key slots")
         chosen = self._choose(id_or_label)
-        self.changes.change(lambda ring: replace(ring, labels={**ring.labels, chosen.id: label}))
+
+        def edit(ring: Ring) -> Ring:
+            _require_listed(ring, chosen)
+            return replace(ring, labels={**ring.labels, chosen.id: label})
+
+        self.changes.change(edit)
         return replace(chosen, label=label)
 
     def prove(self, secret: Secret, scope: str | None = None) -> Slot:
@@ -197,7 +204,12 @@ class Keyring:
                 slot = opening.open_scope(alone, self._notary.bundle, self.changes.current(), scope, secret)[2]
         assert slot is not None
         chosen, now = slot, self.changes.now()
-        ring = self.changes.change(lambda ring: replace(ring, slots={**ring.slots, chosen.id: replace(ring.slots[chosen.id], proved=now)}))
+
+        def edit(ring: Ring) -> Ring:
+            _require_listed(ring, chosen)
+            return replace(ring, slots={**ring.slots, chosen.id: replace(ring.slots[chosen.id], proved=now)})
+
+        ring = self.changes.change(edit)
         return replace(chosen, label=ring.labels.get(chosen.id, chosen.label))
 
     def remove(self, id_or_label: str) -> Slot:
@@ -304,7 +316,7 @@ class Keyring:
         fields = {"scope": tag, "epoch": number, "public": to_b64(public)}
         boxed_to = [listed.public for listed in readers.values() if listed.public is not None]
         plain = to_json({"private": to_b64(private)})
-        self.changes.put(name, self._notary.make(name, "epoch", self.changes.now(), fields, plain=plain, boxed_to=boxed_to))
+        self.changes.put_new(name, self._notary.make(name, "epoch", self.changes.now(), fields, plain=plain, boxed_to=boxed_to))
 
         def edit(now_ring: Ring) -> Ring:
             same = {one: listed.public for one, listed in now_ring.in_scope(tag).items() if listed.role != "writer"}
@@ -331,6 +343,11 @@ class Keyring:
         while ring.generation <= known:
             ring = self.changes.change(edit)
         return ring.generation
+
+
+def _require_listed(ring: Ring, slot: Slot) -> None:
+    if slot.id not in ring.slots:
+        raise SlotUnknown(f"The key slot {slot.id} was removed meanwhile.", hint="See 'holdfast vault key list'.")
 
 
 def _holds(storage: Storage, ring: Ring, slot_id: str) -> bool:

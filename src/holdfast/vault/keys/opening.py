@@ -15,6 +15,8 @@ from holdfast.vault.keys.slots import Slot
 from holdfast.vault.locations import Locations
 from holdfast.vault.text import from_b64, from_json
 
+_TRIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -66,8 +68,21 @@ def unlock(locations: Locations, vault: bytes, root_public: bytes, secret: Secre
     Raises WrongKey when sound slots are there and none opens, SlotRemoved when the key is that of one no longer in force, ObjectDamaged
     when the right one may be among damaged slots, Unreachable, and what a KMS raises.
     """
-    found = newest(locations.storages, vault, root_public)
     slots.require_usable(secret)
+    found = newest(locations.storages, vault, root_public)
+    for _ in range(_TRIES):
+        try:
+            return _unlock(locations, vault, root_public, secret, found, first)
+        except Damaged:
+            # A change of keys in between takes slots away that an older keyring lists.
+            now = newest(locations.storages, vault, root_public)
+            if now.data == found.data:
+                raise
+            found = now
+    return _unlock(locations, vault, root_public, secret, found, first)
+
+
+def _unlock(locations: Locations, vault: bytes, root_public: bytes, secret: Secret, found: Found, first: str) -> Opened:
     kind = slots.kind_of(secret)
     sound, damaged = read_slots(locations, found.ring, kind=kind)
     own = sorted((slot for slot in sound if slot.vault == vault), key=lambda slot: slot.id != first)
@@ -142,9 +157,21 @@ def open_scope(locations: Locations, bundle: Bundle, ring: Ring | None, name: st
     Raises ScopeUnknown, ScopeErased, ScopeClosed, ObjectDamaged, Unreachable.
     """
     tag = names.tag(bundle.identity[SCOPE], "scope", name)
+    slots.require_usable(secret)
+    for _ in range(_TRIES):
+        try:
+            return _open_scope(locations, bundle, ring, name, secret, tag)
+        except Damaged:
+            now = newest(locations.storages, bundle.vault, bundle.root_public).ring
+            if now is None or ring is None or now.digest == ring.digest:
+                raise
+            ring = now
+    return _open_scope(locations, bundle, ring, name, secret, tag)
+
+
+def _open_scope(locations: Locations, bundle: Bundle, ring: Ring | None, name: str, secret: Secret, tag: str) -> tuple[str, Bundle, Slot]:
     require_scope(ring, tag, name)
     assert ring is not None
-    slots.require_usable(secret)
     kind = slots.kind_of(secret)
     shred = read_shred(locations, bundle, ring, tag)
     sound, damaged = read_slots(locations, ring, tag, kind)

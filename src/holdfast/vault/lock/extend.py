@@ -139,7 +139,8 @@ def hold_full(storages: Sequence[Storage], wanted: Iterable[str]) -> None:
         if layer is not None and layer.lock is not None:
             until = layer.time() + layer.lock.term
             for name in asked:
-                layer.extend(name, until)
+                with contextlib.suppress(ObjectMissing):  # pruned since, for a larger one
+                    layer.extend(name, until)
 
 
 def keep_logs(storages: Sequence[Storage], cache: Path | None, system: str) -> int:

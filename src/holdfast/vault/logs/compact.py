@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from holdfast.model import Clock, Increment
-from holdfast.storage.contract import ObjectExists, Storage
+from holdfast.storage.contract import ObjectExists, ObjectMissing, Storage
 from holdfast.vault.errors import ObjectDamaged
-from holdfast.vault.locations import Locations
+from holdfast.vault.locations import Locations, get_if_there
 from holdfast.vault.lock.extend import hold_full
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.store import SystemLogs
@@ -65,7 +65,10 @@ def compact(
     for run in _runs(needed, before):
         if len(run) < fewest:
             continue
-        opened = [locations.read(one.name, partial(body.open_, notary, one.name)) for one in run]
+        try:
+            opened = [locations.read(one.name, partial(body.open_, notary, one.name)) for one in run]
+        except ObjectMissing:
+            continue  # another compaction joined them meanwhile, and a prune removed them, or they were too old
         scope = opened[0].scope
         if any(one.scope != scope for one in opened):
             continue  # the system was moved to another scope in between: what is under one key stays under it
@@ -77,18 +80,23 @@ def compact(
         sealed = body.seal(notary, name, system=system, branch=branch, data=data, meta=meta, at=clock.now(), scope=scope)
         holding = [storage for storage, found in zip(storages, listed, strict=True) if name in found]
         if holding:
-            sealed = holding[0].get(name)  # of a compaction that died between two locations
+            # Of a compaction that died between two locations. A prune may have found it inside a larger one since.
+            sealed = get_if_there(holding[0], name) or sealed
         for storage in storages:
             # Two compactions at once may each have put their own: the same bytes of the log, sealed apart.
             with contextlib.suppress(ObjectExists):
                 storage.put_if_absent(name, [sealed])
-            if bytes(body.open_(notary, name, storage.get(name)).data) != data:
+            back = get_if_there(storage, name)
+            if back is None:
+                break  # a prune found it inside a larger one
+            if bytes(body.open_(notary, name, back).data) != data:
                 raise ObjectDamaged(
                     f"{name} did not come back from {storage.url} as it was put.", hint="Run 'holdfast vault check --read all'."
                 )
-        # It stands for increments that are locked shortly: before one of those goes, it is locked for all days.
-        hold_full(storages, [name])
-        made, joined, size = made + 1, joined + len(run), size + len(data)
+        else:
+            # It stands for increments that are locked shortly: before one of those goes, it is locked for all days.
+            hold_full(storages, [name])
+            made, joined, size = made + 1, joined + len(run), size + len(data)
     return Compacted(made, joined, size)
 
 

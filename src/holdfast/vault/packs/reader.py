@@ -33,7 +33,7 @@ class Places(Protocol):
 
 class PackReader:
     """``digest_of``: the BLAKE3 in a pack's name, None for a pack it does not know. ``reads_content``: the key's role may read every pack,
-    so one without a box for it is damaged. Safe from many threads.
+    so one without a box for it is damaged. ``gone``: asked why a pack may be in no location. Safe from many threads.
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class PackReader:
         digest_of: Callable[[bytes], bytes | None],
         *,
         reads_content: bool = False,
+        gone: Callable[[], HoldfastError | None] = lambda: None,
     ) -> None:
         self._places = places
         self._vault = vault
         self._privates = privates
         self._digest_of = digest_of
         self._reads_content = reads_content
+        self._gone = gone
         self._keys: OrderedDict[bytes, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -61,6 +63,7 @@ class PackReader:
             self._privates,
             lambda wanted: digest if wanted == pack else None,
             reads_content=self._reads_content,
+            gone=self._gone,
         )
 
     def name(self, pack: bytes) -> str:
@@ -140,7 +143,7 @@ class PackReader:
             for other, why in failed:
                 self._places.blame(other, name, why)
             return data
-        raise next((error for _, error in failed if isinstance(error, Unreachable)), _missing(name))
+        raise next((error for _, error in failed if isinstance(error, Unreachable)), None) or self._missing(name)
 
     def _open(self, key: bytes, pack: bytes, name: str, offset: int, view: memoryview, whole: int) -> bytes:
         try:
@@ -184,13 +187,14 @@ class PackReader:
                 raise why
         wrong = [why for _, why in failed if isinstance(why, ValueError)]
         if not wrong:
-            raise _missing(name)
+            raise self._missing(name)
         raise PackDamaged(
             f"{name} is damaged: {wrong[-1]}.",
             hint="Run 'holdfast vault check --read all --heal'; what no location has sound the next backup stores again.",
             object=name,
         )
 
-
-def _missing(name: str) -> PackMissing:
-    return PackMissing(f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name)
+    def _missing(self, name: str) -> HoldfastError:
+        return self._gone() or PackMissing(
+            f"{name} is in no location.", hint="Run 'holdfast vault check' to see which recovery points are hurt.", object=name
+        )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Extracted, Progress, RecoveryPoint, Silent
+from holdfast.vault import names
 from holdfast.vault.envelope import Envelope
-from holdfast.vault.errors import TooLarge
+from holdfast.vault.errors import PointGone, TooLarge
 from holdfast.vault.index.store import IndexStore
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
@@ -49,7 +50,14 @@ class Reader:
         self.scope = str(envelope.clear.get("scope", SCOPE))
         """As objects name it: the point's content is reused within it alone."""
         self.identity = notary.bundle.identity[self.scope]
-        self.packs = PackReader(locations, notary.vault, notary.privates(), self._listed.digest, reads_content=notary.bundle.reads_content)
+        self.packs = PackReader(
+            locations,
+            notary.vault,
+            notary.privates(),
+            self._listed.digest,
+            reads_content=notary.bundle.reads_content,
+            gone=self._gone,
+        )
         self.tree = Tree(segments, self.packs, self.identity)
 
     @property
@@ -112,6 +120,19 @@ class Reader:
         count = workers or _workers(self._locations)
         told = progress or Silent()
         return extract.run(wanted, self.tree, self.identity, frames, delta=delta, progress=told, workers=count, small=small, lost=lost)
+
+    def _gone(self) -> PointGone | None:
+        """Whether a prune took the point away since it was opened: it stands in no location, or is recorded as dropped."""
+        name = names.point(self._point.id)
+        for storage in self._locations.storages:
+            try:
+                if self._notary.check(name, storage.get(name)).kind == "point" and storage.head(names.dropped(self._point.id)) is None:
+                    return None
+            except Unreachable:
+                return None
+            except Damaged:
+                continue
+        return PointGone(self._point.id)
 
     def _index(self) -> IndexStore:
         with self._lock:
