@@ -146,6 +146,8 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "action": Entry("incident.action", "what is to be done, by whom, until when; closed with evidence"),
                 "close": Entry("incident.course.close", "close it, with a finished post-mortem"),
                 "plan": Entry("incident.plan", "the written incident plan, and who reviewed it"),
+                "outbox": Entry("incident.outbox", "messages that wait for their channel, or that none took"),
+                "test-channel": Entry("incident.trial", "send a test message through a channel"),
             },
         ),
         "serve": Entry("serve", "scheduler, API, web console and metrics in one process"),

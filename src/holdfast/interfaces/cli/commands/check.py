@@ -2,7 +2,8 @@
 
 JSON: ``{"state", "protected": bool, "locations": [{"location", "url", "state", "detail", "hint", "protection": [{"code", "state",
 "detail", "hint"}], "lock": {"days", "keep_days", "idle_days", "bytes", "month"} | null}], "systems": [{"system", "kind", "state",
-"probes": [{"name", "state", "detail", "hint"}]}]}``; states are ok, warn, fail; ``protected``: some location withstands whoever has this
+"probes": [{"name", "state", "detail", "hint"}]}], "channels": [{"channel", "kind", "state", "detail",
+"hint"}]}``; states are ok, warn, fail; ``protected``: some location withstands whoever has this
 host's rights. Exit status 1 for a fail, 3 when something was not reached.
 """
 
@@ -25,7 +26,8 @@ _PROTECTS = ("locked", "append-only", "folder-foreign")
 def command(session: Session, systems: Systems = ()) -> int:
     """Connect to everything in the plan and say what works, what does not, what a restore would lose, and what to do.
 
-    Changes nothing, except that each location gets and loses a small probe object.
+    Changes nothing, except that each location gets and loses a small probe object. Channels are asked without telling anybody anything,
+    when no system is named.
     """
     names = session.select(systems)
     unreached = False
@@ -72,11 +74,26 @@ def command(session: Session, systems: Systems = ()) -> int:
             state = max((one["state"] for one in probes), key=_WORST.index, default="ok")
             checked.append({"system": name, "kind": session.plan.effective(name).kind, "state": state, "probes": probes})
             progress.advance(1)
-    worst = max((one["state"] for one in (*locations, *checked)), key=_WORST.index, default="ok")
+    channels = [] if systems else _channels(session)
+    unreached = unreached or any(one["state"] == "fail" for one in channels)
+    worst = max((one["state"] for one in (*locations, *checked, *channels)), key=_WORST.index, default="ok")
     protected = any(one["state"] == "ok" and one["code"] in _PROTECTS for place in locations for one in place.get("protection", ()))
-    document = {"state": worst, "protected": protected, "locations": locations, "systems": checked}
+    document = {"state": worst, "protected": protected, "locations": locations, "systems": checked, "channels": channels}
     session.out.result(document, lambda: _show(session, document))
     return 0 if worst != "fail" else 3 if unreached else 1
+
+
+def _channels(session: Session) -> list[dict[str, Any]]:
+    """Whether each channel of the plan answers and takes our credentials."""
+    found = []
+    for name, part in session.plan.document.channels.items():
+        one = {"channel": name, "kind": part.kind, "state": "ok", "hint": ""}
+        try:
+            one["detail"] = session.platform.channels.open(name).check()
+        except HoldfastError as error:
+            one |= {"state": "fail", "detail": error.message, "hint": error.hint}
+        found.append(one)
+    return found
 
 
 def _protection(session: Session, place: "Location", found: dict[str, Any]) -> None:
@@ -115,6 +132,9 @@ def _show(session: Session, document: dict[str, Any]) -> None:
         session.out.table(("state", "location", "protection", "what to do"), rows)
     if not document["protected"]:
         session.out.say("No location withstands an attacker who has this host's rights: see docs/guide-immutable.md.")
+    reached = [(Cell(one["state"], one["state"]), one["channel"], one["kind"], one["detail"], one["hint"]) for one in document["channels"]]
+    if reached:
+        session.out.table(("state", "channel", "kind", "found", "what to do"), reached)
     for system in document["systems"]:
         session.out.say()
         rows = [(Cell(one["state"], one["state"]), one["name"], one["detail"], one["hint"]) for one in system["probes"]]
