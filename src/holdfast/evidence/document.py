@@ -110,7 +110,12 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
         "steps": [_step(entry) for entry in own],
         "results": results,
         "history": dict(facts.history),
-        "closure": {"findings": findings, "retest": ended.get("retest") or _retest(findings, asked), "sign_off": ended.get("sign_off")},
+        "closure": {
+            "incident": ended.get("incident"),
+            "findings": findings,
+            "retest": ended.get("retest") or _retest(findings, asked),
+            "sign_off": ended.get("sign_off"),
+        },
         "clocks": clocks,
         "journal": {
             "chain": chain,

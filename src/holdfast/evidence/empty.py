@@ -54,6 +54,8 @@ _REASONS = (
     (r"results\.systems", "the run is about one system: see the fields beside it"),
     (r"results\.systems\[\*\]\.\w+", "nothing counts it for this system"),
     (r"history(\..*)?", "too few runs, or none that measured it"),
+    (r"closure\.incident", "no incident was declared for it"),
+    (r"closure\.incident\..*", "not said"),
     (r"closure\.findings", "nothing was found"),
     (r"closure\.findings\[\*\]\.owner", "the plan names no owner, and nobody is known who began the run"),
     (r"closure\.findings\[\*\]\.closed_by", "open: no retest has passed yet"),

@@ -1,6 +1,7 @@
 """The full drill from beginning to end, as a list of steps that a reader can follow."""
 
 import datetime as dt
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -111,10 +112,20 @@ class _Play:
 
         machine = self.ground.empty_machine(key)
         recovery = Recovery(machine, self.clock, self.tell)
+        self.tell("4/8 an empty machine: the address of the location that is left, and the recovery key on paper")
+        incident = recovery.declare(f"platform-lost-{self.nonce[:8]}", self._when(self.detected))
         self.people.append(Did(ROLES[COMMANDER], COMMANDER, self._now(), "declared the incident, marked as a drill", "declare", PLAYED))
         self.declared = self.clock.monotonic()
-        self._step("declare", "The incident is declared, as a drill", COMMANDER, self.detected, self.declared, "declared")
-        self.tell("4/8 an empty machine: the address of the location that is left, and the recovery key on paper")
+        self._step(
+            "declare",
+            "The incident is declared, as a drill",
+            COMMANDER,
+            self.detected,
+            self.declared,
+            incident,
+            "holdfast incident declare …",
+        )
+        self.tell(f"    {COMMANDER} ({ROLES[COMMANDER]}): declared {incident}, marked as a drill")
         url = f"file://{self.ground.offsite}"
         recovery.open_vault(url)
         opened = self.clock.monotonic()
@@ -125,21 +136,22 @@ class _Play:
         with Platform(load(machine.plan), clock=self.clock, environ=machine.environ) as platform:
             promised = {name: {"rpo": rpo, "rto": rto} for name, (rpo, rto) in PROMISES.items()}
             facts = begun(promised, self.ledger, len(self.acknowledged), self.steady, lost, self.happened_at).to_json()
-            with recorded(platform.state, platform.journal, self.clock, "drill", None, **facts) as work:
+            with recorded(platform.state, platform.journal, self.clock, "drill", None, incident=incident, **facts) as work:
                 self.tell("5/8 the runbook out of the vault: restore in the order of the flows, replay, validate, hand over")
                 known = Known(self.nonce, self.acknowledged, self.tree)
                 way = recovery.run(self.production.app, self.ground.address, lambda: known)
                 assert way.judged is not None
                 entries = list(platform.journal.entries())
-                clocks, ended = split(entries, way.run, self.declared)
+                clocks, back = split(entries, way.run, self.declared)
                 clocks |= {"detect": round(self.detected - self.happened, 3), "declare": round(self.declared - self.detected, 3)}
-                clocks["total"] = round(ended - self.declared, 3)
+                clocks["total"] = round(back - self.declared, 3)
                 self.arrived = sum(one.era == 1 for one in self.production.load.stop())
                 self.tell(f"    back after {clocks['total']:.1f} s; {self.arrived} new orders arrived")
                 self.tell("6/8 teardown, and its proof")
                 teardown = self._tear_down(machine, recovery.into)
                 validated = _moment(entries, way.run, "compare")
-                work.add(**self._ended(way.judged, recovery, clocks, teardown, validated - self.declared).to_json())
+                ended = self._ended(way.judged, recovery, clocks, teardown, validated - self.declared)
+                work.add(**ended.to_json())
             run = work.run
             self.tell("7/8 the report: numbered, signed, anchored, copied into the vault")
             platform.vault()
@@ -158,6 +170,7 @@ class _Play:
             {"name": "the lost machine's folders are there", "expected": False, "actual": self.production.folder.exists()},
             *judged.isolation,
         ]
+        found = findings(judged, clocks, (RPO_SECONDS, RTO_SECONDS), today)
         torn_down = all(one["expected"] == one["actual"] for one in teardown)
         kept = clocks["total"] <= RTO_SECONDS and judged.lost_seconds <= RPO_SECONDS
         apart = all(one["expected"] == one["actual"] for one in proof)
@@ -167,7 +180,8 @@ class _Play:
             clocks=clocks,
             people=[*self.people, *way.answered],
             steps=self.steps,
-            findings=findings(judged, clocks, (RPO_SECONDS, RTO_SECONDS), today),
+            findings=found,
+            incident=_incident(recovery.note_findings(found), recovery.machine.home / "postmortem.md"),
             sign_off=Did(ROLES[APPROVER], APPROVER, accepted.at, "accepted the recovery, and signed the drill off", "accept", PLAYED),
             isolation="a machine of its own: fresh home, state and folders, reached on this machine only; of the lost one nothing is left",
             isolation_proof=proof,
@@ -216,6 +230,7 @@ class _Play:
         files = {form: f"{self.out}.{form}" for form in ("json", "html", "pdf")}
         for form, path in files.items():
             machine.ask("report", run, *([] if form == "json" else [f"--{form}"]), "--out", path)
+        (self.out.parent / f"{self.out.name}-postmortem.md").write_bytes((machine.home / "postmortem.md").read_bytes())
         self.tell("8/8 checking it, as an auditor would who knows the vault's root from elsewhere")
         checked = machine.ask("evidence", "verify", files["json"], "--root", self.root, "--vault")
         signed = json.loads(Path(files["json"]).read_text(encoding="ascii"))["evidence"]
@@ -232,17 +247,14 @@ class _Play:
     # ------------------------------------------------------------ small things
 
     def _step(self, step: str, title: str, by: str, start: float, end: float, output: Any, command: str = "") -> None:
-        import hashlib
-
         data = output.encode() if isinstance(output, str) else json.dumps(output, sort_keys=True).encode()
-        now, wall = self.clock.monotonic(), self.clock.now()
         self.steps.append(
             Step(
                 step,
                 title,
                 by,
-                (wall - dt.timedelta(seconds=now - start)).isoformat(timespec="microseconds"),
-                (wall - dt.timedelta(seconds=now - end)).isoformat(timespec="microseconds"),
+                self._when(start),
+                self._when(end),
                 round(end - start, 3),
                 "ok",
                 hashlib.sha256(data).hexdigest(),
@@ -251,6 +263,10 @@ class _Play:
                 phase={"open-vault": "prepare"}.get(step, step),
             )
         )
+
+    def _when(self, moment: float) -> str:
+        """A monotonic moment as the wall clock has it now."""
+        return (self.clock.now() - dt.timedelta(seconds=self.clock.monotonic() - moment)).isoformat(timespec="microseconds")
 
     def _until(self, there: Callable[[], bool], why: str) -> None:
         deadline = self.clock.monotonic() + PATIENCE
@@ -261,6 +277,20 @@ class _Play:
 
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="microseconds")
+
+
+def _incident(shown: Mapping[str, Any], postmortem: Path) -> dict[str, Any]:
+    """What the report says of it. ``postmortem``: the file that the runbook wrote, for people to go on with."""
+    return {
+        "id": shown["incident"],
+        "severity": shown["severity"],
+        "state": shown["state"],
+        "drill": shown["drill"],
+        "declared_at": shown["declared_at"],
+        "resolved_at": shown["resolved_at"],
+        "actions": len(shown["actions"]),
+        "postmortem": {"due": shown["postmortem"]["due_at"], "sha256": hashlib.sha256(postmortem.read_bytes()).hexdigest()},
+    }
 
 
 def _moment(entries: Sequence[Any], run: str, step: str) -> float:

@@ -7,6 +7,7 @@ from holdfast.journal import Record
 STEPS: Mapping[str, str] = {
     "way": "decide",
     "agree": "wait",
+    "affected": "prepare",
     "look": "prepare",
     "restore-app": "restore",
     "restore-db": "restore",

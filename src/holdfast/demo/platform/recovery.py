@@ -3,8 +3,9 @@
 The people are played: each answer says so. Whatever is done here is a command that a person could type, run in a process of its own.
 """
 
+import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from holdfast.demo.platform.judge import Judged, Known, Places, judge
 from holdfast.demo.platform.machine import Machine
 from holdfast.demo.platform.production import RUNBOOK
-from holdfast.evidence.drilled import Did
+from holdfast.evidence.drilled import Did, Finding
 from holdfast.model import Clock
 
 COMMANDER, APPROVER, VERIFIER = "carla", "dora", "emil"
@@ -25,6 +26,7 @@ class Way:
     """What happened. ``run``: the runbook's; ``answered``: what people did."""
 
     run: str = ""
+    incident: str = ""
     judged: Judged | None = None
     answered: list[Did] = field(default_factory=list)
     points: dict[str, str] = field(default_factory=dict)
@@ -43,6 +45,22 @@ class Recovery:
         self.before = sorted(path.name for path in machine.home.iterdir())
         """What lay on the machine before it was used: nothing."""
 
+    def declare(self, drill: str, detected: str) -> str:
+        """The incident, marked as a drill on everything that is sent about it; its id. No plan and no vault is needed for it."""
+        words = ["--severity", "P1", "--drill", drill, "--detected", detected, "--as", COMMANDER]
+        self.way.incident = str(
+            self.machine.ask("incident", "declare", "nothing of the platform answers", *words, planless=True)["incident"]
+        )
+        return self.way.incident
+
+    def note_findings(self, found: Sequence[Finding]) -> dict[str, Any]:
+        """What is to be done becomes actions of the incident. The incident, as it then stands."""
+        for one in found:
+            self.machine.ask(
+                "incident", "action", self.way.incident, one.finding, "--owner", one.owner, "--due", one.due, "--as", COMMANDER
+            )
+        return self.machine.ask("incident", "show", self.way.incident)
+
     def open_vault(self, url: str) -> None:
         """The plan, the runbooks and the journals of the lost hosts out of the vault."""
         records = self.machine.home / "records"
@@ -57,6 +75,7 @@ class Recovery:
         """The runbook to its end. ``known``: asked for when the comparison is due."""
         self.into.mkdir(mode=0o711)
         words = ["--param", f"into={self.into}", "--param", f"program={program}", "--param", f"address={address}"]
+        words += ["--param", f"incident={self.way.incident}"]
         said = self.machine.ask("runbook", "run", RUNBOOK, "--as", COMMANDER, *words, status=(0, 1))
         self.way.run = str(said["run"])
         answers: Mapping[str, Callable[[dict[str, Any]], tuple[str, str, list[str]]]] = {
@@ -85,6 +104,8 @@ class Recovery:
         self.way.connection = outputs["restore-db"]["connection"]
         places = Places(self.way.connection, self.into / "lake", self.into / "bucket", Path(f"{self.into / 'app'}{program}"))
         self.way.judged = found = judge(places, known, int(outputs["replay"]["orders"]))
+        lost = f"orders-db={math.ceil(found.lost_seconds)}s" if found.lost else "orders-db=0"
+        self.machine.ask("incident", "systems", self.way.incident, "--lost", lost, "--as", VERIFIER)
         good = sum(one.state == "passed" for one in found.checks)
         text = f"{good} of {len(found.checks)} comparisons equal; {found.lost} of {len(known.acknowledged)} acknowledged orders lost"
         return VERIFIER, f"compared with the ledger: {text}", ["--note", text]

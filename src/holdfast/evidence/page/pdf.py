@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import MissingExtra
 from holdfast.evidence.issue import Issued
-from holdfast.evidence.page.html import chosen, short
-from holdfast.evidence.page.timeline import Chart, chart, ticks
+from holdfast.evidence.page.html import chosen, fact, moment, seconds, short, yesno
+from holdfast.evidence.page.sections import sections
+from holdfast.evidence.page.timeline import WHOLE, Chart, chart, ticks
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -27,12 +28,18 @@ def pdf(issued: Issued, control: str | None = None) -> bytes:
     made.set_auto_page_break(auto=True, margin=16)
     made.add_page()
     results = evidence["results"]
-    _heading(
-        made, f"Evidence {evidence['number']}: {evidence['test']['kind']} of {', '.join(evidence['scope']['systems']) or 'the vault'}", 15
-    )
+    kind = "drill" if evidence["test"]["verb"] == "drill" else evidence["test"]["kind"]
+    _heading(made, f"Evidence {evidence['number']}: {kind} of {', '.join(evidence['scope']['systems']) or 'the vault'}", 15)
     verdict = f", {results['verdict']}" if results["verdict"] else ""
+    scenario = evidence["test"]["scenario"]
+    if isinstance(scenario, dict) and scenario.get("title"):
+        _line(made, f"{scenario['title']} ({evidence['test']['kind']} drill). {scenario.get('text', '')}")
     _line(made, f"Outcome: {results['outcome']}{verdict}.")
-    _line(made, f"Run {evidence['test']['id']}, host {evidence['host']['name']}, {evidence['issued']['at']}.")
+    signed_off = evidence["closure"]["sign_off"]
+    if signed_off:
+        played = f" (played by {signed_off['played_by']})" if signed_off.get("played_by") else ""
+        _line(made, f"Signed off by {signed_off['name']}, {signed_off['role']}, {moment(signed_off['at'])}{played}.")
+    _line(made, f"Run {evidence['test']['id']}, host {evidence['host']['name']}, {moment(evidence['issued']['at'])}.")
     _draw(made, chart(evidence))
     rto, rpo = results["rto"], results["rpo"]
     _heading(made, "Promise and result")
@@ -40,11 +47,19 @@ def pdf(issued: Issued, control: str | None = None) -> bytes:
         made,
         ("what", "promised", "measured", "kept", "counted"),
         [
-            ("RTO", short(rto["promised_seconds"]), short(rto["measured_seconds"]), short(rto["kept"]), rto["counted"]),
-            ("RPO", short(rpo["promised_seconds"]), short(rpo["lost_seconds"]), "", rpo["counted"]),
+            ("RTO", seconds(rto["promised_seconds"]), seconds(rto["measured_seconds"]), yesno(rto["kept"]), rto["counted"]),
+            (
+                "RPO",
+                ", ".join(f"{place} {seconds(one)}" for place, one in rpo["promised_seconds"].items()),
+                seconds(rpo["lost_seconds"]),
+                yesno(rpo.get("kept")),
+                rpo["counted"],
+            ),
         ],
     )
-    _table(made, ("phase", "seconds"), [(one["name"], short(one["seconds"]) or "not part of this run") for one in rto["phases"]])
+    _table(made, ("phase", "took"), [(one["name"], seconds(one["seconds"]) or "not part of this run") for one in rto["phases"]])
+    if results["transactions_lost"] is not None:
+        _line(made, f"Transactions lost: {results['transactions_lost']}.")
     past = evidence["history"].get("rto")
     if past and past["at_least"] is not None:
         share = f"{past['at_least']:.0%} of cases with {past['confidence']:.0%} confidence ({past['method']})"
@@ -52,25 +67,24 @@ def pdf(issued: Issued, control: str | None = None) -> bytes:
     _heading(made, "Checks")
     columns = ("state", "what", "expected", "actual", "detail")
     _table(
-        made, columns, [(one["state"], *(short(one[key]) for key in ("name", "expected", "actual", "detail"))) for one in results["checks"]]
-    )
-    _heading(made, "Findings")
-    _table(
         made,
-        ("finding", "owner", "due"),
-        [(one["finding"], short(one["owner"]), short(one["due"])) for one in evidence["closure"]["findings"]],
+        columns,
+        [
+            (
+                one["state"],
+                f"{one.get('system') or ''} {short(one['name'])}".strip(),
+                *map(fact, (one["expected"], one["actual"], one["detail"])),
+            )
+            for one in results["checks"]
+        ],
     )
-    _heading(made, "Steps")
-    _table(
-        made,
-        ("entry", "at", "what", "facts"),
-        [(str(one["entry"]), one["at"], one["kind"], short(one["facts"])) for one in evidence["steps"]],
-    )
+    for heading, names, lines in sections(evidence):
+        _heading(made, heading)
+        _table(made, tuple(names), list(lines))
     _heading(made, "Chain")
     anchor = evidence["anchor"]
     rows = [
         ("plan", short(evidence["scope"]["plan"])),
-        ("recovery point", short(evidence["backup"])),
         ("clocks", short(evidence["clocks"])),
         ("journal", f"{evidence['journal']['chain']}, entries {evidence['journal']['from']} to {evidence['journal']['to']}"),
         (
@@ -107,40 +121,50 @@ def _table(made: "FPDF", columns: tuple[str, ...], rows: list[Any]) -> None:
     if not rows:
         _line(made, "None.")
         return
-    with made.table(first_row_as_headings=any(columns), line_height=4, text_align="LEFT") as table:
+    # Filled cells would have the colour of the chart's last bar.
+    made.set_fill_color(255, 255, 255)
+    widths = _widths([columns, *rows])
+    with made.table(first_row_as_headings=any(columns), line_height=4, text_align="LEFT", col_widths=widths, padding=(0.7, 1)) as table:
         for row in [columns, *rows] if any(columns) else rows:
             drawn = table.row()
             for text in row:
                 drawn.cell(_latin(str(text)))
 
 
+def _widths(rows: list[Any]) -> tuple[int, ...]:
+    """By the longest text of each column, within bounds: no column is starved and none takes all."""
+    return tuple(min(max(11, *(len(str(text)) for text in column)), 60) for column in zip(*rows, strict=True))
+
+
 def _draw(made: "FPDF", drawn: Chart) -> None:
     """The timeline, in millimetres."""
-    left, width = made.l_margin + 20, made.epw - 22
+    high = 7.0 if len(drawn.lanes) < 6 else 4.6
+    left, width = made.l_margin + 48, made.epw - 50
     top = made.get_y() + 4
     scale = width / drawn.end
     made.set_font("Helvetica", "", 7)
     for number, lane in enumerate(drawn.lanes):
-        made.text(made.l_margin, top + number * 8 + 4, _latin(lane))
+        made.text(made.l_margin, top + (number + 0.65) * high, _latin(lane if len(lane) <= 40 else f"{lane[:38]}.."))
     for bar in drawn.bars:
-        y = top + drawn.lanes.index(bar.lane) * 8
+        y = top + drawn.lanes.index(bar.lane) * high
         red, green, blue = (int(bar.colour[at : at + 2], 16) for at in (1, 3, 5))
         made.set_fill_color(red, green, blue)
-        made.rect(left + bar.begin * scale, y, max((bar.end - bar.begin) * scale, 0.5), 6, style="F")
-        if (bar.end - bar.begin) * scale > 1.6 * len(bar.name):
+        made.rect(left + bar.begin * scale, y, max((bar.end - bar.begin) * scale, 0.5), high - 1, style="F")
+        if bar.lane in WHOLE and (bar.end - bar.begin) * scale > 1.6 * len(bar.name):
             made.set_text_color(255, 255, 255)
-            made.text(left + bar.begin * scale + 1, y + 4, _latin(bar.name))
+            made.text(left + bar.begin * scale + 1, y + high * 0.6, _latin(bar.name))
             made.set_text_color(0, 0, 0)
-    bottom = top + len(drawn.lanes) * 8
+    bottom = top + len(drawn.lanes) * high
     if drawn.promise is not None:
         made.set_draw_color(179, 38, 30)
         made.line(left + drawn.promise * scale, top - 2, left + drawn.promise * scale, bottom)
         made.set_draw_color(0, 0, 0)
     for tick in ticks(drawn.end):
         made.text(left + tick * scale - 1, bottom + 3, f"{tick:g} s")
-    made.set_y(bottom + 6)
+    made.text(left, bottom + 7, _latin(f"0 s: {drawn.zero}. {drawn.note}"))
+    made.set_y(bottom + 10)
 
 
 def _latin(text: str) -> str:
     """The core fonts of PDF know Latin-1."""
-    return text.encode("latin-1", "backslashreplace").decode("latin-1")
+    return text.replace("…", "..").encode("latin-1", "backslashreplace").decode("latin-1")
