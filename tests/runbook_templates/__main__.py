@@ -5,6 +5,7 @@ at each kill, and where the signed reports lie. Words: numbers of passes (all wi
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests.runbook_templates.campaign import PASSES, go
@@ -29,9 +30,9 @@ def main(words: list[str]) -> int:
         print(f"\n{number}/{len(chosen)}  {made.what}{way}: killed {' and '.join(MOMENTS[one] for one in made.moments)}", flush=True)
         try:
             passed = go(made, ground, out)
-        except Exception as error:  # noqa: BLE001 - the other passes are run all the same
+        except Exception:  # noqa: BLE001 - the other passes are run all the same
             failed += 1
-            print(f"  FAILED: {error}", flush=True)
+            print(f"  FAILED\n{traceback.format_exc()}", flush=True)
             continue
         kills += len(passed.lines)
         for line in passed.lines:

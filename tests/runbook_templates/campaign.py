@@ -124,8 +124,7 @@ def _scene(made: Pass, folder: Path) -> Iterator[Any]:
                 shutil.rmtree(one.ground, ignore_errors=True)
         return
     with MinioServer.create() as minio:
-        lake = Lake(folder, minio)
-        lake.follower.answers = {"way": ["--choose", made.way]}
+        lake = Lake(folder, minio, made.way)
         try:
             yield lake
             expected = {"A": (1, 0), "B": (0, 1)}[made.way]

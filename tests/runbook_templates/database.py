@@ -77,7 +77,7 @@ class Database:
         self.config = folder / "database.dsn"
         (folder / "holdfast.yaml").write_text(PLAN.format(vault=folder / "vault", bin=server.bin))
         self.env = {"HOLDFAST_KEY": "open sesame", "HOLDFAST_SANDBOX": str(self.ground / "boxes")}
-        self.follower = Follower(folder, self.env, do={"fence": self._fence})
+        self.follower = Follower(folder, self.env, do={"fence": self.fence})
         self.acknowledged: set[int] = set()
         self.before: set[int] = set()
         self.after: set[int] = set()
@@ -101,7 +101,7 @@ class Database:
         program.parent.mkdir()
         program.write_text(PROGRAM.format(python=sys.executable, control=str(self.control)))
         program.chmod(0o755)
-        self.follower.holdfast("init", "--yes")
+        self.recovery_key = self.follower.answer("init", "--yes")["recovery_key"]
         self.follower.holdfast("runbook", "new", self.runbook, "--template", "critical-database-restoration", "--system", "orders")
         page = self.folder / "runbooks" / f"{self.runbook}.md"
         # One account of this machine is several people here.
@@ -145,14 +145,11 @@ class Database:
         """The machine goes down when some of the files are there."""
         return {"restore": f"{self.target}/base/*"}
 
-    def _fence(self) -> None:
+    def fence(self) -> None:
         """What the runbook asks a person for: the newest log is in the vault, then the damaged server is stopped and left alone."""
         slot = "select bool_and(confirmed) from (select restart_lsn >= pg_current_wal_flush_lsn() as confirmed from pg_replication_slots) s"
         self.server.execute("select pg_switch_wal()")
-        end = time.monotonic() + PATIENCE
-        while not self.server.value(slot) and time.monotonic() < end:
-            self._alive()
-            time.sleep(0.1)
+        self._until(lambda: self.server.value(slot), "the newest log is in the vault")
         self._stop_following()
         self.server.stop()
         self.left = self._fingerprint()
@@ -160,7 +157,7 @@ class Database:
     def proved(self) -> None:
         """Every row that was acknowledged before the damage, each as it was; none of after it; what was written since the restart."""
         self._until(lambda: bool(self.after), "the application writes to the new instance")
-        self.close(stop=False)
+        self.rest()
         import psycopg
 
         with psycopg.connect(self.config.read_text(), autocommit=True) as db:
@@ -205,13 +202,15 @@ class Database:
             self._follow.wait(PATIENCE)
             self._follow = None
 
-    def close(self, *, stop: bool = True) -> None:
-        """Ends the application and, with ``stop``, every server on the new ground."""
+    def rest(self) -> None:
+        """Ends the application for good."""
         self._end.set()
         if self._application.is_alive():
             self._application.join(PATIENCE)
-        if not stop:
-            return
+
+    def close(self) -> None:
+        """Ends the application and every server on the new ground."""
+        self.rest()
         if self._follow is not None:
             self._follow.kill()
             self._follow.wait()

@@ -68,8 +68,8 @@ if verb in asked:
 class Lake:
     """``rows``: what the table is to hold, by id. A writer appends to it; its own memory of that is what the proof compares with."""
 
-    def __init__(self, folder: Path, minio: Any, name: str = "restore-transactions") -> None:
-        self.folder, self.minio, self.runbook = folder, minio, name
+    def __init__(self, folder: Path, minio: Any, way: str = "A", name: str = "restore-transactions") -> None:
+        self.folder, self.minio, self.way, self.runbook = folder, minio, way, name
         folder.mkdir()
         self.url = f"s3://{minio.bucket()}/curated"
         self.table = f"{self.url}/{TABLE}"
@@ -78,7 +78,7 @@ class Lake:
             (self.control / each).mkdir(parents=True)
         (folder / "holdfast.yaml").write_text(PLAN.format(folder=folder, url=self.url, endpoint=minio.endpoint))
         self.env = {"HOLDFAST_KEY": "open sesame", "HOLDFAST_SANDBOX": str(folder / "boxes"), **minio.environment}
-        self.follower = Follower(folder, self.env)
+        self.follower = Follower(folder, self.env, answers={"way": ["--choose", way]})
         self.rows: dict[str, str | None] = {}
         self.before: dict[str, str | None] = {}
         self.fault: BaseException | None = None
@@ -104,6 +104,9 @@ class Lake:
         self.follower.holdfast("backup", "lake")
         self.append(30)
         self.before = dict(self.rows)
+        if self.way == "B":
+            # What is copied back lies in the vault; option A also finds what only the table itself has.
+            self.follower.holdfast("backup", "lake")
         self._damage()
         self.append(5)
         self.follower.holdfast("backup", "lake")

@@ -91,10 +91,9 @@ def _begin(document: Mapping[str, Any], vault: Vault) -> Iterator[str]:
     yield from ["", "## Begin", ""]
     if vault.plan:
         yield from ["On a machine that has Holdfast and the plan:", "", "```sh", f"cd {shlex.quote(vault.plan)}", "```", ""]
-    yield from [
-        f"On any {'other ' if vault.plan else ''}machine with Python 3.11 or newer and what is listed above, also when only this page and the vault's key are left:",
-        "",
-    ]
+    which = "any other" if vault.plan else "any"
+    yield f"On {which} machine with Python 3.11 or newer and what is listed above, also when only this page and the vault's key are left:"
+    yield ""
     extras = f"[{','.join(vault.extras)}]" if vault.extras else ""
     yield from ["```sh", "python3 -m venv /opt/holdfast", f"/opt/holdfast/bin/pip install {shlex.quote('holdfast' + extras)}"]
     first, *others = vault.addresses or [(_LINE, None)]
