@@ -4,56 +4,17 @@ import datetime as dt
 import threading
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from holdfast.connect.channels import ChannelDown, ChannelRejected, Reference
+from holdfast.connect.channels import ChannelDown, Reference
 from holdfast.connect.secrets import SecretUnavailable
 from holdfast.state import State
-from holdfast.state.outbox import Delivery, Way
+from holdfast.state.outbox import Delivery
 from holdfast.state.outbox.queue import HOUR, LONGEST_WAIT
 from tests.channels import kit
+from tests.channels.fake import Fake, delivery
 from tests.channels.kit import SetClock, arrived, message
 from tests.channels.pager_service import Pager
 from tests.channels.serving import Told
-
-
-class Fake:
-    """A channel that does what it is told: 'ok', 'down', 'after', 'reject', 'lost' (taken, the answer is not), 'crash'."""
-
-    kind = "fake"
-    repeats = "it counts"
-
-    def __init__(self, name="chat", *, keyed=True, settles=0.0) -> None:
-        self.name, self.keyed, self.settles = name, keyed, settles
-        self.mode: list[str] | str = "ok"
-        self.took: list[tuple[str, str]] = []
-        self.calls: list[tuple[str, bool, Reference | None]] = []
-
-    def check(self):
-        return "it is there"
-
-    def send(self, one, reference=None, *, again=False):
-        self.calls.append((one.key, again, reference))
-        mode = self.mode if isinstance(self.mode, str) else self.mode.pop(0) if self.mode else "ok"
-        if mode == "down":
-            raise ChannelDown("chat is down")
-        if mode == "after":
-            raise ChannelDown("chat is busy", after=600.0)
-        if mode == "reject":
-            raise ChannelRejected("chat knows no such room")
-        if not (again and self.keyed and (one.incident, one.key) in self.took):
-            self.took.append((one.incident, one.key))
-        if mode == "lost":
-            raise ChannelDown("no answer", maybe=True)
-        if mode == "crash":
-            raise RuntimeError("a token: xoxb-secret")
-        return (reference or Reference({"ts": one.key})).also(last=one.key)
-
-
-class Killed(BaseException):
-    """What a kill -9 looks like from inside."""
 
 
 @pytest.fixture
@@ -64,11 +25,6 @@ def clock():
 @pytest.fixture
 def state(tmp_path, clock):
     return State(tmp_path / "state", clock)
-
-
-def delivery(state, clock, *channels, noted=None, give_up=24):
-    ways = {channel.name: Way(channel, dt.timedelta(hours=give_up)) for channel in channels}
-    return Delivery(state.outbox, state.outbox.leases, clock, ways.__getitem__, noted=noted)
 
 
 def keys(*numbers):
@@ -396,127 +352,3 @@ def test_nothing_secret_rests_in_the_state(state, clock):
         assert "Invalid routing key" in state.outbox.lines()[0].error
     for file in state.folder.iterdir():
         assert kit.pager_service.KEY.encode() not in file.read_bytes()
-
-
-class Machine(RuleBasedStateMachine):
-    """Two incidents, two channels that fail in every way, processes that are killed at any point, a clock that steps."""
-
-    folder = None
-    count = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        Machine.count += 1
-        self.clock = SetClock()
-        self.state = State(self.folder / f"run{Machine.count}", self.clock)
-        self.channels = {"a": Fake("a"), "b": Fake("b")}
-        self.queued: dict[str, list[tuple[str, str]]] = {"a": [], "b": []}
-        self.noted: list[tuple[str, str, str]] = []
-        self.refused: set[tuple[str, str]] = set()
-        self.number = 0
-
-    def way(self):
-        return delivery(
-            self.state,
-            self.clock,
-            *self.channels.values(),
-            noted=lambda line: self.noted.append((line.channel, line.message.key, line.standing)),
-            give_up=10_000,
-        )
-
-    @rule(incident=st.sampled_from(["I", "J"]), to=st.sampled_from([("a",), ("b",), ("a", "b")]))
-    def say(self, incident, to):
-        self.number += 1
-        key = f"{incident}.{self.number}"
-        self.state.outbox.put(to, message(incident=incident, key=key))
-        for channel in to:
-            self.queued[channel].append((incident, key))
-
-    @rule(channel=st.sampled_from(["a", "b"]), modes=st.lists(st.sampled_from(["ok", "down", "after", "lost", "crash"]), max_size=4))
-    def deliver(self, channel, modes):
-        self.channels[channel].mode = modes
-        self.way().run()
-
-    @rule(seconds=st.sampled_from([1.0, 30.0, 300.0, 4000.0, 90_000.0]))
-    def later(self, seconds):
-        self.clock.forward(seconds)
-
-    @rule(seconds=st.sampled_from([-90_000.0, -500.0, 500.0, 90_000.0]))
-    def clock_steps(self, seconds):
-        self.clock.moment += dt.timedelta(seconds=seconds)
-
-    @precondition(lambda self: any(self.queued.values()))
-    @rule(channel=st.sampled_from(["a", "b"]), when=st.sampled_from(["before", "after", "recorded", "noted"]))
-    def killed(self, channel, when):
-        """The process dies round an attempt; its lease is found to be dead's."""
-        chat = self.channels[channel]
-        chat.mode = []
-        real = chat.send
-
-        def dying(one, reference=None, *, again=False):
-            if when == "before":
-                raise Killed
-            found = real(one, reference, again=again)
-            if when == "after":
-                raise Killed
-            return found
-
-        chat.send = dying
-        way = self.way()
-        if when == "recorded":
-            way._noted = _die
-        if when == "noted":
-            hook = way._noted
-
-            def written_and_dead(line):
-                hook(line)
-                raise Killed
-
-            way._noted = written_and_dead
-        try:
-            way.run()
-        except Killed:
-            pass
-        finally:
-            chat.send = real
-        with self.state.database.writing() as db:
-            db.execute("delete from leases")
-
-    @invariant()
-    def nothing_is_doubled_lost_or_out_of_order(self):
-        for name, chat in self.channels.items():
-            assert len(set(chat.took)) == len(chat.took)
-            for incident in ("I", "J"):
-                wanted = [key for one, key in self.queued[name] if one == incident]
-                got = [key for one, key in chat.took if one == incident]
-                assert got == wanted[: len(got)]
-        for line in self.state.outbox.lines():
-            if line.standing == "sent":
-                assert (line.message.incident, line.message.key) in self.channels[line.channel].took
-
-    def teardown(self):
-        for chat in self.channels.values():
-            chat.mode = "ok"
-        for _ in range(4):
-            self.way().run()
-            self.clock.forward(HOUR + 100)
-        self.way().run()
-        for name, chat in self.channels.items():
-            assert sorted(chat.took) == sorted(self.queued[name])
-            for one, key in self.queued[name]:
-                assert (name, key, "sent") in self.noted, one
-        assert {line.standing for line in self.state.outbox.lines()} <= {"sent"}
-
-
-def _die(line):
-    raise Killed
-
-
-def test_the_outbox_as_a_state_machine(tmp_path):
-    Machine.folder = tmp_path
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=12, stateful_step_count=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-        ),
-    )
