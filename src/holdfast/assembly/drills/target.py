@@ -26,7 +26,7 @@ def corrupt(dsn: str, target: str, table: str | None, share: float, changes: Cha
                 f"The target {target} has no table {chosen or 'with rows'}.", hint="Name one: disaster: {table: …}", target=target
             )
         schema, name = str(row[0]), str(row[1])
-        [rows] = session.execute(_sql("select count(*) from {}.{}", schema, name)).fetchone() or (0,)
+        [rows] = session.execute(_sql(session, "select count(*) from %I.%I", schema, name)).fetchone() or (0,)
         if not rows:
             raise DrillUsage(f"The table {name} of target {target} has no rows to lose.", target=target)
         gone = max(int(rows * share), 1)
@@ -36,8 +36,8 @@ def corrupt(dsn: str, target: str, table: str | None, share: float, changes: Cha
             {"kind": "table", "target": target, "schema": schema, "table": name, "aside": aside, "rows": rows},
         )
         with session.transaction():
-            session.execute(_sql("alter table {}.{} rename to {}", schema, name, aside))
-            session.execute(_sql("create table {}.{} as select * from {}.{} offset %s", schema, name, schema, aside), (gone,))
+            session.execute(_sql(session, "alter table %I.%I rename to %I", schema, name, aside))
+            session.execute(_sql(session, "create table %I.%I as select * from %I.%I offset ", schema, name, schema, aside) + str(gone))
     return {"table": f"{schema}.{name}", "rows": rows, "gone": gone}
 
 
@@ -49,15 +49,15 @@ def mend(dsn: str, undo: Mapping[str, Any]) -> str:
     with connection.connect(dsn, application="holdfast drill") as session:
         with session.transaction():
             if session.execute("select to_regclass(%s)", (f'"{schema}"."{aside}"',)).fetchone() != (None,):
-                session.execute(_sql("drop table if exists {}.{}", schema, name))
-                session.execute(_sql("alter table {}.{} rename to {}", schema, aside, name))
-        [rows] = session.execute(_sql("select count(*) from {}.{}", schema, name)).fetchone() or (None,)
+                session.execute(_sql(session, "drop table if exists %I.%I", schema, name))
+                session.execute(_sql(session, "alter table %I.%I rename to %I", schema, aside, name))
+        [rows] = session.execute(_sql(session, "select count(*) from %I.%I", schema, name)).fetchone() or (None,)
     if rows < undo["rows"]:
         raise NotTornDown(f"{schema}.{name} has {rows} rows, and had {undo['rows']}.", hint="Restore the target.")
     return f"{schema}.{name} has {rows} rows again, and {aside} is not there"
 
 
-def _sql(text: str, *names: str) -> Any:
-    from psycopg import sql
-
-    return sql.SQL(text).format(*map(sql.Identifier, names))
+def _sql(session: Any, text: str, *names: str) -> Any:
+    """A statement whose names the server itself quoted (%I)."""
+    [made] = session.execute(f"select format(%s::text{', %s::text' * len(names)})", (text, *names)).fetchone()
+    return made
