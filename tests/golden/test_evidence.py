@@ -7,7 +7,8 @@ import pytest
 
 from holdfast.evidence import verifier
 from holdfast.evidence.issue import Issued
-from holdfast.evidence.page import page
+from holdfast.evidence.page import page, period_page
+from holdfast.evidence.period_file import IssuedPeriod
 
 HERE = Path(__file__).parent / "evidence-1"
 FACTS = json.loads((HERE / "facts.json").read_text())
@@ -43,3 +44,36 @@ def test_a_changed_byte_is_told(path):
 def test_they_are_drawn_as_pages(path):
     issued = Issued("", int(path.stem), path.read_bytes())
     assert issued.sha256 in page(issued)
+
+
+DRILL = Path(__file__).parent / "evidence-drill"
+DRILLED = json.loads((DRILL / "facts.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["drill", "period"])
+def test_a_drill_s_report_and_a_period_s_are_sound_and_refused_when_changed(name):
+    data = (DRILL / f"{name}.json").read_bytes()
+    verdict = verifier.verify(data, {DRILLED["root"]})
+    assert (verdict.state, verdict.problems) == ("sound", [])
+    assert verdict.facts["sha256"] == DRILLED["sha256"][name]
+    for at in range(0, len(data), 307):
+        spoiled = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        assert verifier.verify(spoiled, {DRILLED["root"]}).state == "altered", at
+
+
+def test_a_drill_s_report_has_its_fields_and_is_drawn():
+    issued = Issued("", 1, (DRILL / "drill.json").read_bytes())
+    evidence = issued.evidence
+    assert evidence["closure"]["sign_off"]["name"] == "dora"
+    assert [one["step"] for one in evidence["results"]["steps"]] == ["declare", "restore", "tell"]
+    assert all(one["reason"] for one in evidence["closure"]["empty"])
+    text = page(issued)
+    for said in ("Everything is lost", "Signed off by", "tried twice", "nobody to tell", "seven were carried again", "INC-1", "slow disks"):
+        assert said in text, said
+
+
+def test_a_period_s_report_is_drawn():
+    issued = IssuedPeriod((DRILL / "period.json").read_bytes())
+    text = period_page(issued)
+    assert issued.sha256 in text
+    assert "drill" in text
