@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import Damaged, HoldfastError
 from holdfast.incidents.errors import IncidentUnknown
 from holdfast.incidents.policy import Policy, policy
+from holdfast.incidents.record.fold import MACHINE
 from holdfast.incidents.record.log import Log
 from holdfast.incidents.record.state import Incident
 from holdfast.incidents.room import Declaration, Room
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from holdfast.vault import Vault
     from holdfast.vault.notary import Notary
 
-MACHINE = "holdfast"
 RECENT = 200
 """Incidents that were closed longer ago than so many others have nothing left to tell."""
 

@@ -23,10 +23,10 @@ def messages(one: Incident, policy: Policy) -> Iterator[tuple[Event, str, Messag
     """(entry, channel, message), in the order of the entries; nothing for entries that came too late to change anything."""
     severity = str(one.declared.data["severity"])
     for event in one.events:
-        if event.kind == "severity" and event.name not in one.ignored:
-            severity = str(event.data["to"])
-        if event.name in one.ignored:
+        if event.name in one.ignored or event.name in one.repeated:
             continue
+        if event.kind == "severity":
+            severity = str(event.data["to"])
         for each in event.data.get("tell", ()):
             channel = str(each["channel"])
             yield event, channel, _message(one, policy, event, channel, tuple(each["to"]), severity)

@@ -152,7 +152,7 @@ def timeline(one: Incident, seen: Iterable[RunSeen]) -> list[Line]:
     lines = [
         Line(event.at, event.by.name, event.kind, say(event.kind, event.data), event.name in one.ignored)
         for event in one.events
-        if event.kind != "delivered" and not (event.name in one.ignored and event.key)
+        if event.kind != "delivered" and event.name not in one.repeated
     ]
     for run in seen:
         what = f"{run.verb} {run.system or ''}".strip()

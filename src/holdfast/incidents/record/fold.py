@@ -10,6 +10,8 @@ from holdfast.incidents.record.order import ordered
 from holdfast.incidents.record.state import Action, Affected, Incident, Page, Round
 
 COMMANDER = "commander"
+MACHINE = "holdfast"
+"""Who does what nobody did."""
 
 
 def fold(events: Iterable[Event]) -> Incident | None:
@@ -23,7 +25,7 @@ def fold(events: Iterable[Event]) -> Incident | None:
         if one is begin:
             continue
         if one.key and one.key in found.keys:
-            found.ignored.add(one.name)
+            found.repeated.add(one.name)
             continue
         if one.key:
             found.keys.add(one.key)
@@ -69,21 +71,27 @@ def _again(found: Incident, one: Event) -> bool:
 
 
 def _acknowledged(found: Incident, one: Event) -> bool:
+    _takes(found, one)
     if not found.open:
         return False
-    if one.by.name not in found.responders:
-        found.responders.append(one.by.name)
-    # Somebody has to be in command; who answers first is, until somebody else takes it.
-    found.roles.setdefault(COMMANDER, one.by.name)
-    if found.round.acknowledged is not None:
-        return False
-    found.round.acknowledged = one
+    found.round.acknowledged = found.round.acknowledged or one
     if found.state == "declared":
         found.state = "acknowledged"
     return True
 
 
+def _takes(found: Incident, one: Event) -> None:
+    """Somebody has to be in command; who answers first is, until somebody else takes it."""
+    if one.by.name == MACHINE:
+        return
+    if one.by.name not in found.responders:
+        found.responders.append(one.by.name)
+    if found.open:
+        found.roles.setdefault(COMMANDER, one.by.name)
+
+
 def _mitigated(found: Incident, one: Event) -> bool:
+    _takes(found, one)
     if found.state not in ("declared", "acknowledged"):
         return False
     found.round.acknowledged = found.round.acknowledged or one
@@ -94,6 +102,7 @@ def _mitigated(found: Incident, one: Event) -> bool:
 
 
 def _resolved(found: Incident, one: Event) -> bool:
+    _takes(found, one)
     if not found.open:
         return False
     found.round.acknowledged = found.round.acknowledged or one

@@ -1,12 +1,13 @@
 """What the commands of incidents work with, and how an incident is shown. A plan is used where there is one; incidents need none."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Annotated, Any
 
 from holdfast.assembly.incidents import Incidents
 from holdfast.errors import HoldfastError
+from holdfast.incidents.errors import IncidentStands, IncidentUsage, PostmortemLacks
 from holdfast.incidents.record.state import Incident
 from holdfast.incidents.room import Room
 from holdfast.incidents.timeline import runs
@@ -68,6 +69,15 @@ class Desk:
             said = ", ".join(one.id for one in found) or "none"
             raise WrongUsage(f"No single incident is open ({said}).", hint=f"Name one, or set {INSIDE}.")
         return found[0].id
+
+    def act(self, what: Callable[[], Incident]) -> Incident:
+        """Do it. What is refused by what is known here is tried once more with what other hosts wrote meanwhile."""
+        try:
+            return what()
+        except (IncidentStands, IncidentUsage, PostmortemLacks):
+            if not self.pull():
+                raise
+            return what()
 
     # ------------------------------------------------------------ after something was done
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from holdfast.incidents.errors import IncidentUsage
 from holdfast.incidents.postmortem.document import markdown, read
 from holdfast.incidents.postmortem.rules import check_finishing
+from holdfast.incidents.record.state import Incident
 from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
@@ -33,7 +34,7 @@ def command(
         _take(desk, found.id, read_)
         found = log.load(found.id)
     if finish:
-        check_finishing(found)
+        found = desk.act(lambda: _ready(desk, found.id))
         digest = hashlib.sha256(markdown(desk.document(found), found.sections).encode()).hexdigest()
         found, _ = log.append(found.id, "finished", desk.person, {"sha256": digest}, check=check_finishing)
     shown = desk.document(found)
@@ -64,6 +65,13 @@ def command(
 
     session.out.result({**shown, "sections": found.sections, "markdown": text}, human)
     return 0
+
+
+def _ready(desk: Desk, incident: str) -> Incident:
+    """As it is now. Raises PostmortemLacks."""
+    found = desk.incidents.log.load(incident)
+    check_finishing(found)
+    return found
 
 
 def _take(desk: Desk, incident: str, file: Path) -> None:

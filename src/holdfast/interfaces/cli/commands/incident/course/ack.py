@@ -12,4 +12,5 @@ def command(
 ) -> int:
     """Acknowledge: you have it, and nobody else is paged. Who is first is in command until somebody else takes the role."""
     desk = Desk(session, as_)
-    return desk.done(desk.room.acknowledge(desk.find(incident), desk.person, note))
+    found = desk.find(incident)
+    return desk.done(desk.act(lambda: desk.room.acknowledge(found, desk.person, note)))

@@ -29,4 +29,4 @@ def command(
         why = desk.find(why)
         if why == found:
             raise WrongUsage(f"{found} is not a duplicate of itself.")
-    return desk.done(desk.room.close(found, desk.person, outcome=outcome, why=why))
+    return desk.done(desk.act(lambda: desk.room.close(found, desk.person, outcome=outcome, why=why)))

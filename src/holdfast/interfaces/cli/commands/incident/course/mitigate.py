@@ -17,4 +17,5 @@ def command(
 ) -> int:
     """Say that the harm is stopped. Its systems count as back, unless 'incident systems --recovered' said so earlier."""
     desk = Desk(session, as_)
-    return desk.done(desk.room.mitigate(desk.find(incident), desk.person, note, losses(lost)))
+    found, gone = desk.find(incident), losses(lost)
+    return desk.done(desk.act(lambda: desk.room.mitigate(found, desk.person, note, gone)))

@@ -17,4 +17,5 @@ def command(
 ) -> int:
     """Open it again: somebody has to answer anew, and is paged."""
     desk = Desk(session, as_)
-    return desk.done(desk.room.reopen(desk.find(incident), desk.person, why, system))
+    found = desk.find(incident)
+    return desk.done(desk.act(lambda: desk.room.reopen(found, desk.person, why, system)))

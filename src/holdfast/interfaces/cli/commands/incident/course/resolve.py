@@ -18,4 +18,5 @@ def command(
 ) -> int:
     """Say that it is over. The clock of the post-mortem begins."""
     desk = Desk(session, as_)
-    return desk.done(desk.room.resolve(desk.find(incident), desk.person, note, cause, losses(lost)))
+    found, gone = desk.find(incident), losses(lost)
+    return desk.done(desk.act(lambda: desk.room.resolve(found, desk.person, note, cause, gone)))

@@ -22,4 +22,5 @@ def command(
     if desk.bench.plan is not None and add:
         add = tuple(desk.bench.plan.select(add))
     found = desk.find(incident)
-    return desk.done(desk.room.systems(found, desk.person, add=add, remove=remove, recovered=recovered, lost=losses(lost)))
+    gone = losses(lost)
+    return desk.done(desk.act(lambda: desk.room.systems(found, desk.person, add=add, remove=remove, recovered=recovered, lost=gone)))
