@@ -40,21 +40,38 @@ def run(
     clock: Clock,
     secrets: Sequence[str] = (),
     began: Callable[[int], None] = lambda _process: None,
+    beside: Path | None = None,
 ) -> Ended:
-    """Raises OSError when it cannot be started. When interrupted (Ctrl-C), everything it started is ended first."""
-    process = subprocess.Popen(
-        list(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=dict(environment),
-        cwd=directory,
-        start_new_session=True,
-    )
+    """Raises OSError when it cannot be started. When interrupted (Ctrl-C), everything it started is ended first.
+
+    ``beside``: a new file for what it prints, readable by this account alone, removed at the end. Into a pipe whose reader was killed a
+    program writes once and dies of it; one that must not be torn off in its work gets a file.
+    """
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    file = os.fdopen(os.open(beside, flags, 0o600), "wb") if beside is not None else None
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=file or subprocess.PIPE,
+            stderr=file or subprocess.PIPE,
+            env=dict(environment),
+            cwd=directory,
+            start_new_session=True,
+        )
+    finally:
+        if file is not None:
+            file.close()
     out, err = Capture(secrets), Capture(secrets)
     try:
         began(process.pid)
-        late = _watch(process, {process.stdout: out, process.stderr: err}, clock, clock.monotonic() + timeout)
+        streams: dict[IO[bytes] | None, Capture] = {process.stdout: out, process.stderr: err} if file is None else {}
+        late = _watch(process, streams, clock, clock.monotonic() + timeout)
+        if beside is not None:
+            with beside.open("rb") as said:
+                while data := said.read(1 << 16):
+                    out.feed(data)
+            beside.unlink()
     except BaseException:
         _end(process, clock)
         raise
