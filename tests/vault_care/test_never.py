@@ -430,7 +430,7 @@ def test_a_planted_slot_exhausts_nobody_and_keeps_no_other_from_opening(one, nam
     one.storages[0].put_if_absent(names.slot("0" * 16), [to_json(document | {"check": slots._check(document)})])
     began = time.monotonic()
     assert one.open()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
     with pytest.raises(WrongKey):  # what the keyring does not list is no slot, and makes no wrong key look like damage
         one.open(secret="another one")
 

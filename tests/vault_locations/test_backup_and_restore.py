@@ -249,7 +249,7 @@ def test_a_restore_falls_over_from_a_store_that_hangs_and_says_which(depot, hang
     inner.hang()
     began = time.monotonic()
     assert {one.entry.path: reader.read(one) for one in stored} == CONTENT
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
     assert inner.met.is_set()
     [trouble] = vault.locations.troubles
     assert (trouble.url, trouble.what) == ("memory:near", "unreachable")

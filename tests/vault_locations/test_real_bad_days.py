@@ -100,7 +100,7 @@ def test_a_store_that_is_down_and_comes_back(own_minio, beside_s3, monkeypatch):
         assert depot.require_whole(vault=vault) == [base.id, point.id]
         found = {one.url: one.behind for one in status(vault).locations}
         assert found[storages[1].url].unknown
-        assert time.monotonic() - began < 40
+        assert time.monotonic() - began < 150
     finally:
         own_minio.start()
     storages = [depot.storages[0], depot.s3(depot.clock)]

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.postgres
 
 def system(server, *, in_place=True, **options):
     dsns = options.pop("dsns", (server.dsn,))
-    patience = options.pop("patience", 20)
+    patience = options.pop("patience", 120)
     return PostgresSystem(
-        "s", PostgresSettings(dsns=dsns, data_directory=server.data if in_place else None, wal_wait=patience, summary_wait=20, **options)
+        "s", PostgresSettings(dsns=dsns, data_directory=server.data if in_place else None, wal_wait=patience, summary_wait=120, **options)
     )
 
 

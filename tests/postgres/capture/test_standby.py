@@ -37,7 +37,7 @@ def caught_up(primary, standby):
 
 
 def system(primary, standby, policy="standby", **more):
-    return PostgresSystem("s", PostgresSettings(dsns=(primary.dsn, standby.dsn), policy=policy, wal_wait=20, **more))
+    return PostgresSystem("s", PostgresSettings(dsns=(primary.dsn, standby.dsn), policy=policy, wal_wait=120, **more))
 
 
 def test_a_standby_that_was_just_started_shows_its_lag_when_it_has_replayed_something(pair):
