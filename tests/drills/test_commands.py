@@ -151,3 +151,31 @@ def test_it_is_stopped_at_once_and_only_what_ran_is_undone(shop):
     assert [one["outcome"] for one in ended] == ["cancelled"]
     assert ended[0]["torn_down"] is True
     assert shop.call("drill", "stop")["stopped"] == []
+
+
+def test_its_incident_is_marked_as_a_drill_and_closed_with_it(shop):
+    write(shop, "slow", SLOW)
+    shop.plan.write_text(shop.plan.read_text() + "people: {dora: {name: Dora}}\nincidents: {on_call: dora}\n")
+    done = shop.call("drill", "slow")
+    (incident,) = shop.call("incident", "list", "--all")["incidents"]
+    assert (incident["drill"], incident["state"], incident["outcome"]) == (done["run"], "closed", "drill")
+    ended = next(one.payload for one in shop.journal("drill.end"))
+    assert ended["incident"] == {"id": incident["incident"]}
+
+
+def test_a_responder_that_fails_stops_no_drill(shop):
+    write(shop, "slow", SLOW)
+    shop.plan.write_text(shop.plan.read_text() + "people: {dora: {name: Dora}}\nincidents: {on_call: dora}\n")
+    script = (
+        "import sys\n"
+        "from holdfast.interfaces.cli.commands.drill import responder\n"
+        "responder.ByCommand._call = lambda self, words: (_ for _ in ()).throw(responder.IncidentNotOpened('the network is down'))\n"
+        "from holdfast.interfaces.cli.app import run\n"
+        "sys.exit(run(['drill', 'slow', '--json']))\n"
+    )
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, cwd=shop.folder, env=shop.environ, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "the network is down" in done.stderr
+    facts = [one.payload["facts"] for one in shop.journal("drill.phase") if one.payload["name"] == "incident" and "facts" in one.payload]
+    assert "the network is down" in facts[0]["failed"]

@@ -103,6 +103,14 @@ def test_two_kinds_of_systems_in_one_drill(shop):
     assert {one.system for one in done.checks if one.kind == "sentinel"} == {"db", "docs"}
 
 
+def test_what_no_backup_and_no_log_holds_is_counted_as_lost(shop):
+    """In marks: without a follower the one behind the backup is gone."""
+    done = shop.drill(WITHOUT)
+    lost = next(one for one in shop.journal("drill.end") if one.payload["run"] == done.run).payload
+    assert lost["transactions_lost"] == 1
+    assert 0 < lost["rpo"]["lost_seconds"] < 600
+
+
 def test_a_missed_promise_opens_a_finding_with_owner_and_date(shop):
     done = shop.drill(WITHOUT + "objectives: {rto: 1ms, rpo: 1ms}\n")
     assert done.outcome == "failed"

@@ -48,7 +48,7 @@ def mend(dsn: str, undo: Mapping[str, Any]) -> str:
     schema, name, aside = str(undo["schema"]), str(undo["table"]), str(undo["aside"])
     with connection.connect(dsn, application="holdfast drill") as session:
         with session.transaction():
-            if session.execute("select to_regclass(%s)", (f'"{schema}"."{aside}"',)).fetchone() != (None,):
+            if session.execute("select to_regclass(format('%%I.%%I', %s::text, %s::text))", (schema, aside)).fetchone() != (None,):
                 session.execute(_sql(session, "drop table if exists %I.%I", schema, name))
                 session.execute(_sql(session, "alter table %I.%I rename to %I", schema, aside, name))
         [rows] = session.execute(_sql(session, "select count(*) from %I.%I", schema, name)).fetchone() or (None,)

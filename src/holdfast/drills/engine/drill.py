@@ -75,7 +75,7 @@ def drill(desk: Desk, asked: Asked, stage: Stage, people: People, reporter: Repo
         )
         play.refuse()
         marker = desk.markers.set(run, asked.snapshot.name)
-        record.write("begin", by=asked.by, retest=asked.retest, target=asked.target, **play.begun().to_json())
+        record.write("begin", asked_by=asked.by, retest=asked.retest, target=asked.target, **play.begun().to_json())
     except BaseException as error:
         desk.state.runs.end(run, CANCELLED if isinstance(error, KeyboardInterrupt) else FAILED)
         if marker is not None:

@@ -205,7 +205,7 @@ class Play(Course):
         self.declared = self.clock.monotonic()
         with self.phase("incident", "an incident was opened", "declare") as facts:
             try:
-                self.played.incident = self.responder.declare(self.record.run, f"DRILL: {said.title}", self.asked.systems)
+                self.played.incident = self.responder.declare(self.record.run, said.title, self.asked.systems)
                 facts["incident"] = self.played.incident
             except HoldfastError as error:
                 facts["failed"] = f"{error.code}: {error.message}"

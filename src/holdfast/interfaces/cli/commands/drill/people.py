@@ -21,6 +21,11 @@ class AtTerminal:
         self._alone = alone
         self._nobody = Unattended(name) if unattended else None
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is asked on a terminal."""
+        return self._alone or self._nobody is not None
+
     def ask(self, question: Question) -> Answer:
         """Raises DrillNeedsPeople, DrillUsage."""
         key = question.id or question.what

@@ -51,15 +51,15 @@ class ByCommand:
         self._program, self._environ = program, environ
 
     def declare(self, run: str, title: str, systems: Sequence[str]) -> str | None:
-        words = ["incident", "declare", title, "--drill", "--run", run, *(word for name in systems for word in ("--system", name))]
+        words = ["incident", "declare", title, "--drill", run, *(word for name in systems for word in ("--system", name))]
         found = self._call(words)
-        return str(found.get("incident") or found.get("id") or "") or None
+        return str(found.get("incident") or "") or None
 
     def note(self, incident: str, text: str) -> None:
         self._call(["incident", "note", incident, text])
 
     def close(self, incident: str, text: str) -> None:
-        self._call(["incident", "resolve", incident, "--note", text])
+        self._call(["incident", "close", incident, "--drill-over", text])
 
     def _call(self, words: Sequence[str]) -> dict[str, object]:
         try:

@@ -1,5 +1,6 @@
 """What run and retest share."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from holdfast.interfaces.cli.commands.drill.responder import responder
 from holdfast.interfaces.cli.commands.drill.showing import Telling, document, show
 from holdfast.interfaces.cli.commands.runbook.person import person
 from holdfast.interfaces.cli.context import Session
+from holdfast.model import Silent
 from holdfast.protection.due import missed_since
 
 
@@ -76,9 +78,10 @@ def go(
     require_somebody(found, [*questions, "accept"] if scenario.kind == "tabletop" else ["declare", "decide", "accept"])
     asked = Asked(snapshot, tuple(systems), who, tuple(fed), target, retest)
     session.kept = "Everything that the drill changed is undone."
-    with session.progress() as progress:
+    # Whoever is asked on a terminal reads no progress bar that is drawn over the question.
+    shown = session.progress() if found.silent else contextlib.nullcontext(Silent())
+    with shown as progress:
         stage = PlatformStage(session.platform)
-        # Whoever answers may be asked on the same terminal, so progress is told in lines.
         return drill(desk.desk, asked, stage, found, Telling(session), responder(session, dict(os.environ)), progress)
 
 
