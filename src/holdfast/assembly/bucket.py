@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.executor import sharing_of
 from holdfast.assembly.places import Places
+from holdfast.assembly.sandbox import allowance
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
@@ -98,4 +99,5 @@ def recovery(platform: Places, name: str) -> "BucketRecovery":
         clock=platform.clock,
         history=lambda: platform.history(name),
         sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
+        allowed=allowance(sandbox),
     )

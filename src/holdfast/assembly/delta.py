@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from holdfast.assembly.bucket import LOOK
 from holdfast.assembly.executor import sharing_of
 from holdfast.assembly.places import Places
+from holdfast.assembly.sandbox import allowance
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def recovery(platform: Places, name: str) -> "DeltaRecovery":
         settings(platform, platform.plan.effective(name)),
         clock=platform.clock,
         sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
+        allowed=allowance(sandbox),
         history=lambda: platform.history(name),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.places import Places
+from holdfast.assembly.sandbox import allowance
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def recovery(platform: Places, name: str) -> "FilesRecovery":
         parts=parts(platform, effective, everything=True),
         clock=platform.clock,
         sandbox=platform.plan.resolve(sandbox.directory) if sandbox else None,
+        allowed=allowance(sandbox),
         history=lambda: platform.history(name),
     )
 

@@ -177,6 +177,7 @@ class PostgresSystems(Copies):
             clock=self.clock,
             sandbox=self.plan.resolve(sandbox.directory) if sandbox else None,
             sandbox_limit=sandbox.max if sandbox else None,
+            sandbox_size=sandbox.size if sandbox else None,
             bin=str(self.plan.resolve(programs)) if programs else self.environ.get("HOLDFAST_PG_BIN"),
             plan_file=self.plan.path.absolute(),
             python=self.environ.get("HOLDFAST_PYTHON", sys.executable),

@@ -146,6 +146,8 @@ def _verify(
     clocks: dict[str, float] = {}
     source = _Source(why="another moment than the source's present one was asked for")
     results: list[Result] = []
+    # Before the source is read: what cannot be opened at the end need not be begun.
+    system.require_room(history(), until or {"kind": "latest"})
     if until is None:
         progress.phase("source")
         results += fresh(history(), known) if known is not None else []

@@ -19,6 +19,7 @@ from holdfast.systems.bucket.restore.uploads import Uploads
 from holdfast.systems.bucket.settings import BucketSettings
 from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
 from holdfast.systems.shared import boxes
+from holdfast.systems.shared.claims import Allowance
 
 
 @dataclass
@@ -33,6 +34,8 @@ class BucketRecovery:
     history: Callable[[], History] | None = None
     sandbox: Path | None = None
     kind: str = "bucket"
+    allowed: Allowance = field(default_factory=Allowance)
+    """What isolated copies may take together."""
 
     def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
         return targets.parse(text, now, zone)
@@ -64,6 +67,10 @@ class BucketRecovery:
 
     # ------------------------------------------------------------ proof
 
+    def require_room(self, history: History, until: Mapping[str, Any]) -> None:
+        """A point is read out of the vault, and takes no room."""
+        del history, until
+
     @contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
         """The point itself, read out of the vault as a restore reads it; with the option ``against`` the objects at that address.
@@ -84,7 +91,8 @@ class BucketRecovery:
             with ExitStack() as stack:
 
                 def copy() -> str:
-                    box = stack.enter_context(boxes.open_box(self.sandbox, "bucket"))
+                    size = chosen.point.totals.bytes
+                    box = stack.enter_context(boxes.open_box(self.sandbox, "bucket", size, self.allowed))
                     wanted = {"paths": options.get("paths") or ()}
                     plan = self.plan_restore(history, RestoreRequest(box / "objects", until, wanted))
                     return str(self.restore(history, plan, progress).into)

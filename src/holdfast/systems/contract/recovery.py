@@ -153,6 +153,10 @@ class Recoverable(Protocol):
         """Do it. Raises the plan's first obstacle; never reports success before everything is durable."""
         ...
 
+    def require_room(self, history: History, until: Mapping[str, Any]) -> None:
+        """Whether an isolated copy of that moment would fit where such copies live, by the point's own figures. Raises SandboxTooSmall."""
+        ...
+
     def isolate(
         self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
     ) -> AbstractContextManager[Isolated]:

@@ -18,6 +18,7 @@ from holdfast.systems.delta.restore.planning import Detail
 from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import Store
 from holdfast.systems.shared import boxes
+from holdfast.systems.shared.claims import Allowance
 
 
 @dataclass
@@ -30,6 +31,8 @@ class DeltaRecovery:
     sandbox: Path | None = None
     history: Callable[[], History] | None = None
     kind: str = "delta"
+    allowed: Allowance = field(default_factory=Allowance)
+    """What isolated copies may take together."""
 
     def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
         return target.parse(text, now, zone)
@@ -105,6 +108,15 @@ class DeltaRecovery:
 
     # ------------------------------------------------------------ isolated copies, the source
 
+    def require_room(self, history: History, until: Mapping[str, Any]) -> None:
+        boxes.room(self.sandbox, self._needed(history, until, {}), self.allowed)
+
+    def _needed(self, history: History, until: Mapping[str, Any], given: Mapping[str, Any]) -> int:
+        """0 where workers scan what is in the vault, and nothing is copied."""
+        if self.settings.sharing is not None and self.settings.sharing.verify:
+            return 0
+        return self.plan_restore(history, RestoreRequest(Path("/nonexistent/holdfast"), until, given)).needed
+
     @contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
         """A restored copy in a folder of its own, removed on leaving; after a kill by the next use."""
@@ -112,7 +124,9 @@ class DeltaRecovery:
 
         clocks: dict[str, float] = options.get("clocks", {})
         given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
-        with boxes.open_box(self.sandbox, "delta") as folder:
+        # Planned before the sandbox is made: what does not fit is told, and nothing is begun.
+        needed = self._needed(history, until, given)
+        with boxes.open_box(self.sandbox, "delta", needed, self.allowed) as folder:
             plan = self.plan_restore(history, RestoreRequest(folder / "lake", until, given))
             began = self.clock.monotonic()
             if self.settings.sharing is not None and self.settings.sharing.verify:

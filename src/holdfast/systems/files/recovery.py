@@ -19,6 +19,7 @@ from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.run import FolderRestore
 from holdfast.systems.files.settings import FilesSettings
 from holdfast.systems.shared import boxes
+from holdfast.systems.shared.claims import Allowance
 
 _HEAL = "Heal the vault where another location has it (holdfast vault check --read all --heal)"
 _GO_ON = f"{_HEAL}, then run the same restore with --delta; or look for it in another point: holdfast points"
@@ -35,6 +36,8 @@ class FilesRecovery:
     sandbox: Path | None = None
     history: Callable[[], History] | None = None
     kind: str = "files"
+    allowed: Allowance = field(default_factory=Allowance)
+    """What isolated copies may take together."""
 
     def target(self, text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
         return targets.parse(text, now, zone)
@@ -79,6 +82,13 @@ class FilesRecovery:
 
     # ------------------------------------------------------------ isolated copies, the source
 
+    def require_room(self, history: History, until: Mapping[str, Any]) -> None:
+        boxes.room(self.sandbox, self._needed(history, until), self.allowed)
+
+    def _needed(self, history: History, until: Mapping[str, Any]) -> int:
+        """By the point's own figures: to add up what its list says would be to read the list once more."""
+        return targets.choose(self.name, history.points(), until)[0].totals.bytes
+
     @contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
         """A restored copy in a folder of its own, removed on leaving; after a kill by the next use."""
@@ -86,7 +96,9 @@ class FilesRecovery:
 
         clocks: dict[str, float] = options.get("clocks", {})
         given = {name: value for name, value in options.items() if name not in ("purpose", "clocks")}
-        with boxes.open_box(self.sandbox, "files") as box:
+        # Planned before the sandbox is made: what does not fit is told, and nothing is begun.
+        needed = self._needed(history, until)
+        with boxes.open_box(self.sandbox, "files", needed, self.allowed) as box:
             plan = self.plan_restore(history, RestoreRequest(box / "tree", until, given))
             began = self.clock.monotonic()
             _, lacks = self._restore(history, plan, progress)

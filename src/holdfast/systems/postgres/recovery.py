@@ -64,6 +64,7 @@ class PostgresRecovery:
     clock: Clock = field(default_factory=SystemClock)
     sandbox: Path | None = None
     sandbox_limit: int | None = None
+    sandbox_size: int | None = None
     owner: str | None = None
     bin: str | None = None
     superuser: str | None = None
@@ -123,12 +124,16 @@ class PostgresRecovery:
 
     def sandboxes(self, needed: int | None = None) -> Sandboxes:
         """Where a copy of ``needed`` bytes would live."""
-        return Sandboxes(self.sandbox or default_folder(needed), self.sandbox_limit)
+        return Sandboxes(self.sandbox or default_folder(needed), self.sandbox_limit, self.sandbox_size)
 
     def sweep(self) -> Sequence[str]:
         if self.sandbox:
             return self.sandboxes().sweep()
         return [*self.sandboxes().sweep(), *self.sandboxes(0).sweep()]
+
+    def require_room(self, history: History, until: Mapping[str, Any]) -> None:
+        needed = self.plan_restore(history, RestoreRequest(Path("/planned"), until, {"tablespace_map": {}})).needed
+        self.sandboxes(needed).require_room(needed)
 
     @contextlib.contextmanager
     def isolate(self, history: History, until: Mapping[str, Any], options: Mapping[str, Any], progress: Progress) -> Iterator[Isolated]:
@@ -142,7 +147,7 @@ class PostgresRecovery:
         asked = {"start": True, "durable": False, "port": 0, "settings": SANDBOX_SETTINGS, **given}
         # Planned before the sandbox is made: a target that cannot be reached leaves no trace.
         needed = self.plan_restore(history, RestoreRequest(Path("/planned"), until, {**asked, "tablespace_map": {}})).needed
-        with self.sandboxes(needed).open(str(options.get("purpose", "open")), who) as box:
+        with self.sandboxes(needed).open(str(options.get("purpose", "open")), who, needed) as box:
             plan = self.plan_restore(history, RestoreRequest(box / "data", until, {**asked, "tablespace_map": {"*": str(box / "spaces")}}))
             binaries = self._binaries(plan.detail.major)
             clocks["prepare"] = self.clock.monotonic() - began
@@ -216,7 +221,7 @@ class PostgresRecovery:
         needed = 2 * max((base.bytes for base in bases), default=0) + sum(
             high - low for log in found.logs.values() for low, high in log.stretches
         )
-        with self.sandboxes(needed).open("when", who) as box:
+        with self.sandboxes(needed).open("when", who, needed) as box:
             settings = {"settings": SANDBOX_SETTINGS, **({"superuser": self.superuser} if self.superuser else {}), **given}
             yield walking.PostgresWalker(
                 box, self.name, history, found, who, self._binaries(newest), self.clock, progress, self.clock.now(), settings

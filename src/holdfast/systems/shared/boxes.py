@@ -7,35 +7,42 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.errors import Refused
+from holdfast.systems.shared.claims import Allowance, Claim, SandboxTooSmall, SandboxUnfit, door, require_fits, take
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _folder(given: Path | None) -> Path:
-    """Raises Refused where somebody else owns the folder."""
+    """Raises SandboxUnfit where somebody else owns the folder, or none can be made."""
     folder = given or Path(os.environ.get("HOLDFAST_SANDBOX") or Path(tempfile.gettempdir()) / f"holdfast-{os.geteuid()}")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-    status = folder.lstat()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        status = folder.lstat()
+    except OSError as error:
+        raise SandboxUnfit(f"{folder} cannot be made: {error.strerror}.", hint="Set sandbox.directory in the plan.") from error
     if not folder.is_dir() or folder.is_symlink() or (given is None and status.st_uid != os.geteuid()):
-        raise Refused(f"{folder} belongs to somebody else.", hint="Set sandbox.directory in the plan.")
+        raise SandboxUnfit(f"{folder} belongs to somebody else.", hint="Set sandbox.directory in the plan.")
     return folder
 
 
 @contextlib.contextmanager
-def open_box(given: Path | None, kind: str) -> Iterator[Path]:
-    """``given``: the plan's folder for such copies. Raises Refused."""
-    sweep(given, kind)
+def open_box(given: Path | None, kind: str, needed: int | None = None, allowed: Allowance | None = None) -> Iterator[Path]:
+    """``given``: the plan's folder for such copies. ``needed``: bytes of a copy, which is counted by what is ``allowed``.
+
+    Raises SandboxUnfit, SandboxTooSmall, SandboxesTaken.
+    """
     folder = _folder(given)
     box = folder / f"hf-{kind}-{secrets.token_hex(4)}"
     lock = box.with_suffix(".lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with door(folder):
+        _sweep(folder, kind)
+        descriptor = take(lock, Claim(kind, needed), allowed or Allowance())
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         box.mkdir(mode=0o700)
         try:
             yield box
@@ -46,10 +53,30 @@ def open_box(given: Path | None, kind: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def room(given: Path | None, needed: int, allowed: Allowance) -> None:
+    """Whether a copy of ``needed`` bytes could ever live there, before anything is begun. Raises SandboxUnfit, SandboxTooSmall."""
+    folder = _folder(given)
+    require_fits(needed, allowed, folder)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SandboxTooSmall(
+            f"An isolated copy needs about {needed >> 20} MiB, and {folder} has {free >> 20} MiB free.",
+            hint="Set sandbox.directory in the plan to a place with more room.",
+            needed=needed,
+            free=free,
+        )
+
+
 def sweep(given: Path | None, kind: str) -> list[str]:
     """Remove what killed processes left of copies of ``kind``; returns the folders."""
+    folder = _folder(given)
+    with door(folder):
+        return _sweep(folder, kind)
+
+
+def _sweep(folder: Path, kind: str) -> list[str]:
     removed = []
-    for lock in sorted(_folder(given).glob(f"hf-{kind}-*.lock")):
+    for lock in sorted(folder.glob(f"hf-{kind}-*.lock")):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:

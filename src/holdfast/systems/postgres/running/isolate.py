@@ -5,7 +5,6 @@ Beside each sandbox lies a lock file that its process holds: a lock that can be 
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -16,14 +15,10 @@ from pathlib import Path
 from holdfast.errors import Refused
 from holdfast.systems.postgres.running.binaries import Account, Binaries
 from holdfast.systems.postgres.running.instance import Instance, running_pid, token
+from holdfast.systems.shared import boxes
+from holdfast.systems.shared.claims import Allowance, Claim, SandboxUnfit, door, take
 
 PREFIX = "hf-box-"
-
-
-class SandboxesTaken(Refused):
-    """As many isolated copies run as the plan allows."""
-
-    code = "sandboxes-taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +29,18 @@ class Sandboxes:
 
     folder: Path
     limit: int | None = None
+    size: int | None = None
+    """Bytes that all copies in the folder may take together."""
 
     def sweep(self) -> list[str]:
         """Tear down what killed processes left; returns the folders removed."""
-        removed: list[str] = []
         if not self.folder.is_dir():
-            return removed
+            return []
+        with door(self.folder):
+            return self._sweep()
+
+    def _sweep(self) -> list[str]:
+        removed: list[str] = []
         for lock in sorted(self.folder.glob(f"{PREFIX}*.lock")):
             try:
                 descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
@@ -61,22 +62,26 @@ class Sandboxes:
     def running(self) -> int:
         return sum(1 for _ in self.folder.glob(f"{PREFIX}*.lock")) if self.folder.is_dir() else 0
 
+    def require_room(self, needed: int) -> None:
+        """Whether a copy of ``needed`` bytes could ever live there, before anything is begun. Raises SandboxUnfit, SandboxTooSmall."""
+        boxes.room(self.folder, needed, Allowance(self.limit, self.size))
+
     @contextlib.contextmanager
-    def open(self, purpose: str, who: Account) -> Iterator[Path]:
-        """A new folder for one isolated copy, removed on leaving together with every server in it. Sweeps first. Raises SandboxesTaken."""
-        self.sweep()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.limit is not None and self.running() >= self.limit:
-            raise SandboxesTaken(
-                f"{self.running()} isolated copies run in {self.folder}, and the plan allows {self.limit}.",
-                hint="Wait for them to end, or raise sandbox.max in the plan.",
-            )
+    def open(self, purpose: str, who: Account, needed: int = 0) -> Iterator[Path]:
+        """A new folder for one isolated copy of ``needed`` bytes, removed on leaving together with every server in it. Sweeps first.
+
+        Raises SandboxUnfit, SandboxTooSmall, SandboxesTaken.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SandboxUnfit(f"{self.folder} cannot be made: {error.strerror}.", hint="Set sandbox.directory in the plan.") from error
         box = self.folder / f"{PREFIX}{token()}"
         lock = box.with_suffix(".lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with door(self.folder):
+            self._sweep()
+            descriptor = take(lock, Claim(purpose, needed), Allowance(self.limit, self.size))
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, json.dumps({"pid": os.getpid(), "purpose": purpose}).encode())
             box.mkdir(mode=0o711)
             who.own(box)
             try:
