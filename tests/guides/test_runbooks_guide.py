@@ -24,10 +24,11 @@ def test_the_guide_works_as_printed(tmp_path):
         ["bash", "-c", text], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert len(commands(PAGE)) == 6
+    assert len(commands(PAGE)) == 7
     assert "who asked cannot approve" in done.stdout
     assert sorted(path.name for path in recovery.iterdir() if path.is_dir()) == ["billing", "orders.damaged", "runbooks"]
     assert "it was the wrong folder" in done.stdout
+    assert "holdfast vault open" in (recovery / "lost-database-on-paper.md").read_text()
     _on_paper(recovery, environment)
 
 
