@@ -1,5 +1,6 @@
 """The full drill of the demo's platform, once, as a program; then what its report says is looked at field by field."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -33,9 +35,9 @@ def place(base: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(base)}
 
 
-def start(out: Path, environment: dict[str, str], *words: str) -> "subprocess.Popen[str]":
+def start(out: Path, environment: dict[str, str], *words: str, **given) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "holdfast.interfaces.cli.main", "demo", "--drill", "--report", str(out / "drill.html"), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=out)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=out, **given)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,7 @@ def drilled(tmp_path_factory):
         said, err = process.communicate(timeout=800)
         assert said, err
         facts = json.loads(said)
+        assert "evidence" in facts, said + err
         # A slow machine may miss an objective; whatever else is wrong is a defect.
         late = [check["name"] for check in facts["evidence"]["results"]["checks"] if check["state"] != "passed"]
         assert late == [], err
@@ -151,7 +154,8 @@ def test_the_loss_is_counted_and_every_system_is_judged_by_content(evidence):
     results = evidence["results"]
     lost = results["transactions_lost"]
     assert 0 <= lost < evidence["test"]["objectives"]["measure"]["orders"]
-    assert (results["rpo"]["lost_seconds"] > 0) == (lost > 0)
+    # Answers of several writers come in another order than their commits: a lost order need not be the newest.
+    assert lost > 0 or results["rpo"]["lost_seconds"] == 0
     kinds = {(one["system"], one["kind"]) for one in results["checks"]}
     assert kinds >= {(system, kind) for system in SYSTEMS for kind in ("sentinel", "content")}
     assert [one["state"] for one in results["reconciliation"]] == ["closed", "closed"]
@@ -174,13 +178,48 @@ def test_the_stand_alone_checker_believes_it_and_no_altered_one(drilled, tmp_pat
 def test_page_and_pdf_show_it(drilled, evidence):
     _, out = drilled
     text = (out / "drill.html").read_text()
-    for said in ("Signed off by", "dora", "What is empty, and why", "Flows between the systems", "carried again", "sentinel", "played by"):
+    wanted = ("Signed off by", "dora", "What is empty, and why", "Flows between the systems", "carried again", "sentinel")
+    for said in (*wanted, "played: by the demonstration"):
         assert said in text, said
     assert (out / "drill.pdf").read_bytes().startswith(b"%PDF")
     drawn = chart(evidence)
     assert drawn.zero == "the disaster"
     assert [bar.name for bar in drawn.bars if bar.lane == "phases"][:2] == ["detect", "declare"]
     assert len(drawn.lanes) == 1 + len(evidence["results"]["steps"])
+
+
+def processes(short: Path) -> list[int]:
+    """Of any kind, whose command line names the folder; without this test's own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if f"{short}/holdfast-demo-".encode() in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def test_what_a_kill_left_is_removed_by_the_next_run(tmp_path):
+    short = Path(tempfile.mkdtemp(prefix="hfd-", dir="/tmp"))
+    try:
+        environment = place(short)
+        with start(tmp_path, environment, start_new_session=True) as process:
+            wait_for(process, "2/8")
+            assert len(processes(short)) > 2
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        assert left(short) != []
+        command = [sys.executable, "-m", "holdfast.interfaces.cli.main", "demo", "--end", "--json"]
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert len(json.loads(ended.stdout)["removed"]) == 1, ended.stderr
+        assert left(short) == []
+        # A backup that was under way dies with the demonstration that began it, or at the latest of its folder's end.
+        deadline = time.monotonic() + 120
+        while processes(short) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert processes(short) == []
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def test_stopping_cleans_up(tmp_path):

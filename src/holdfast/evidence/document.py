@@ -15,6 +15,7 @@ from holdfast.journal import Record
 
 KINDS = {
     "verify": "restore into isolation",
+    "spot-check": "restore by hand, of a part drawn at random",
     "restore": "restore",
     "vault-check": "structure of the vault",
     "backup": "backup",

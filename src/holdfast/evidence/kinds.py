@@ -1,6 +1,6 @@
 """Which journal entries begin and end a run, and which runs prove something. Imports nothing: every command asks at its end."""
 
-PROVING = frozenset({"verify", "restore", "vault-check", "when", "runbook", "drill"})
+PROVING = frozenset({"verify", "spot-check", "restore", "vault-check", "when", "runbook", "drill"})
 """Verbs whose end is evidence by itself; of all others a report is made when somebody asks."""
 
 

@@ -104,7 +104,7 @@ def seen(chains: Iterable[Sequence[Record]]) -> Seen:
         begun += [record.at for record in records[:1]]
         for record in records:
             said = record.payload
-            if record.kind in {"verify.end", "vault-check.end"}:
+            if record.kind in {"verify.end", "vault-check.end", "spot-check.end"}:
                 ran.append(_ran(record))
             elif record.kind in {"drill.start", "drill.begin"}:
                 drilled[str(said.get("run"))] = [str(name) for name in said.get("systems") or ()]
@@ -128,9 +128,7 @@ def _ran(record: Record) -> Ran:
         # A look into one location proves nothing of the others.
         ok, tests = done and bool(said.get("ok")), set() if said.get("only") else {"structure"}
     else:
-        ok, tests = done and said.get("verdict") == "passed", {"restore"}
-        if any(one.get("kind") == "compare" and one.get("state") != "skipped" for one in said.get("results") or []):
-            tests.add("spot_check")
+        ok, tests = done and said.get("verdict") == "passed", {"spot_check" if record.kind == "spot-check.end" else "restore"}
     why = "" if ok else str(said.get("message") or said.get("verdict") or said.get("outcome"))
     return Ran(system, frozenset(tests), str(said.get("run")), record.at, ok, why)
 

@@ -24,7 +24,7 @@ from holdfast.systems.postgres.running.instance import running_pid
 
 BEFORE, AFTER = 1.5, 5.0
 """Seconds of orders before the backup, and between backup and disaster."""
-PATIENCE = 120.0
+PATIENCE = 300.0
 RPO_SECONDS, RTO_SECONDS = PROMISES["orders-db"]
 DIRECTOR = "the demonstration"
 
@@ -87,6 +87,9 @@ class _Play:
     def lose(self) -> dict[str, Any]:
         """The disaster, and the monitoring that notices it."""
         self.tell("3/8 disaster: the machine is lost, with servers, plan, state, journal and the location on it")
+        early = self.watch.bad_at
+        if early is not None:
+            raise RuntimeError(f"the platform was not healthy before the disaster: {self.watch.said}")
         self.steady = self.watch.looks
         self.happened, self.happened_at = self.clock.monotonic(), self._now()
         lost = self.production.lose()

@@ -18,7 +18,7 @@ from holdfast.model import Clock
 
 COMMANDER, APPROVER, VERIFIER = "carla", "dora", "emil"
 ROLES = {COMMANDER: "incident commander", APPROVER: "approver (head of data)", VERIFIER: "verifier"}
-PLAYED = "the demonstration: nobody was asked"
+PLAYED = "by the demonstration, nobody was asked"
 
 
 @dataclass

@@ -33,11 +33,12 @@ def pdf(issued: Issued, control: str | None = None) -> bytes:
     verdict = f", {results['verdict']}" if results["verdict"] else ""
     scenario = evidence["test"]["scenario"]
     if isinstance(scenario, dict) and scenario.get("title"):
-        _line(made, f"{scenario['title']} ({evidence['test']['kind']} drill). {scenario.get('text', '')}")
+        text = str(scenario.get("text") or "")
+        _line(made, f"{scenario['title']} ({evidence['test']['kind']} drill). {'' if chr(10) in text else text}")
     _line(made, f"Outcome: {results['outcome']}{verdict}.")
     signed_off = evidence["closure"]["sign_off"]
     if signed_off:
-        played = f" (played by {signed_off['played_by']})" if signed_off.get("played_by") else ""
+        played = f" (played: {signed_off['played_by']})" if signed_off.get("played_by") else ""
         _line(made, f"Signed off by {signed_off['name']}, {signed_off['role']}, {moment(signed_off['at'])}{played}.")
     _line(made, f"Run {evidence['test']['id']}, host {evidence['host']['name']}, {moment(evidence['issued']['at'])}.")
     _draw(made, chart(evidence))

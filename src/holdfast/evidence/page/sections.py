@@ -105,7 +105,7 @@ def _proofs(scope: Mapping[str, Any], results: Mapping[str, Any]) -> list[tuple[
 
 
 def _did(one: Mapping[str, Any]) -> str:
-    played = f" (played by {one['played_by']})" if one.get("played_by") else ""
+    played = f" (played: {one['played_by']})" if one.get("played_by") else ""
     return short(one.get("did", "")) + played
 
 

@@ -24,6 +24,10 @@ COLOURS = {
     "replay": "#3f8379",
     "validate": "#3b7a57",
     "accept": "#2d6a4f",
+    # Of drills by a scenario, besides: what comes before the disaster, the way back as a whole, and what the judges are tried with.
+    **dict.fromkeys(("steady", "earlier", "inject", "sentinel", "backup", "stage"), "#8a97a6"),
+    "recover": "#2f6690",
+    "control": "#7a6a58",
 }
 
 
@@ -110,7 +114,7 @@ def _way_back(evidence: Mapping[str, Any], procedure: Sequence[Mapping[str, Any]
             phases.append(Bar("phases", phase, min(reached, start), max(stop, reached)))
             reached = max(stop, reached)
         steps.append(Bar(str(one["title"]), str(one["step"]), start, max(stop, start), phase or "step"))
-    head = "the disaster" if any(one.get("phase") == "detect" for one in procedure) else "the run's beginning"
+    head = "the disaster" if procedure[0].get("phase") == "detect" else "the first step begins"
     return _ended([*_joined(phases), *steps], evidence["results"]["rto"]["promised_seconds"], declared, head)
 
 

@@ -55,7 +55,7 @@ def carry(address: Path, table: "Table", bucket: Path) -> dict[str, int]:
     written = 0
     for number, customer, cents in due:
         if int(number) <= marks.get(int(number) % WRITERS, -1):
-            written += _receipt(bucket / "receipts" / f"{int(number):08d}.json", int(number), int(customer), int(cents))
+            written += _receipt(bucket, int(number), int(customer), int(cents))
     return {"orders": len(rows), "receipts": written, "version": version}
 
 
@@ -64,19 +64,18 @@ def receipt(number: int, customer: int, cents: int) -> bytes:
     return json.dumps({"order": number, "customer": customer, "total": f"{cents // 100}.{cents % 100:02d}"}, sort_keys=True).encode()
 
 
-def _receipt(path: Path, number: int, customer: int, cents: int) -> int:
+def _receipt(bucket: Path, number: int, customer: int, cents: int) -> int:
+    """Written beside the bucket first: nobody sees half an object, nor one that is none."""
+    path = bucket / "receipts" / f"{number:08d}.json"
     if path.exists():
         return 0
-    _whole(path, receipt(number, customer, cents))
-    return 1
-
-
-def _whole(path: Path, data: bytes) -> None:
-    """Under a name of its own first: nobody sees half an object."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
+    drafts = bucket.with_name(f"{bucket.name}.drafts")
+    drafts.mkdir(exist_ok=True)
+    draft = drafts / f"{path.name}.{os.getpid()}"
+    draft.write_bytes(receipt(number, customer, cents))
     draft.rename(path)
+    return 1
 
 
 class Table:
