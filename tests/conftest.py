@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import VERSIONS, AzuriteServer, GoogleServer, MinioServer, PostgresServer, need
 from tests.servers.account import folders_removed
@@ -12,6 +13,10 @@ from tests.servers.account import folders_removed
 # not be stopped as a person stops them.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes, or takes to make, tells of the machine and not of what is tested.
+settings.register_profile("holdfast", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("holdfast")
 
 
 def _session_server(version: int) -> Iterator[PostgresServer]:
