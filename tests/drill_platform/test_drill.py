@@ -128,6 +128,7 @@ def test_the_steps_are_those_of_the_runbook_with_who_when_and_what_came_out(evid
         "open-vault",
         "way",
         "agree",
+        "affected",
         "look",
         "restore-app",
         "restore-db",

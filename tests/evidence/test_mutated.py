@@ -108,7 +108,26 @@ class Insider:
         return canonical({"evidence": evidence, "signature": self.key.sign(FORMAT.encode() + b"\0" + canonical(evidence)).hex()}) + b"\n"
 
 
-@pytest.mark.parametrize("lie", ["outcome", "checks", "anchor", "splice", "clocks", "plan", "cut", "extra", "number", "origin", "lines"])
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "outcome",
+        "checks",
+        "anchor",
+        "splice",
+        "clocks",
+        "plan",
+        "cut",
+        "extra",
+        "number",
+        "origin",
+        "lines",
+        "verdict",
+        "message",
+        "lost",
+        "signed off",
+    ],
+)
 def test_an_insider_s_lie_that_the_journal_contradicts_is_caught(reports, shop, lie):
     insider = Insider(shop)
     whole = next(d for d in map(json.loads, reports) if d["evidence"]["results"]["checks"] and d["evidence"]["number"] > 1)
@@ -134,6 +153,12 @@ def test_an_insider_s_lie_that_the_journal_contradicts_is_caught(reports, shop, 
         evidence["number"] = 0
     elif lie == "origin":
         evidence["number"] = 1
+    elif lie in ("verdict", "message"):
+        evidence["results"][lie] = "better than it was"
+    elif lie == "lost":
+        evidence["results"]["transactions_lost"] = 0
+    elif lie == "signed off":
+        evidence["closure"]["sign_off"] = {"name": "the head of data", "role": "approver", "at": evidence["issued"]["at"]}
     else:
         entry = json.loads(evidence["journal"]["lines"][0])
         entry["payload"]["note"] = "put in"

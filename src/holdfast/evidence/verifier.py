@@ -210,6 +210,11 @@ def _run(evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Non
     outcome = ends[0]["outcome"] if ends else "lost"
     if results["outcome"] != outcome:
         raise Altered(f"The report says {results['outcome']!r}; the journal says {outcome!r}.")
+    for name in ("verdict", "message", "transactions_lost"):
+        if ends and results[name] != ends[0].get(name):
+            raise Altered(f"The report says of {name} {results[name]!r}; the journal says {ends[0].get(name)!r}.")
+    if ends and evidence["closure"]["sign_off"] != ends[0].get("sign_off"):
+        raise Altered("Who signed it off in the report is not who did in the journal.")
     if results["checks"] != (ends[0].get("results") or [] if ends else []):
         raise Altered("The checks in the report are not those in the journal.")
     if evidence["scope"]["plan"] != (starts[0]["payload"].get("context") or {}).get("plan"):
@@ -238,9 +243,6 @@ def _anchor(evidence: Mapping[str, Any], found: Sequence[Mapping[str, Any]], aut
         notes.append(f"time stamp of {stamp['authority']}: {at.isoformat()}{known}{far}")
     if not anchor["locations"]:
         notes.append("The anchor reached no location.")
-
-
-# ---------------------------------------------------------------- one report, several reports
 
 
 def verify(data: bytes, trusted: Collection[str] = (), authorities: Certificates = ()) -> Verdict:
@@ -472,9 +474,6 @@ def _compress(chaining: Sequence[int], block: list[int], counter: int, length: i
 
 def _turn(word: int, by: int) -> int:
     return (word >> by | word << (32 - by)) & 0xFFFFFFFF
-
-
-# ---------------------------------------------------------------- as a program
 
 
 def certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
