@@ -1,18 +1,18 @@
 """Incidents, joined with the journal, the outbox, the plan's channels and the vault that other hosts see."""
 
-import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import Damaged, HoldfastError
+from holdfast.errors import Damaged
 from holdfast.incidents.errors import IncidentUnknown
 from holdfast.incidents.policy import Policy, policy
 from holdfast.incidents.record.fold import MACHINE
 from holdfast.incidents.record.log import Log
 from holdfast.incidents.record.state import Incident
-from holdfast.incidents.room import Declaration, Room
+from holdfast.incidents.room import Room
 from holdfast.incidents.upkeep import escalate, queue, remind
 from holdfast.journal import Journal
 from holdfast.model import Clock
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from holdfast.vault import Vault
     from holdfast.vault.notary import Notary
 
+FIRST = 2000
+"""Newest entries of another host that are fetched when nothing of it is here: incidents that are open are young."""
 RECENT = 200
 """Incidents that were closed longer ago than so many others have nothing left to tell."""
 
@@ -112,7 +114,7 @@ class Incidents:
             if escalate(one, self.policy, self.log, self.machine):
                 continue
             remind(one, self.policy, self.log, self.machine)
-        living = [self.log.load(one.id) for one in living]
+        living = self.living()
         self.tell(living)
         return [one for one in living if one.state != "closed"]
 
@@ -123,27 +125,6 @@ class Incidents:
         from holdfast.incidents.others import pull
 
         return pull(self.log, StoredJournals(vault.locations.first, vault.notary), told)
-
-    # ------------------------------------------------------------ for drills
-
-    def declare(self, run: str, title: str, systems: Sequence[str]) -> str | None:
-        """A drill's incident; satisfies ``drills.contract.Responder``."""
-        known = [name for name in systems if name in self.policy.promises]
-        source = {"kind": "drill", "run": run}
-        found, _ = self.room.declare(Declaration(title, known, source=source, key=f"drill/{run}", drill=run), self.machine)
-        self.tell([found])
-        return found.id
-
-    def note(self, incident: str, text: str) -> None:
-        self.room.note(incident, self.machine, text)
-
-    def close(self, incident: str, text: str) -> None:
-        found = self.log.load(incident)
-        if found.open:
-            found = self.room.resolve(incident, self.machine, text)
-        if found.state != "closed":
-            self.room.close(incident, self.machine, outcome="drill", why=text)
-        self.tell([self.log.load(incident)])
 
 
 class StoredJournals:
@@ -159,20 +140,17 @@ class StoredJournals:
 
     def lines(self, tag: str, begin: int) -> Iterator[bytes]:
         from holdfast.vault import names
+        from holdfast.vault.errors import RoleLacking
 
         folder = f"{names.JOURNAL}{tag}/"
         after = f"{folder}{begin - 1:016x}" if begin else ""
-        for number, info in enumerate(self._storage.list(folder, after), begin):
-            if info.name != f"{folder}{number:016x}":
-                return
-            try:
-                yield self._notary.open(self._notary.check(info.name, self._storage.get(info.name), "journal"))
-            except (Damaged, HoldfastError) as error:
-                if isinstance(error, Damaged) or error.status != 3:
+        found = [info.name for info in self._storage.list(folder, after)]
+        if not begin:
+            found = found[-FIRST:]
+        with ThreadPoolExecutor(8, thread_name_prefix="journals") as pool:
+            for name, data in zip(found, pool.map(self._storage.get, found), strict=True):
+                try:
+                    line = self._notary.open(self._notary.check(name, data, "journal"))
+                except (Damaged, RoleLacking):
                     return  # a check of the vault says that it is damaged
-                raise
-
-
-def incidents(plan: Plan | None, clock: Clock, environ: Mapping[str, str] | None = None, **given: Any) -> Incidents:
-    """``given``: ``journal`` and ``state`` where they are open already."""
-    return Incidents(plan, clock, os.environ if environ is None else environ, **given)
+                yield line

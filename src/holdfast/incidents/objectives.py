@@ -1,7 +1,7 @@
 """Promises that are missed, and proofs that failed, declare incidents by themselves. Pure but for the declaration."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from holdfast.incidents.policy import LEVELS, Policy
 from holdfast.incidents.record.state import Incident
@@ -33,6 +33,27 @@ def declare(found: Iterable[Declaration], room: Room, by: Person) -> list[Incide
     return [incident for incident, new in made if new]
 
 
+def failed_drill(scenario: str, run: str, systems: Sequence[str], ended: dt.datetime, policy: Policy) -> Declaration | None:
+    """What a drill that failed shows in earnest: one would not come back as promised. None where the plan does not want it declared."""
+    if policy.rules is None or "drill" not in policy.rules.declare:
+        return None
+    return Declaration(
+        f"the drill {scenario} failed",
+        tuple(name for name in systems if name in policy.promises),
+        _less(policy.severity(systems)),
+        f"holdfast report {run}",
+        source={"kind": "drill", "run": run},
+        key=f"drill/{scenario}",
+        detected=ended,
+        since=ended,
+    )
+
+
+def _less(severity: str) -> str:
+    """Nothing is lost yet; but nobody knows whether it would come back."""
+    return LEVELS[min(LEVELS.index(severity) + 1, len(LEVELS) - 1)]
+
+
 def _trigger(reason: Reason) -> str:
     if reason.state == "missed":
         return "verify" if reason.about == "proof" else "missed"
@@ -43,8 +64,7 @@ def _declaration(system: SystemStatus, trigger: str, reasons: list[Reason], poli
     name = system.system.name
     severity = policy.severity([name])
     if trigger != "missed":
-        # Nothing is lost yet; but nobody knows whether it would come back.
-        severity = LEVELS[min(LEVELS.index(severity) + 1, len(LEVELS) - 1)]
+        severity = _less(severity)
     known = [reason.since for reason in reasons if reason.since is not None]
     since: dt.datetime | None = max(known) if known else None
     return Declaration(

@@ -2,12 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from holdfast.incidents.record.log import Log
-from holdfast.journal import check
+from holdfast.journal import parse
 
 
 class Stored(Protocol):
@@ -18,7 +18,9 @@ class Stored(Protocol):
         ...
 
     def lines(self, tag: str, begin: int) -> Iterator[bytes]:
-        """Entries of a host from number ``begin`` on, in order; ends before the first that is not believed. Raises Unreachable."""
+        """Entries of a host from number ``begin`` on, in order; with 0 only the newest, where there are many. Ends before the first that is
+        not believed. Raises Unreachable.
+        """
         ...
 
 
@@ -32,18 +34,43 @@ def pull(log: Log, stored: Stored, told: Callable[[str], None] = lambda _: None)
             continue
         path = log.others / f"{tag}.jsonl"
         here = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        new = list(stored.lines(tag, len(here)))
-        if not new:
-            continue
-        believed, problems = check(tag, [*here, *new])
-        if problems:
-            told(f"the journal {tag} of another host: {problems[0].text}")
-        if len(believed) > len(here):
-            _replace(path, b"".join(record.line for record in believed))
-            made += len(believed) - len(here)
+        last = _last(here)
+        new, problem = _believed(stored.lines(tag, last[0] + 1 if last else 0), last)
+        if problem:
+            told(f"The journal {tag} of another host: {problem}.")
+        if new:
+            _replace(path, b"".join([*here, *new]))
+            made += len(new)
     with contextlib.suppress(OSError):
         (log.others / "pulled").touch()
     return made
+
+
+def _believed(lines: Iterable[bytes], last: tuple[int, str] | None) -> tuple[list[bytes], str]:
+    """Those that continue each other, and why the next one does not."""
+    found: list[bytes] = []
+    for line in lines:
+        try:
+            record = parse(line)
+        except ValueError as error:
+            return found, f"an entry behind {last[0] if last else 'the beginning'} is not believed: {error}"
+        if last is not None and (record.n != last[0] + 1 or record.prev != last[1]):
+            return found, f"entry {record.n} does not continue entry {last[0]}"
+        found.append(line)
+        last = (record.n, record.hash)
+    return found, ""
+
+
+def _last(lines: list[bytes]) -> tuple[int, str] | None:
+    """Number and hash; None where nothing is here, or what is here is damaged: then it is copied anew."""
+    if not lines:
+        return None
+    try:
+        record = parse(lines[-1])
+    except ValueError:
+        lines.clear()
+        return None
+    return record.n, record.hash
 
 
 def _replace(path: Path, data: bytes) -> None:

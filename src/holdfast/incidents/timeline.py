@@ -142,6 +142,20 @@ def _lost(one: Incident, facts: Mapping[str, Any]) -> float | None:
     return round(max((one.detected - newest).total_seconds(), 0.0), 3)
 
 
+def outcome_of(run: str, log: Log) -> str | None:
+    """How a run of any host ended: its verdict where it has one, else its outcome; None for one that is not known or has no end."""
+    needle, found = f'"run":"{run}"'.encode(), None
+    for path in log.files():
+        with path.open("rb") as file:
+            for line in file:
+                if needle in line and line[_KIND : line.find(b'"', _KIND)].endswith((b".end", b".ended")):
+                    record = parse(line)
+                    data = record.payload.get("data")
+                    facts = data if isinstance(data, Mapping) else record.payload
+                    found = str(facts.get("verdict") or facts.get("outcome") or record.payload.get("outcome"))
+    return found
+
+
 def losses(seen: Iterable[RunSeen]) -> dict[str, float]:
     """By system, what the last restore that went well lacked."""
     return {run.system: run.lost for run in seen if run.system and run.lost is not None}
@@ -231,6 +245,7 @@ _SAID: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "written": lambda data: f"post-mortem: {', '.join(data.get('sections', {}))}",
     "finished": lambda _: "the post-mortem is finished",
     "seen": lambda _: "met again",
+    "undelivered": lambda data: f"a message to {data.get('channel')} was not delivered: {data.get('error') or data.get('state')}",
     "reminded": lambda data: f"reminded: {data.get('what')}",
 }
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast.incidents.errors import IncidentUnknown
+from holdfast.incidents.errors import IncidentRecordBroken, IncidentUnknown
 from holdfast.incidents.record.events import PREFIX, Event, event
 from holdfast.incidents.record.fold import fold
 from holdfast.incidents.record.order import heads
 from holdfast.incidents.record.state import Incident
-from holdfast.journal import Journal, JournalBroken, Record, parse
+from holdfast.journal import Journal, Record, parse
 from holdfast.model import Clock
 from holdfast.runbooks.engine.people import Person
 
@@ -37,20 +37,26 @@ class Log:
         self.others = self.folder / "others"
         self.journal = journal
         self.clock = clock
+        self.doubts: dict[str, str] = {}
+        """Entries that were met and are not believed, by their place. They are passed over: one bad line must not keep anybody from
+        answering an incident."""
 
     def new_id(self) -> str:
         """8 random hex digits."""
         return MARK + secrets.token_hex(4)
 
     def events(self, incident: str | None = None) -> list[Event]:
-        """Of one incident or of all, from the journals of all hosts that are known here. Raises JournalBroken, IncidentRecordBroken."""
+        """Of one incident or of all, from the journals of all hosts that are known here; what is not believed is in ``doubts``."""
         needle = b'"incident":' + json.dumps(incident).encode() if incident else b""
-        return [
-            event(path.stem, record)
-            for path in self.files()
-            for record in _lines(path, needle)
-            if record.kind.startswith(PREFIX) and incident in (None, record.payload.get("incident"))
-        ]
+        found = []
+        for path in self.files():
+            for record in self._records(path, needle):
+                if record.kind.startswith(PREFIX) and incident in (None, record.payload.get("incident")):
+                    try:
+                        found.append(event(path.stem, record))
+                    except IncidentRecordBroken as error:
+                        self.doubts[f"{path.stem}:{record.n}"] = error.message
+        return found
 
     def load(self, incident: str) -> Incident:
         """Raises IncidentUnknown."""
@@ -119,6 +125,17 @@ class Log:
         others = [path for path in sorted(self.others.glob("*.jsonl")) if path.stem not in own]
         return [*(self.journal.folder / f"{tag}.jsonl" for tag in own), *others]
 
+    def _records(self, path: Path, needle: bytes) -> Iterator[Record]:
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                if NEEDLE in line and needle in line and line.endswith(b"\n"):
+                    try:
+                        record = parse(line)
+                    except ValueError as error:
+                        self.doubts[f"{path.stem}:{number}"] = f"Entry {number} of the journal {path.stem} was changed: {error}."
+                        continue
+                    yield record
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,17 +145,3 @@ class Log:
             yield
         finally:
             os.close(lock)
-
-
-def _lines(path: Path, needle: bytes) -> Iterator[Record]:
-    with path.open("rb") as file:
-        for line in file:
-            if NEEDLE in line and needle in line and line.endswith(b"\n"):
-                try:
-                    yield parse(line)
-                except ValueError as error:
-                    raise JournalBroken(
-                        f"The journal {path.stem} is not whole: an entry was changed: {error}.",
-                        hint="Compare with the copies under journal/ in the vault's locations.",
-                        chain=path.stem,
-                    ) from error

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from holdfast.incidents.errors import IncidentUsage
 from holdfast.incidents.postmortem.document import check_day
+from holdfast.incidents.timeline import outcome_of
 from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
@@ -52,13 +53,11 @@ def _proved(desk: Desk, evidence: str) -> None:
     """A run that failed closes nothing."""
     if not evidence.strip():
         raise WrongUsage("An action is closed with evidence: the id of a passed run, a link, or a sentence.")
-    outcome = None
-    for record in desk.incidents.journal.mentioning(f'"run":"{evidence}"') if _run(evidence) else ():
-        if record.kind.endswith((".end", ".ended")):
-            data = record.payload.get("data") or record.payload
-            outcome = str(data.get("verdict") or data.get("outcome") or record.payload.get("outcome"))
-    if _run(evidence) and outcome not in ("ok", "passed", "done"):
-        said = f"ended: {outcome}" if outcome else "is not in this host's journal, or has no end"
+    if not _run(evidence):
+        return
+    outcome = outcome_of(evidence, desk.incidents.log)
+    if outcome not in ("ok", "passed", "done"):
+        said = f"ended: {outcome}" if outcome else "is in no journal that is known here, or has no end"
         raise IncidentUsage(f"The run {evidence} proves nothing: it {said}.", hint="Name a run that went well.")
 
 

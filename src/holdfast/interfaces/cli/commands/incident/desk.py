@@ -99,6 +99,7 @@ class Desk:
     def document(self, found: Incident) -> dict[str, Any]:
         """All of an incident, for --json."""
         kept = self.incidents
+        self.doubt()
         lines = [line.to_json() for line in kept.lines(found.id)]
         return document(found, kept.policy, self.session.clock, runs(found, kept.log), lines)
 
@@ -112,6 +113,12 @@ class Desk:
             self.session.out.warn(f"Other hosts do not know of this yet, nor this one of theirs: {error.message}")
             return False
         return True
+
+    def doubt(self) -> None:
+        """Tell which entries are not believed."""
+        for text in self.incidents.log.doubts.values():
+            self.session.out.warn(f"{text} It was passed over: holdfast log")
+        self.incidents.log.doubts.clear()
 
     def _link(self, found: Incident) -> None:
         """What is done inside a runbook's run makes that run part of the incident."""

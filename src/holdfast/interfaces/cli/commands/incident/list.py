@@ -28,6 +28,7 @@ def command(
     if sync:
         desk.pull()
     every = desk.incidents.log.all()
+    desk.doubt()
     found = [one for one in every if (all_ or one.state != "closed" or one.open_actions) and (system is None or system in one.affected)][
         :limit
     ]

@@ -8,6 +8,7 @@ from holdfast.errors import HoldfastError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from holdfast.incidents.room import Declaration
     from holdfast.interfaces.cli.context import Session
 
 
@@ -59,8 +60,19 @@ class Schedule:
         past = {name: self.session.platform.past(name) for name in names}
         systems = [plan.effective(name) for name in names]
         found = status(plan.platform, systems, plan.document.windows, plan.zone, past, now=self.session.clock.now())
-        for one in declare(missed(found, self.kept.policy), self.kept.room, self.kept.machine):
+        wanted = [*missed(found, self.kept.policy), *self._drills()]
+        for one in declare(wanted, self.kept.room, self.kept.machine):
             self.session.out.note(f"{one.id} is declared: {one.severity} {one.title}")
+
+    def _drills(self) -> "list[Declaration]":
+        """Scenarios whose last drill failed."""
+        from holdfast.drills.history import drills
+        from holdfast.incidents.objectives import failed_drill
+
+        newest = {one.scenario: one for one in drills(self.kept.journal) if one.ended is not None}
+        failed = [one for one in newest.values() if one.outcome == "failed"]
+        made = [failed_drill(one.scenario, one.run, one.systems, one.ended, self.kept.policy) for one in failed if one.ended is not None]
+        return [one for one in made if one is not None]
 
     def _review(self, now: dt.datetime) -> list[dict[str, Any]]:
         from holdfast.incidents.written import newest_review, review_due

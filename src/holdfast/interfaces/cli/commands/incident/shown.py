@@ -46,6 +46,8 @@ def show(session: Session, found: Incident, shown: Mapping[str, Any], zone: Zone
     for page in found.pages:
         if page.to or page.last:
             say(f"  asked {local(page.event.at, zone)[:19]}: {'everybody' if page.last else ', '.join(page.to)} ({page.reason})")
+    page = shown["status_page"]
+    say(f"  outside ({page['state']}): {page['public']}")
     _messages(say, shown)
     _timeline(session, shown, zone)
     for action in found.actions.values():
