@@ -1,11 +1,12 @@
 """``make runbooks``: both shipped runbooks on real servers, killed at every step in turn, resumed by other processes. Prints what happened
-at each kill, and where the signed reports lie. Words: numbers of passes (all without).
+at each kill, and where the signed reports lie. Words: numbers of passes (all without); of steps: only there.
 """
 
 import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from tests.runbook_templates.campaign import PASSES, go
@@ -20,7 +21,10 @@ MOMENTS = {
 
 
 def main(words: list[str]) -> int:
-    chosen = [PASSES[int(word) - 1] for word in words] or list(PASSES)
+    steps = tuple(word for word in words if not word.isdigit())
+    chosen = [PASSES[int(word) - 1] for word in words if word.isdigit()] or list(PASSES)
+    if steps:
+        chosen = [replace(one, steps=steps) for one in chosen]
     out = Path(tempfile.mkdtemp(prefix="holdfast-runbooks-"))
     ground = server_folder("runbooks")
     began = time.monotonic()

@@ -91,22 +91,21 @@ class Follower:
             done = self.holdfast(*words, status=None, doom=plan)
             if done.returncode == -9:
                 kills.append((*json.loads(fired.read_text().splitlines()[-1]), dt.datetime.now(dt.UTC)))
-                runs = self.answer("runbook", "history")["runs"]
-                run = next((one["run"] for one in runs if one["runbook"] == runbook), "")
-                # Killed before the first event there is no run yet.
+                if not run:
+                    # Killed before the first event there is none yet.
+                    runs = self.answer("runbook", "history")["runs"]
+                    run = next((one["run"] for one in runs if one["runbook"] == runbook), "")
                 words = ["runbook", "resume", run, "--as", "anna"] if run else words
                 continue
             found = json.loads(done.stdout)
             if "error" in found:
                 assert found["error"]["code"] == "runbook-step-still-runs", done.stdout + done.stderr
+                words = ["runbook", "resume", run, "--as", "anna"]
                 time.sleep(0.1)
                 continue
             run = found["run"]
             if found["status"] == "ended":
                 return self._followed(run, found, kills, time.monotonic() - began)
-            if "answered" in found:
-                words = ["runbook", "resume", run, "--as", "anna"]
-                continue
             asked = found["waiting_for"]
             assert found["status"] == "waiting", f"{found['status']}: {found['why']}\n{done.stderr}"
             step, what = asked["step"], asked["what"]
@@ -116,7 +115,8 @@ class Follower:
                 self.do[step]()
             who = "ben" if what == "approve" else "anna"
             default = ["--note", f"{step} is done"] if what == "confirm" else []
-            words = ["runbook", "approve", run, step, "--as", who, *self.answers.get(step, default)]
+            # Somebody else answers and goes on with it.
+            words = ["runbook", "approve", run, step, "--as", who, *self.answers.get(step, default), "--resume"]
         raise AssertionError("it never ended")
 
     def _followed(self, run: str, document: Mapping[str, Any], kills: list[tuple[str, str, dt.datetime]], seconds: float) -> Followed:
