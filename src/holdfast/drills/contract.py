@@ -112,6 +112,8 @@ class Restorer(Protocol):
     """Whether the plan has checks for it."""
     marked: bool
     """Whether marks can be written into it."""
+    controls: Sequence[Control]
+    """With what it can be fed."""
 
     def steady(self) -> Sequence[Result]:
         """Does the source answer, are its checks green, is the vault there, is there room? Looks only; what fails is named."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.drills import elsewhere as places
 from holdfast.assembly.drills.hands import Hands, hands
-from holdfast.drills.contract import Changes, Control, Look, Mark, Promised
+from holdfast.drills.contract import CONTROLS, Changes, Control, Look, Mark, Promised
 from holdfast.drills.errors import DrillUsage
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
@@ -113,6 +113,8 @@ class PlatformRestorer:
         self.hands = own or hands(platform, system)
         self.has_checks = bool(checks_of(platform.plan, system))
         self.marked = self.hands is not None
+        # A stale point is told by its marks, and a copy is changed by the same hands.
+        self.controls: Sequence[Control] = CONTROLS if self.marked else ("truncated",)
 
     # ------------------------------------------------------------ looking
 

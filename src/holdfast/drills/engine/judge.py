@@ -1,5 +1,6 @@
 """What a drill proved: pure. From checks, clocks and marks to results, each with expected and actual."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,11 +41,14 @@ class Lost:
     marks: int | None
     newest_recovered: str | None
     newest_committed: str | None
+    how: str = ""
 
     @property
     def counted(self) -> str:
+        if self.how:
+            return self.how
         if self.seconds is None:
-            return "not measured: no mark came back"
+            return "not measured: no mark came back, and the data says no time of itself"
         return "from the newest mark that came back to the last one committed in the source before the disaster"
 
 
@@ -58,6 +62,18 @@ def lost(written: Sequence[Mark], came: Sequence[Mark]) -> Lost:
         return Lost(None, len(written), None, last.at.isoformat())
     newest = max(back, key=lambda mark: mark.n)
     return Lost(max((last.at - newest.at).total_seconds(), 0.0), len(written) - len(back), newest.at.isoformat(), last.at.isoformat())
+
+
+def by_time(reached: Mapping[str, Any], disaster: dt.datetime) -> Lost:
+    """From the newest moment that the recovered data says of itself to the disaster: at most so much was lost."""
+    said = reached.get("commit_time") or reached.get("time") or (reached.get("place") or {}).get("time")
+    try:
+        newest = dt.datetime.fromisoformat(str(said)) if said else None
+        seconds = max((disaster - newest).total_seconds(), 0.0) if newest else None
+    except (ValueError, TypeError):
+        return Lost(None, None, None, None)
+    how = "from the newest moment that the recovered data says of itself to the disaster; an idle source lost less"
+    return Lost(seconds, None, newest.isoformat() if newest else None, None, how if newest else "")
 
 
 def objective(name: str, system: str, promised: float | None, measured: float | None, how: str) -> Check | None:

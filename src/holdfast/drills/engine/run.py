@@ -72,8 +72,14 @@ class Play(Course):
             for one in self.restorers
             if "sentinel" in said.criteria and not one.marked
         ]
+        excluded += [
+            {"name": f"control {name} of {one.system}", "reason": f"a system of kind {one.kind} cannot be fed with it"}
+            for one in self.restorers
+            for name in self.asked.controls
+            if name not in one.controls
+        ]
         criteria = [f"{one.system}: {name}" for one in self.restorers for name in self._criteria(one)]
-        criteria += [f"control {name}: red by {RED_BY[name]}" for name in self.asked.controls]
+        criteria += [f"{one.system}: control {name}: red by {RED_BY[name]}" for one in self.restorers for name in self._controls(one)]
         snapshot = self.asked.snapshot
         return Begun(
             test_kind=said.kind,
@@ -90,6 +96,12 @@ class Play(Course):
         rto = own.rto.total_seconds() if own.rto is not None else one.promised.rto
         rpo = own.rpo.total_seconds() if own.rpo is not None else one.promised.rpo
         return {name: value for name, value in (("rto", rto), ("rpo", rpo)) if value is not None}
+
+    def _controls(self, one: Restorer) -> list[Control]:
+        """Those that it can be fed with, and that are red by what is a criterion of it."""
+        needed = {"stale": "sentinel", "poisoned": "content"}
+        criteria = self._criteria(one)
+        return [name for name in self.asked.controls if name in one.controls and needed.get(name, criteria[0]) in criteria]
 
     def _criteria(self, one: Restorer) -> list[str]:
         there = {"checks": one.has_checks, "sentinel": one.marked, "probes": False}
@@ -267,7 +279,9 @@ class Play(Course):
         """Objectives, against what was fixed at the beginning."""
         promised = self.objectives[one.system]
         rto = None if marks is None else self.clock.monotonic() - self.declared
-        loss = judge.lost(self.marks.get(one.system, ()), marks or ())
+        written = self.marks.get(one.system, ())
+        # Where no mark could be written: the newest moment that what came back says of itself, which an idle source makes too old.
+        loss = judge.lost(written, marks or ()) if written else judge.by_time(reached if marks is not None else {}, self._at)
         self.played.lost[one.system] = loss
         how = "from the declaration to the last check"
         for found in (
@@ -302,14 +316,16 @@ class Play(Course):
 
     def _control(self, came: Mapping[str, Mapping[str, Any]]) -> None:
         for control in self.asked.controls:
-            for one in self.returning:
+            fed = [one for one in self.returning if control in self._controls(one)]
+            for one in fed:
                 with self.phase("control", f"{one.system} was fed with something {control}") as facts:
                     found = self._fed(one, control, came.get(one.system) or self._expected[one.system][0])
                     self.played.checks.append(found.check())
                     said = {"name": control, "system": one.system, "expected": RED_BY[control], "got": found.got}
                     self.record.write("control", **said, code=found.code, right=found.right)
                     facts |= {**said, "code": found.code, "right": found.right}
-            self.played.controls.append(control)
+            if fed:
+                self.played.controls.append(control)
 
     def _fed(self, one: Restorer, control: Control, until: Mapping[str, Any]) -> judge.Fed:
         digest = self._expected[one.system][1]
