@@ -73,6 +73,9 @@ def due_for(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, past: Pa
         *_drill(system, zone, past, now),
     ):
         blocked = blocked_by(item, windows, zone, past, now)
+        if item.tier == "spot_check" and not blocked:
+            # No machine can do it.
+            blocked = f"waits for a person: holdfast verify {item.system} --spot-check"
         yield Due(item.system, item.verb, item.since, item.reason, blocked, item.tier, item.points)
 
 

@@ -1,6 +1,8 @@
 """A bucket as a system that can be returned to an earlier state: satisfies ``systems.contract.Recoverable``."""
 
 import datetime as dt
+import random
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -10,15 +12,18 @@ from typing import Any
 from holdfast.connect.objects import OnlyNew
 from holdfast.connect.pace import Pace
 from holdfast.model import Clock, Progress, SystemClock
+from holdfast.systems.bucket.entries import is_marker, name_of
 from holdfast.systems.bucket.errors import BucketUsage, NotVersioned, PrefixTaken
 from holdfast.systems.bucket.restore import plan as planning
 from holdfast.systems.bucket.restore import target as targets
 from holdfast.systems.bucket.restore.run import BucketRestore
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.restore.uploads import Uploads
-from holdfast.systems.bucket.settings import BucketSettings
+from holdfast.systems.bucket.settings import BucketSettings, folder_of
 from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
+from holdfast.systems.contract.spot import Spot
 from holdfast.systems.shared import boxes
+from holdfast.systems.shared import spot as spots
 from holdfast.systems.shared.claims import Allowance
 
 
@@ -130,6 +135,18 @@ class BucketRecovery:
             answer = ask(view) if before is not None else None
             after = newest_matching(self.settings, history) if before is not None else None
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
+
+    # ------------------------------------------------------------ by hand
+
+    def spot(self, history: History, point: str, draw: random.Random, nonce: str) -> Spot:
+        line = spots.choose(history.open(point), draw, lambda one: not is_marker(one))
+        key = name_of(line.path).key
+        restore = (f"holdfast restore {self.name} --into /NEW/FOLDER --to {point} --path {shlex.quote(key)}",)
+        prove = spots.by_shell(nonce, shlex.quote(f"/NEW/FOLDER/{key.removeprefix(folder_of(self.settings.url))}"))
+        return Spot(key, line.size, "docs/guide-buckets.md", restore, prove, {"path": line.path})
+
+    def spot_hash(self, history: History, point: str, how: Mapping[str, Any], nonce: str) -> str:
+        return spots.hashed(history.open(point), str(how["path"]), nonce)
 
     def sweep(self) -> Sequence[str]:
         return boxes.sweep(self.sandbox, "bucket")

@@ -1,6 +1,8 @@
 """Delta tables as a system that can be returned to an earlier state: satisfies ``systems.contract.Recoverable`` and ``Searchable``."""
 
 import datetime as dt
+import random
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Extracted, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
+from holdfast.systems.contract.spot import Spot
 from holdfast.systems.delta import target
 from holdfast.systems.delta.errors import TargetTaken
 from holdfast.systems.delta.held import Lake
@@ -18,6 +21,7 @@ from holdfast.systems.delta.restore.planning import Detail
 from holdfast.systems.delta.settings import DeltaSettings
 from holdfast.systems.delta.store import Store
 from holdfast.systems.shared import boxes
+from holdfast.systems.shared import spot as spots
 from holdfast.systems.shared.claims import Allowance
 
 
@@ -181,6 +185,18 @@ class DeltaRecovery:
         if lake is None or not lake.points:
             return None
         return {name: int(told["version"]) for name, told in (lake.points[-1].facts.get("tables") or {}).items()}
+
+    # ------------------------------------------------------------ by hand
+
+    def spot(self, history: History, point: str, draw: random.Random, nonce: str) -> Spot:
+        line = spots.choose(history.open(point), draw, lambda one: one.path.endswith(".parquet"))
+        restore = (f"holdfast restore {self.name} --into /NEW/FOLDER --to {point}",)
+        name = line.path.rpartition("/")[2]
+        prove = spots.by_shell(nonce, f"$(find /NEW/FOLDER -name {shlex.quote(name)})")
+        return Spot(line.path, line.size, "docs/guide-delta.md", restore, prove, {"path": line.path})
+
+    def spot_hash(self, history: History, point: str, how: Mapping[str, Any], nonce: str) -> str:
+        return spots.hashed(history.open(point), str(how["path"]), nonce)
 
     def sweep(self) -> Sequence[str]:
         return boxes.sweep(self.sandbox, "delta")

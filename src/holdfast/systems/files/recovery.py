@@ -1,6 +1,8 @@
 """Files as a system that can be returned to an earlier state: satisfies ``systems.contract.Recoverable``."""
 
 import datetime as dt
+import random
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 from holdfast.errors import Damaged
 from holdfast.model import Clock, Extracted, Progress, SystemClock
 from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, restored_partly, write_list
+from holdfast.systems.contract.spot import Spot
 from holdfast.systems.files.errors import MountInTheWay, TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.plain import EntryUnexpected
@@ -17,8 +20,9 @@ from holdfast.systems.files.restore import plan as planning
 from holdfast.systems.files.restore import target as targets
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.run import FolderRestore
-from holdfast.systems.files.settings import FilesSettings
+from holdfast.systems.files.settings import ROOT, FilesSettings, outside
 from holdfast.systems.shared import boxes
+from holdfast.systems.shared import spot as spots
 from holdfast.systems.shared.claims import Allowance
 
 _HEAL = "Heal the vault where another location has it (holdfast vault check --read all --heal)"
@@ -129,6 +133,18 @@ class FilesRecovery:
         answer = ask(view)
         after = newest_matching(self.settings, history)
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
+
+    # ------------------------------------------------------------ by hand
+
+    def spot(self, history: History, point: str, draw: random.Random, nonce: str) -> Spot:
+        line = spots.choose(history.open(point), draw, lambda one: one.path.startswith(ROOT + "/"))
+        path = outside(line.path)
+        restore = (f"holdfast restore {self.name} --into /NEW/FOLDER --to {point} --path {shlex.quote(path)}",)
+        prove = spots.by_shell(nonce, shlex.quote(f"/NEW/FOLDER{path}"))
+        return Spot(path, line.size, "docs/guide-files.md", restore, prove, {"path": line.path})
+
+    def spot_hash(self, history: History, point: str, how: Mapping[str, Any], nonce: str) -> str:
+        return spots.hashed(history.open(point), str(how["path"]), nonce)
 
     def sweep(self) -> Sequence[str]:
         return boxes.sweep(self.sandbox, "files")

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ from typing import Any
 
 from holdfast.connect.pace import Pace
 from holdfast.errors import Usage
-from holdfast.model import Clock, Progress, SystemClock
+from holdfast.model import Clock, Progress, Silent, SystemClock
 from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
+from holdfast.systems.contract.spot import Spot
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres import single
+from holdfast.systems.postgres import spot as spots
 from holdfast.systems.postgres import walk as walking
 from holdfast.systems.postgres.digest import literal
 from holdfast.systems.postgres.restore import plan as planning
@@ -203,6 +206,32 @@ class PostgresRecovery:
             if self.clock.monotonic() >= end:
                 return None
             self.clock.sleep(0.05)
+
+    # ------------------------------------------------------------ by hand
+
+    def spot(self, history: History, point: str, draw: random.Random, nonce: str) -> Spot:
+        """A table of the source's, to be got back out of ``point``."""
+        del history
+        with self.source() as view:
+            assert isinstance(view, PostgresView)
+            found = []
+            for database in view.databases():
+                with view.comparing(database) as session:
+                    found += spots.candidates(session, database)
+        table, size = spots.choose(found, draw)
+        restore = (
+            f"holdfast restore {self.name} --into /NEW/FOLDER --to {point} --start",
+            f'psql "CONNECTION THAT IT PRINTS" --dbname {table.database}',
+        )
+        how = {"database": table.database, "table": table.quoted}
+        return Spot(table.name, size, "docs/guide-postgres.md", restore, spots.typed(table.quoted, nonce), how)
+
+    def spot_hash(self, history: History, point: str, how: Mapping[str, Any], nonce: str) -> str:
+        with self.isolate(history, self.target(point, self.clock.now(), dt.UTC), {}, Silent()) as view:
+            assert isinstance(view, PostgresView)
+            with view.comparing(str(how["database"])) as session:
+                row = session.execute(spots.question(str(how["table"]), nonce)).fetchone()
+        return str(row[0])
 
     # ------------------------------------------------------------ search
 

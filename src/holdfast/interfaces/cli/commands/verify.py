@@ -5,8 +5,8 @@ JSON: ``{"verdict", "systems": [{"system", "verdict": "passed" | "failed" | "inc
 "results": [{"name", "kind", "state", "expected", "actual", "detail", "seconds"}]} | {"system", "verdict": "error", "code", "message",
 "hint"}]}``.
 Exit status 0 only when every system passed, and every comparison that was asked for by --exact or --sample was made. With --spot-check the
-document is that of the spot check: ``{"id", "system", "point", "item", "nonce", "steps", "asked_at"}``; with --record ``{"id", "system",
-"ok", "expected", "given"}``.
+document is that of the spot check: ``{"id", "system", "point", "item", "size", "nonce", "guide", "steps", "asked_at"}``; with --record
+``{"id", "system", "ok", "given", "by"}``.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from holdfast.errors import HoldfastError, Usage
 from holdfast.interfaces.cli.command import Option, Systems
+from holdfast.interfaces.cli.commands import spotting
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
 from holdfast.validation import Check, Sampling, suites_in
@@ -50,11 +51,22 @@ def command(
         str | None, Option("of a bucket: compare what lies there with the point: s3://bucket/prefix, file:///folder", metavar="URL")
     ] = None,
     quick: Annotated[bool, Option("with --against: by listing alone, without reading content")] = False,
+    spot_check: Annotated[bool, Option("say what a person is to restore by hand, drawn at random")] = False,
+    record: Annotated[str | None, Option("keep what came of a spot check", metavar="ID")] = None,
+    result: Annotated[str | None, Option("with --record: the hash that the person computed", metavar="HASH")] = None,
+    by: Annotated[str | None, Option("with --record: who did it, if not this account", metavar="NAME")] = None,
+    note: Annotated[str | None, Option("with --record: what was noticed on the way", metavar="TEXT")] = None,
 ) -> int:
     """Restore into isolation, run the checks, compare with the source, tear down.
 
     Where the source stands still while it is asked, the copy is opened at exactly that moment and compared by content.
     """
+    if record is not None:
+        return spotting.recorded(session, record, result, by, note)
+    if result or by or note:
+        raise VerifyUsage("--result, --by and --note go with --record.", hint="holdfast verify --record ID --result HASH")
+    if spot_check:
+        return spotting.asked(session, systems)
     names = session.select(systems)
     options = _options(session, names, against, quick=quick)
     if exact + bool(sample) + (not content) + bool(against) > 1:
