@@ -6,13 +6,13 @@ import signal
 import pytest
 
 from tests.cli.running import answer
+from tests.runbook_actions.kit import Run, until
 from tests.runbook_actions.proxy import Proxy
 from tests.runbooks.kit import page
-from tests.runbooks.test_killed import Run, until
 from tests.servers import need
 from tests.servers.airflow import AirflowServer
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1800)]
 
 DAGS = """
 import datetime as dt
@@ -182,7 +182,7 @@ def test_a_run_is_triggered_once_and_waited_for(tmp_path, awake):
 
         until(lambda: live() == 1, "its task runs")
         (tmp_path / "busy").mkdir()
-        busy = run_of(tmp_path / "busy", awake, step(awake, "quiet", ", tags: finance", rest="timeout: 10s"))
+        busy = run_of(tmp_path / "busy", awake, step(awake, "quiet", ", tags: finance", rest="timeout: 20s"))
         stopped = answer(busy("run", "./r.md"))
         assert "these go on: fin_loads.work_it (running)" in str(stopped["why"]), stopped
         awake.gate.touch()

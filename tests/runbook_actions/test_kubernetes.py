@@ -7,12 +7,12 @@ import pytest
 
 from tests.cli.running import answer
 from tests.runbook_actions.cluster import Cluster
+from tests.runbook_actions.kit import Run, until
 from tests.runbook_actions.proxy import Proxy
 from tests.runbooks.kit import page
-from tests.runbooks.test_killed import Run, until
 
 # No package registry has a current one, so `make services` cannot get it: where it is missing, that is seen as a skip.
-pytestmark = [pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine"), pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_job_is_deleted_and_one_of_its_name_is_left(tmp_path, cluster):
 def test_a_rollout_that_does_not_come_is_a_failure_that_says_how_far_it_is(tmp_path, cluster):
     cluster.seen("Deployment", "api")
     cluster.stuck = True
-    run = started(tmp_path, cluster, step("scale", ", what: deployment/api, replicas: 5", rest="timeout: 10s"))
+    run = started(tmp_path, cluster, step("scale", ", what: deployment/api, replicas: 5", rest="timeout: 30s"))
     assert "deployment/api has 3 replicas, 3 of them ready; 5 were asked for" in answer(run("run", "./r.md"))["why"]
 
 

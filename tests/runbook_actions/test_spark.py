@@ -10,13 +10,13 @@ import signal
 import pytest
 
 from tests.cli.running import answer
+from tests.runbook_actions.kit import Run, until
 from tests.runbook_actions.proxy import Proxy
 from tests.runbooks.kit import page
-from tests.runbooks.test_killed import Run, until
 from tests.servers import need
 from tests.servers.spark import SparkCluster, environment, one_at_a_time, spark_installed
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(1800)
 
 APPLICATION = """
 import os, pathlib, sys, time

@@ -7,12 +7,12 @@ import signal
 import pytest
 
 from tests.cli.running import answer
+from tests.runbook_actions.kit import Run, until
 from tests.runbooks.kit import page
-from tests.runbooks.test_killed import Run, until
 
 PROGRAM = next((name for name in ("terraform", "tofu") if shutil.which(name)), None)
 # No package registry has it, so `make services` cannot get it: where it is missing, that is seen as a skip.
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="neither terraform nor tofu is on this machine"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="neither terraform nor tofu is on this machine"), pytest.mark.timeout(1800)]
 
 MAIN = """
 variable "size" {

@@ -131,9 +131,10 @@ class AirflowServer:
         self.command("dags", "reserialize")
 
     def schedule(self) -> None:
-        """Starts the scheduler with its executor, unless it runs."""
+        """Starts the scheduler with its executor, unless it runs; returns when it is well."""
         if not any(process.args[-1] == "scheduler" for process in self.processes):  # type: ignore[index]
             self._launch([self.python, "-m", "airflow", "scheduler"], "scheduler.log")
+            self._until(lambda: self.ask("GET", "monitor/health")["scheduler"]["status"] == "healthy", "its scheduler beats")
 
     def token(self) -> str:
         """A JWT, as its /auth/token gives it."""
