@@ -15,7 +15,7 @@ from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK, Action, Call, Result
 from holdfast.runbooks.actions.output import Redactor
 from holdfast.runbooks.actions.registry import ACTIONS
-from holdfast.runbooks.engine.state import RunState
+from holdfast.runbooks.engine.state import RunState, StepState
 from holdfast.runbooks.errors import RunLost
 from holdfast.runbooks.format.insert import insert, references
 from holdfast.runbooks.outputs import NotThere, differs, take
@@ -106,7 +106,8 @@ class Bench:
                     resolve(place)
         timeout = parse_duration(doing.get("timeout", "1m")).total_seconds()
         marks = {RUN_MARK: state.id, STEP_MARK: step}
-        stands = state.steps[step]
+        # What a runbook needs is looked at before there is a step.
+        stands = state.steps.get(step) or StepState(step)
         call = Call(
             values,
             secrets,
