@@ -1,13 +1,20 @@
 """What run, resume and abort share: drive, then say where it stands."""
 
+import contextlib
+import datetime as dt
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from holdfast.errors import HoldfastError
 from holdfast.interfaces.cli.commands.runbook.desk import Desk
 from holdfast.interfaces.cli.commands.runbook.watching import AtTerminal, Telling
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.engine.decide import Next, decide
-from holdfast.runbooks.engine.driver import Driver, Stopped
+from holdfast.runbooks.engine.driver import Driver, Stopped, Watcher
 from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.state import RunState
 from holdfast.runbooks.format.insert import insert
@@ -16,12 +23,60 @@ if TYPE_CHECKING:
     from holdfast.assembly.recording import Recording
 
 
-def driver(session: Session, desk: Desk, person: Person, job: str) -> Driver:
+def driver(session: Session, desk: Desk, person: Person, job: str, watcher: Watcher | None = None) -> Driver:
     """Somebody is asked where a terminal is there; with --json, --yes or from a pipe nobody is."""
-    alone = session.settings.json or session.settings.yes or not sys.stdin.isatty()
-    watcher = Telling(session) if alone else AtTerminal(session, person)
+    if watcher is None:
+        watcher = Telling(session) if _alone(session) else AtTerminal(session, person)
     runs = desk.records.state.runs
     return Driver(desk.records, desk.bench, watcher, cancelled=lambda: runs.cancelled(job))
+
+
+def _alone(session: Session) -> bool:
+    return session.settings.json or session.settings.yes or not sys.stdin.isatty()
+
+
+@contextlib.contextmanager
+def on_screen(session: Session, person: Person, view: "View | None") -> Iterator[Watcher | None]:
+    """A watcher that has the whole terminal; None where none is wanted."""
+    if view is None:
+        yield None
+        return
+    from holdfast.interfaces.cli.view.watcher import FullScreen
+
+    with FullScreen(session, person, since=view.since, rto=view.rto, incident=view.incident) as watcher:
+        yield watcher
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a full screen shows besides the run: since when the promise's clock runs (the run's begin by default), and the promise."""
+
+    since: dt.datetime | None = None
+    rto: dt.timedelta | None = None
+    incident: str = ""
+
+
+def view_of(session: Session, desk: Desk, document: Mapping[str, Any], incident: str) -> View:
+    """Raises WrongUsage where there is no terminal for it."""
+    from holdfast.interfaces.cli.view.watcher import possible
+
+    if _alone(session) or not possible():
+        raise WrongUsage("--view needs a terminal.", hint="It does not go with --json or --yes. Without it the run is told in plain lines.")
+    rto = parse_duration(document["rto"]) if document.get("rto") else None
+    if rto is None and desk.plan is not None:
+        promised = {name: desk.plan.effective(name).rto for name in document["systems"] if name in desk.plan.systems}
+        rto = min((span for span in promised.values() if span is not None), default=None)
+    return View(_declared(session, incident) if incident else None, rto, incident)
+
+
+def _declared(session: Session, incident: str) -> dt.datetime | None:
+    """A promise counts from the declaration, not from when somebody came to the runbook."""
+    from holdfast.interfaces.cli.commands.incident.desk import Desk as Incidents
+
+    try:
+        return Incidents(session).incidents.log.load(incident).declared.at
+    except HoldfastError:
+        return None
 
 
 class Job:

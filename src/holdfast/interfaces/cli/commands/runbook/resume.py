@@ -5,7 +5,7 @@ from typing import Annotated
 
 from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.runbook.desk import Desk
-from holdfast.interfaces.cli.commands.runbook.driving import Job, driver, result
+from holdfast.interfaces.cli.commands.runbook.driving import Job, driver, on_screen, result, view_of
 from holdfast.interfaces.cli.commands.runbook.person import person
 from holdfast.interfaces.cli.context import Session
 
@@ -15,6 +15,7 @@ def command(
     run: Annotated[str, Argument("a run's id, or its beginning", "RUN")],
     *,
     as_: Annotated[str | None, Option("who you are (your account's name by default)", "--as", metavar="NAME")] = None,
+    view: Annotated[bool, Option("on a full screen: steps, the clock against the promise, the last output")] = False,
 ) -> int:
     """Go on with a run that was left: waiting, failed, stopped, or killed in the middle of a step.
 
@@ -26,6 +27,8 @@ def command(
     who = person(as_)
     if incident := desk.records.events(found)[0].data.get("incident"):
         os.environ["HOLDFAST_INCIDENT"] = str(incident)
-    with Job(session, desk, found, desk.records.load(found).document["name"]) as job:
-        stopped = driver(session, desk, who, job).resume(found, who)
+    document = desk.records.load(found).document
+    screen = view_of(session, desk, document, str(incident or "")) if view else None
+    with Job(session, desk, found, document["name"]) as job, on_screen(session, who, screen) as watcher:
+        stopped = driver(session, desk, who, job, watcher).resume(found, who)
     return result(session, stopped)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from holdfast.interfaces.cli.command import Argument, DryRun, Option
 from holdfast.interfaces.cli.commands.runbook.desk import Desk
-from holdfast.interfaces.cli.commands.runbook.driving import Job, driver, result
+from holdfast.interfaces.cli.commands.runbook.driving import Job, driver, on_screen, result, view_of
 from holdfast.interfaces.cli.commands.runbook.person import person
 from holdfast.interfaces.cli.confirm import ask
 from holdfast.interfaces.cli.context import Session
@@ -36,6 +36,7 @@ def command(
     as_: Annotated[str | None, Option("who you are (your account's name by default)", "--as", metavar="NAME")] = None,
     incident: Annotated[str | None, Option("the incident that the run belongs to, whose record it is", metavar="ID")] = None,
     beside: Annotated[bool, Option("begin although another run of it has not ended")] = False,
+    view: Annotated[bool, Option("on a full screen: steps, the clock against the promise, the last output")] = False,
     dry_run: DryRun = False,
 ) -> int:
     """Run a runbook: each step is written down before and after it, so that the run can be taken up again wherever it is left.
@@ -61,9 +62,12 @@ def command(
     lacking = [each for each in looked if each.ok is False]
     if lacking:
         raise _lack(lacking)
+    screen = view_of(session, desk, snapshot.document, inside.get("incident", "")) if view else None
     session.out.note(f"Run {run} of {snapshot.name}, {snapshot.hash[:19]}, by {who.name}")
-    with Job(session, desk, run, snapshot.name) as job:
-        stopped = driver(session, desk, who, job).begin(run, who, needs=[[each.what, each.text, each.ok] for each in looked], **begun)
+    with Job(session, desk, run, snapshot.name) as job, on_screen(session, who, screen) as watcher:
+        stopped = driver(session, desk, who, job, watcher).begin(
+            run, who, needs=[[each.what, each.text, each.ok] for each in looked], **begun
+        )
     return result(session, stopped)
 
 

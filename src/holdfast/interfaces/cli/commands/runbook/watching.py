@@ -1,5 +1,6 @@
 """A person at a terminal, or nobody: how a run is told, and how it asks."""
 
+import datetime as dt
 import select
 import sys
 from collections.abc import Callable
@@ -66,7 +67,7 @@ class AtTerminal(Telling):
     def _typed(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
         if self._prompted != self._shown:
             self._prompted = self._shown
-            self.out.stderr.write(f"{_PROMPTS[asked.what]}, skip REASON, abort REASON, or leave: ")
+            self.out.stderr.write(f"{PROMPTS[asked.what]}, skip REASON, abort REASON, or leave: ")
             self.out.stderr.flush()
         # Somebody elsewhere may answer first: the run is looked at again and again.
         if not select.select([sys.stdin], [], [], POLL_S)[0]:
@@ -75,38 +76,43 @@ class AtTerminal(Telling):
         typed = sys.stdin.readline()
         if not typed:  # the terminal is gone
             return None
-        line = typed.strip()
-        word, _, rest = line.partition(" ")
-        if word in ("leave", ""):
-            return None if word else "again"
-        if word in ("skip", "abort"):
-            if not rest.strip():
-                self.out.warn(f"{word} wants a reason")
-                return "again"
-            undoing = state.status == "aborting"
-            return (
-                ("undo_skipped" if undoing else "skipped", {"reason": rest})
-                if word == "skip"
-                else ("aborted", {"reason": rest, "undo": True})
-            )
-        given: dict[str, Any] = {"note": rest}
-        if asked.what == "choose":
-            given["choice"] = word
-        elif asked.what in ("settle", "undo_settle"):
-            given["happened"] = {"yes": True, "no": False}.get(word)
-        elif asked.what == "output":
-            given = {"note": "", "outputs": dict(part.split("=", 1) for part in line.split() if "=" in part)}
-        elif word != "done":
-            self.out.warn("type 'done' when it is done")
+        if not typed.strip():
             return "again"
-        try:
-            return answer(state, asked, self.person, given, self.session.clock.now())
-        except HoldfastError as error:
-            self.out.warn(f"{error.message} {error.hint}")
+        found = understood(state, asked, self.person, typed.strip(), self.session.clock.now())
+        if isinstance(found, str):
+            self.out.warn(found)
             return "again"
+        return found
 
 
-_PROMPTS = {
+def understood(state: RunState, asked: Next, person: Person, line: str, now: dt.datetime) -> tuple[str, dict[str, Any]] | str | None:
+    """What a typed line means: the event that answers, None to leave the run waiting, or what is wrong with it."""
+    word, _, rest = line.partition(" ")
+    if word == "leave":
+        return None
+    if word in ("skip", "abort"):
+        if not rest.strip():
+            return f"{word} wants a reason"
+        undoing = state.status == "aborting"
+        return (
+            ("undo_skipped" if undoing else "skipped", {"reason": rest}) if word == "skip" else ("aborted", {"reason": rest, "undo": True})
+        )
+    given: dict[str, Any] = {"note": rest}
+    if asked.what == "choose":
+        given["choice"] = word
+    elif asked.what in ("settle", "undo_settle"):
+        given["happened"] = {"yes": True, "no": False}.get(word)
+    elif asked.what == "output":
+        given = {"note": "", "outputs": dict(part.split("=", 1) for part in line.split() if "=" in part)}
+    elif word != "done":
+        return "type 'done' when it is done"
+    try:
+        return answer(state, asked, person, given, now)
+    except HoldfastError as error:
+        return f"{error.message} {error.hint}"
+
+
+PROMPTS = {
     "confirm": "done [NOTE]",
     "choose": "your choice [NOTE]",
     "settle": "yes or no [NOTE]",
