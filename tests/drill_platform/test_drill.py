@@ -223,11 +223,12 @@ def test_what_a_kill_left_is_removed_by_the_next_run(tmp_path):
         shutil.rmtree(short, ignore_errors=True)
 
 
-def test_stopping_cleans_up(tmp_path):
+@pytest.mark.parametrize("step", ["2/8", pytest.param("5/8", marks=pytest.mark.soak)])
+def test_stopping_cleans_up(tmp_path, step):
     short = Path(tempfile.mkdtemp(prefix="hfd-", dir="/tmp"))
     try:
         with start(tmp_path, place(short)) as process:
-            wait_for(process, "4/8")
+            wait_for(process, step)
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=300)
         assert process.returncode == 143, err

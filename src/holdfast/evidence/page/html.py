@@ -11,6 +11,8 @@ from holdfast.evidence.page.standards import CONTROLS
 from holdfast.evidence.page.timeline import COLOURS, chart, svg
 from holdfast.evidence.period_file import IssuedPeriod
 
+STATES = ("passed", "failed", "missed", "excused", "open")
+"""What may have become of a test that was due."""
 _HERE = Path(__file__).parent
 
 
@@ -33,7 +35,19 @@ def page(issued: Issued, control: str | None = None) -> str:
 def period_page(issued: IssuedPeriod, control: str | None = None) -> str:
     """A period's report. What was signed stands in ``<script id="period">``, as in a run's page."""
     embedded = issued.data.decode("ascii").replace("<", "\\u003c")
-    return _render("period.html", period=issued.document, sha256=issued.sha256, embedded=_safe(embedded), controls=chosen(control))
+    document = issued.document
+    summary: dict[tuple[str, str], dict[str, int]] = {}
+    for one in document["tests"]:
+        summary.setdefault((one["system"], one["test"]), dict.fromkeys(STATES, 0))[one["state"]] += 1
+    return _render(
+        "period.html",
+        period=document,
+        sha256=issued.sha256,
+        embedded=_safe(embedded),
+        controls=chosen(control),
+        summary=summary,
+        states=STATES,
+    )
 
 
 def chosen(control: str | None) -> Sequence[Any]:
