@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from holdfast.assembly.host import host_state
@@ -18,7 +19,7 @@ from holdfast.runbooks.engine.record import Records
 from holdfast.runbooks.engine.work import SHORTEST_SECRET, Bench
 from holdfast.runbooks.format.library import FOLDER, Library
 from holdfast.runbooks.format.lint import Promised
-from holdfast.state import directory
+from holdfast.state import directory, shared
 
 
 class Desk:
@@ -76,6 +77,8 @@ class Desk:
 
     def _secrets_of_plan(self) -> Iterator[str]:
         """What the plan says is a secret and lies in the environment or in a file: a step could print it. Commands are not run for that."""
+        if dsn := shared(os.environ):
+            yield from [dsn, *(unquote(text) for text in [urlsplit(dsn).password or ""] if len(text) >= SHORTEST_SECRET)]
         waiting: list[Any] = [self.plan.merged] if self.plan else []
         while waiting:
             value = waiting.pop()
