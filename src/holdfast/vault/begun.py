@@ -3,12 +3,15 @@
 Nothing is deleted before the new ``config`` stands: until then they could be those of an init that is at work beside this one.
 """
 
+from collections.abc import Sequence
+
 from holdfast.errors import Damaged
-from holdfast.storage.contract import Storage
+from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import envelope, names
 from holdfast.vault.errors import VaultExists, VaultRemains
 from holdfast.vault.keys import SCOPE, slots
 from holdfast.vault.keys.bundle import Bundle
+from holdfast.vault.locations import get_if_there
 
 _KEYS = "keys/"
 _KEPT = (
@@ -47,10 +50,26 @@ def first_epoch(storages: list[Storage]) -> int:
     return taken + 1
 
 
+def put_ours(storages: Sequence[Storage], name: str, data: bytes) -> None:
+    """What two inits at once would both put, the first location first: it decides. Raises VaultExists for the one that comes second."""
+    for storage in storages:
+        try:
+            storage.put_if_absent(name, [data])
+        except ObjectExists:
+            if get_if_there(storage, name) != data:
+                raise VaultExists(
+                    f"Another init is at work in {storage.url}, or was since this one began.",
+                    hint="Let one of them make the vault; then open that.",
+                    url=storage.url,
+                    object=name,
+                ) from None
+
+
 def remove_foreign(storage: Storage, bundle: Bundle) -> None:
     """Keys of others, now that the location's ``config`` is ours: they open nothing, and nobody believes them."""
     for info in list(storage.list(_KEYS)):
-        if not _ours(info.name, storage.get(info.name), bundle):
+        data = get_if_there(storage, info.name)
+        if data is not None and not _ours(info.name, data, bundle):
             storage.delete(info.name)
 
 

@@ -16,6 +16,8 @@ T = TypeVar("T")
 _HEAVY = (names.PACKS, names.INDEX, names.LOGS)
 """What never differs between locations: read from the nearest. Elsewhere the plan's order decides, as it does between commit and abort."""
 
+_TRIES = 5
+
 
 @dataclass(slots=True)
 class Trouble:
@@ -179,15 +181,21 @@ class Locations:
 
 def put_same(storage: Storage, name: str, parts: Sequence[Buffer]) -> None:
     """Put, and take an equal object under that name for success; ObjectDamaged for a different one."""
-    try:
-        storage.put_if_absent(name, parts)
-    except ObjectExists:
-        if storage.get(name) != b"".join(parts):
-            raise ObjectDamaged(
-                f"{storage.url} already holds another object named {name}.",
-                hint="The location was written by something else, or copied wrongly.",
-                object=name,
-            ) from None
+    for _ in range(_TRIES):
+        try:
+            storage.put_if_absent(name, parts)
+        except ObjectExists:
+            stands = get_if_there(storage, name)
+            if stands is None:
+                continue  # whoever removed it had a right to; that it is put now is as if it had been put a moment later
+            if stands != b"".join(parts):
+                break
+        return
+    raise ObjectDamaged(
+        f"{storage.url} already holds another object named {name}.",
+        hint="The location was written by something else, or copied wrongly.",
+        object=name,
+    )
 
 
 def get_if_there(storage: Storage, name: str) -> bytes | None:

@@ -35,7 +35,7 @@ class RecordCopies:
             if self._notary.open(self._notary.check(name, self._storage.get(name), "journal")) != data:
                 raise ObjectDamaged(
                     f"{self._storage.url} holds another journal entry as {name}.",
-                    hint="A journal folder was copied or set back: 'holdfast log --verify' compares. Neither entry was changed.",
+                    hint="A journal folder was copied or set back: 'holdfast log' compares. Neither entry was changed.",
                     object=name,
                 ) from None
 

@@ -9,7 +9,7 @@ from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import config, crypto, names, points, selfdescription
-from holdfast.vault.begun import first_epoch, remove_foreign
+from holdfast.vault.begun import first_epoch, put_ours, remove_foreign
 from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import KeyringRolledBack, PointGone, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
 from holdfast.vault.keys import opening, ring
@@ -74,14 +74,14 @@ class Vault:
         certify(locations, notary, bundle.writer, label, now, "owner")
         number, epoch = bundle.epoch()
         name = names.epoch(SCOPE, number)
-        locations.put(name, [notary.make(name, "epoch", now, {"scope": SCOPE, "epoch": number, "public": to_b64(epoch.public)})])
+        put_ours(storages, name, notary.make(name, "epoch", now, {"scope": SCOPE, "epoch": number, "public": to_b64(epoch.public)}))
         memory = RingMemory(cache / bundle.vault.hex())
         first = Keyring(locations, notary, cost, memory=memory).add(secret, label=label, now=now)
         # That key came from where the plan says it is, as it will the next time; the recovery key was only shown.
         recovery = Keyring(locations, notary, cost, memory=memory, opened_by=[first.id]).new_key("recovery", now=now)
         for storage in storages:
             selfdescription.write(storage)
-        locations.put(names.CONFIG, [config.make(notary, now)])
+        put_ours(storages, names.CONFIG, config.make(notary, now))
         for storage in storages:
             remove_foreign(storage, bundle)
         vault = cls(locations, notary, clock, cache)

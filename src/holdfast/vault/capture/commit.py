@@ -16,7 +16,7 @@ from pathlib import Path
 
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
-from holdfast.storage.contract import Storage
+from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault import condemned, damage, lock, names
 from holdfast.vault.capture.session import Session, check_skew
 from holdfast.vault.errors import Condemned, PackMissing, ReusedDamaged
@@ -64,7 +64,7 @@ class Commit:
                 return self._prepare()
             except Unreachable as error:
                 self._locations.look_again(error)
-            except (Condemned, PackMissing):
+            except (Condemned, PackMissing, ObjectMissing):
                 if not self._session.leave_late():
                     self._session.require_open()
                     raise

@@ -10,7 +10,7 @@ from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault import names
 from holdfast.vault.errors import ClockSkew, ObjectDamaged, SessionAborted
-from holdfast.vault.locations import Locations, put_same
+from holdfast.vault.locations import Locations, get_if_there, put_same
 from holdfast.vault.notary import Notary
 
 MOST_SKEW = dt.timedelta(minutes=5)
@@ -160,7 +160,8 @@ def decide(locations: Locations, name: str, envelope: bytes) -> bool:
     try:
         locations.first.put_if_absent(name, [envelope])
     except ObjectExists:
-        if locations.first.get(name) != envelope:
+        # Gone by now: it was an abort, or a point that a prune is dropping.
+        if get_if_there(locations.first, name) != envelope:
             return False
     for storage in locations.storages[1:]:
         put_same(storage, name, [envelope])

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from holdfast.errors import Damaged
+from holdfast.storage.contract import ObjectMissing
 from holdfast.vault import names
 from holdfast.vault.content import Places
 from holdfast.vault.envelope import Envelope
@@ -80,6 +81,8 @@ class IndexStore:
             for name in sorted(present - known):
                 try:
                     writer, packs = self._locations.read(name, lambda data, name=name: self._open(name, data))  # type: ignore[misc]
+                except ObjectMissing:
+                    continue  # a prune removed it since it was listed
                 except Damaged as error:
                     self.damaged.append(error)
                     continue

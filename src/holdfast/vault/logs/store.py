@@ -7,7 +7,7 @@ from typing import Literal
 
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import Clock, Increment
-from holdfast.storage.contract import Storage
+from holdfast.storage.contract import ObjectMissing, Storage
 from holdfast.vault.keys import SCOPE
 from holdfast.vault.locations import Locations
 from holdfast.vault.logs import body, names
@@ -82,6 +82,8 @@ class SystemLogs:
         for found in self._one_by_one(folder):
             try:
                 return self._locations.read(found.name, partial(body.open_head, self._notary, found.name)).branch
+            except ObjectMissing:
+                continue  # a prune removed it since it was listed
             except Damaged as error:
                 damaged = error
         if damaged is not None:

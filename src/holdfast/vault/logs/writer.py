@@ -8,9 +8,10 @@ from typing import Any, Self
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock, Increment
-from holdfast.storage.contract import Buffer, ObjectExists, Storage
+from holdfast.storage.contract import Buffer, ObjectExists, ObjectMissing, Storage
 from holdfast.vault.errors import NotBelieved, RoleLacking
 from holdfast.vault.keys import SCOPE
+from holdfast.vault.locations import get_if_there
 from holdfast.vault.lock.keeper import LogKeeper
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.ahead import Ahead
@@ -191,12 +192,16 @@ class BranchWriter:
         sealed = self._ahead.take(start, piece, meta)
 
         def put(storage: Storage) -> None:
-            try:
-                storage.put_if_absent(name, [sealed])
-            except ObjectExists:
-                found = body.check(self._notary, name, storage.get(name)).clear
-                if not body.same(self._notary, found, piece):
-                    raise self._conflict(start, start + len(piece), storage.url) from None
+            while True:
+                try:
+                    storage.put_if_absent(name, [sealed])
+                except ObjectExists:
+                    stands = get_if_there(storage, name)
+                    if stands is None:
+                        continue  # a prune found it doubled
+                    if not body.same(self._notary, body.check(self._notary, name, stands).clear, piece):
+                        raise self._conflict(start, start + len(piece), storage.url) from None
+                return
 
         if self._pool is None:
             put(self._storages[0])
@@ -223,7 +228,7 @@ class BranchWriter:
                 self._store(position, offered[position - start : found.start - start], meta)
             try:
                 self._compare_one(found, max(position, found.start), start, offered)
-            except NotBelieved:
+            except (NotBelieved, ObjectMissing):  # gone: a prune found it inside a longer one since it was listed
                 self._refused.add(found.name)
                 self._compare(position, offered[position - start :], meta)
                 return
