@@ -128,6 +128,20 @@ def test_due_declares_what_is_missed_once_pages_and_tells_loudly(shop):
     assert command(one, "incident", "list", **environ).returncode == 0
 
 
+def test_what_is_wrong_with_incidents_keeps_no_backup_from_being_made(shop, monkeypatch):
+    from holdfast.assembly.incidents import Incidents
+    from holdfast.errors import Unreachable
+
+    def broken(_self):
+        raise Unreachable("the queue is gone")
+
+    monkeypatch.setattr(Incidents, "upkeep", broken)
+    (one, _), _, environ = shop
+    done = command(one, "due", "--run", "--json", **environ)
+    assert answer(done)["due"][0]["outcome"] == "ok"
+    assert (done.returncode, "Incidents were not looked after: the queue is gone" in done.stderr) == (3, True)
+
+
 def test_with_everything_down_it_is_declared_all_the_same(tmp_path):
     """No plan, no vault, no network."""
     done = holdfast(tmp_path, "incident", "declare", "the lights are out", "--json", "--as", "anna")

@@ -322,3 +322,18 @@ def test_the_entries_of_an_incident_are_as_they_were(tmp_path):
             entries.append({"kind": record.kind, "payload": payload})
     text = json.dumps(entries, indent=1, sort_keys=True).replace(here.journal.chains()[0], "CHAIN") + "\n"
     assert text == (GOLDEN / "entries.json").read_text()
+
+
+def test_a_bad_line_keeps_nobody_from_answering(tmp_path):
+    here = host(tmp_path)
+    old, _ = here.room.declare(orders(), here.who("anna"))
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    path = here.journal.folder / f"{here.journal.chains()[0]}.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], lines[1].replace(b"orders are gone", b"all is very well"[:15]), *lines[2:]]))
+    here.restart()
+    assert here.room.acknowledge(found.id, here.who("ben")).state == "acknowledged"
+    assert [one.id for one in here.log.all()] == [found.id]
+    assert "was changed" in " ".join(here.log.doubts.values())
+    with pytest.raises(IncidentUnknown):
+        here.log.load(old.id)

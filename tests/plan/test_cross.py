@@ -101,6 +101,18 @@ ERRORS = {
         SMALL + "people: {ops: {name: Ops, channels: [slak]}}\nchannels: {slack: {kind: slack, url: {env: W}}}\n",
         "people.ops.channels[0] names the channel 'slak', which is not defined; did you mean 'slack'?",
     ),
+    "an incident's person of nobody": (
+        SMALL + "people: {ops: {name: Ops, channels: []}}\nincidents: {on_call: op}\n",
+        "incidents.on_call names the person 'op', which is not defined; did you mean 'ops'?",
+    ),
+    "a role of nobody": (
+        SMALL + "incidents: {roles: {scribe: ops}}\n",
+        "incidents.roles.scribe names the person 'ops', which is not defined; none is defined",
+    ),
+    "a severity of no tier": (
+        SMALL + "incidents: {severity: {critcal: SEV1}}\n",
+        "incidents.severity.critcal names the tier 'critcal', which is not defined; did you mean 'critical'?",
+    ),
     "a backlog that warns too late": (
         changed("    labels: {team: core}", "    wal_backlog: {warn: 2GiB, limit: 1GiB}"),
         "wal_backlog of 'orders-db' warns only past its limit; write a warning below the limit",
@@ -173,6 +185,18 @@ WARNINGS = {
     "an owner nobody knows": (
         changed("    labels: {team: core}", "    owner: cor") + "people: {core: {name: Core}}\n",
         "systems.orders-db.owner names the person 'cor', which is not defined; did you mean 'core'?",
+    ),
+    "a chain that leads nowhere": (
+        SMALL + "people: {core: {name: Core, escalate_after: {10m: lead}}}\n",
+        "people.core.escalate_after.10m names the person 'lead', which is not defined; known here: core",
+    ),
+    "somebody who answers and is not reached": (
+        SMALL + "people: {core: {name: Core}}\nincidents: {on_call: core}\n",
+        "'core' is asked to answer for incidents, and no channel reaches them; add channels: [NAME]",
+    ),
+    "nobody who answers": (
+        SMALL + "incidents: {}\n",
+        "about orders-db, audit-db nobody is asked first: everybody is told at once; name an owner for each, or on_call: under incidents:",
     ),
     "a circle of flows": (
         SMALL + "flows: [{from: orders-db, to: audit-db}, {from: audit-db, to: orders-db}]\n",

@@ -26,6 +26,9 @@ FREE = {
     "downtime_per_hour",
     "escalate_after",
     "rpo",
+    "roles",
+    "severity",
+    "severities",
 }
 """Mappings whose keys are names that the user chooses."""
 

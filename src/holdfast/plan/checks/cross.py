@@ -197,6 +197,16 @@ def _incidents(report: Report) -> None:
     for role, person in said.roles.items():
         if person not in document.people:
             report.unknown(("incidents", "roles", role), "person", person, document.people)
+    owners = {name: spec.owner for name, spec in document.systems.items() if spec.owner in document.people}
+    for person in sorted({owner for owner in (*owners.values(), said.on_call) if owner in document.people and owner is not None}):
+        if not document.people[person].channels:
+            report.warn(
+                ("people", person), f"'{person}' is asked to answer for incidents, and no channel reaches them", "add channels: [NAME]"
+            )
+    alone = [name for name in document.systems if name not in owners]
+    if alone and said.on_call is None:
+        hint = "name an owner for each, or on_call: under incidents:"
+        report.warn(("incidents",), f"about {', '.join(alone)} nobody is asked first: everybody is told at once", hint)
 
 
 def _priced(document: Document) -> Iterator[tuple[str, list[str]]]:

@@ -1,9 +1,9 @@
 """Incidents: who is told, how fast somebody must answer, when the post-mortem and the plan's review are due."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from holdfast.plan.shape.base import Part
 from holdfast.plan.shape.types import Duration, Name, OneOrMany, Text, When
@@ -17,7 +17,10 @@ def _level(value: object) -> object:
     return f"P{value.upper().removeprefix('SEV')}" if isinstance(value, str) and value.upper().startswith("SEV") else value
 
 
-Severity = Annotated[Level, BeforeValidator(_level)]
+_WORDS = [*get_args(Level), *(f"SEV{number}" for number in range(1, 5))]
+Severity = Annotated[
+    Level, BeforeValidator(_level), WithJsonSchema({"type": "string", "enum": _WORDS, "description": "P1 (SEV1) is the worst"})
+]
 
 
 class SeverityRule(Part):

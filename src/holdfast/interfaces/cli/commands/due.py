@@ -39,8 +39,10 @@ def command(
 
     plan = session.plan
     incidents = Schedule(session)
+    troubles: list[HoldfastError] = []
     if run:
-        incidents.before()
+        with _kept_going(session, troubles):
+            incidents.before()
     names = [name for name in session.select(systems) if plan.effective(name).available]
 
     def look(chosen: list[str]) -> "list[Due]":
@@ -69,8 +71,11 @@ def command(
         shared=lambda key: _between_hosts(session, key),
         told=lambda each: session.out.note(_line(each)),
     )
-    left = incidents.after(names)
-    unanswered = incidents.unanswered
+    left: list[dict[str, Any]] = []
+    unanswered: list[str] = []
+    with _kept_going(session, troubles):
+        left = incidents.after(names)
+        unanswered = incidents.unanswered
 
     def human() -> None:
         session.out.say(f"{len(done)} due, {_count(done)}")
@@ -79,7 +84,18 @@ def command(
     for one in unanswered:
         session.out.warn(f"NOBODY ANSWERS {one}: everybody was told (holdfast incident ack {one})")
     session.out.result({"due": [each.document() for each in done], "incidents": left, "unanswered": unanswered}, human)
-    return max((each.error.status for each in done if each.error is not None), default=1 if unanswered else 0)
+    failed = [*(each.error for each in done if each.error is not None), *troubles]
+    return max((error.status for error in failed), default=1 if unanswered else 0)
+
+
+@contextlib.contextmanager
+def _kept_going(session: Session, troubles: list[HoldfastError]) -> Iterator[None]:
+    """What is wrong with incidents keeps no backup from being made; it is told, and in the exit status."""
+    try:
+        yield
+    except HoldfastError as error:
+        troubles.append(error)
+        session.out.warn(f"Incidents were not looked after: {error.message} {error.hint}".rstrip())
 
 
 class CopyRefused(FoundWrong):
