@@ -96,7 +96,7 @@ class Records:
                 if (chained[n].kind, chained[n].data) != (here[n].kind, here[n].data):
                     raise RunRecordBroken(
                         f"Event {n} of run {run} differs: '{here[n].kind}' in the state, '{chained[n].kind}' in the journal.",
-                        hint="The journal is the evidence: 'holdfast log --verify' says whether it is whole. Nothing was run.",
+                        hint="The journal is the evidence: 'holdfast log' says whether it is whole. Nothing was run.",
                         run=run,
                     )
             for n in sorted(chained.keys() - here.keys()):

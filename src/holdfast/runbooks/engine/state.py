@@ -82,18 +82,18 @@ def fold(run: str, events: Iterable[Event]) -> RunState:
         if event.n != expected:
             raise RunRecordBroken(
                 f"The record of run {run} has event {event.n} where {expected} belongs.",
-                hint="See: holdfast log --verify. Nothing was run.",
+                hint="See: holdfast log. Nothing was run.",
                 run=run,
             )
         if state is None:
             if event.kind != "begin":
-                raise RunRecordBroken(f"The record of run {run} begins with '{event.kind}'.", hint="See: holdfast log --verify", run=run)
+                raise RunRecordBroken(f"The record of run {run} begins with '{event.kind}'.", hint="See: holdfast log", run=run)
             state = _begun(run, event)
         else:
             _apply(state, event)
         state.n = expected + 1
     if state is None:
-        raise RunRecordBroken(f"The record of run {run} is empty.", hint="See: holdfast log --verify", run=run)
+        raise RunRecordBroken(f"The record of run {run} is empty.", hint="See: holdfast log", run=run)
     return state
 
 

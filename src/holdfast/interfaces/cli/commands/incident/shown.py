@@ -96,7 +96,7 @@ def _doubts(session: Session, shown: Mapping[str, Any]) -> None:
         lacking = counted(len(shown["missing"]), "entry of other hosts is", "entries of other hosts are")
         session.out.warn(f"{lacking} not here yet: {', '.join(shown['missing'][:3])}")
     if shown["forged"]:
-        session.out.warn(f"entries are not those that others cite: {', '.join(shown['forged'])}: see holdfast log --verify")
+        session.out.warn(f"entries are not those that others cite: {', '.join(shown['forged'])}: see holdfast log")
 
 
 def _next(say: Any, found: Incident, shown: Mapping[str, Any]) -> None:
