@@ -10,6 +10,7 @@ import pytest
 
 from holdfast.storage import ObjectExists
 from holdfast.storage.wrappers.base import Wrapper
+from holdfast.vault.errors import RoleLacking
 from holdfast.vault.logs import LeaseLost, LogFollowed
 from holdfast.vault.logs import lease as lease_module
 
@@ -272,3 +273,26 @@ def test_only_what_is_signed_counts_as_asked(place):
         storage.put_if_absent(name, [forged])
         assert not backup.wanted
     backup.close()
+
+
+def test_a_renewal_that_is_refused_is_told_by_the_next_append(place):
+    """Its writer was revoked, or the role taken: the thread that renews has nobody to tell."""
+    log = place.logs(lease_seconds=1).writer("main")
+    log.append(0, b"before", {})
+    refused = threading.Semaphore(0)
+
+    def refuse(*_args, **_options):
+        refused.release()
+        raise RoleLacking("Revoked.", hint="Take a new key.")
+
+    notary = log._lease._notary
+    making = notary.make
+    notary.make = refuse
+    try:
+        for _ in range(3):
+            assert refused.acquire(timeout=60)
+        with pytest.raises(RoleLacking):
+            log.append(6, b"after", {})
+    finally:
+        notary.make = making
+        log.close()

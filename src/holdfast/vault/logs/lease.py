@@ -21,7 +21,7 @@ from typing import Any
 
 import blake3
 
-from holdfast.errors import Damaged, Unreachable
+from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.vault.logs.errors import LeaseLost, LogFollowed
@@ -210,8 +210,8 @@ class Lease:
 
     def _renew_for_ever(self) -> None:
         while not self._done.wait(self._seconds / 6):
-            # Not told here: the holder's next append renews by itself and raises what it meets.
-            with contextlib.suppress(LeaseLost, Unreachable):
+            # Not told here: the holder's next append renews by itself and raises what it meets (also that its writer was revoked).
+            with contextlib.suppress(HoldfastError):
                 self.keep()
 
     def _put(self, number: int, *, released: bool = False) -> None:
