@@ -22,11 +22,15 @@ _LOG_BEHIND = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do."""
+    """Why a state is not ok (or, with state ok, what is worth knowing), and what to do. ``about``: proof, where the last one failed.
+    ``since``: from when on it was so, where that is known.
+    """
 
     state: str
     text: str
     hint: str = ""
+    about: str = ""
+    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
     items = tuple(due_for(system, windows, zone, known, now))
     reasons += _never(system, known, found)
     reasons += _late(system, items, now)
-    proofs = {tier: max((p for p in known.proofs if p.tier == tier), key=lambda p: p.at, default=None) for tier in TIERS}
+    proofs = {tier: _newest(known, tier) for tier in TIERS}
     reasons += _proved(system, proofs, items, now)
     reasons += _back_in_time(system, known)
     reasons += _sound(known)
@@ -164,18 +168,23 @@ def system_status(system: EffectiveSystem, windows: Windows, zone: dt.tzinfo, pa
         max((point.committed_at for point in known.points), default=None),
         len(known.points),
         next_backup(system, zone, now),
-        {tier: proof for tier, proof in proofs.items() if proof is not None},
+        {tier: proof for tier, proof in {**proofs, "drill": _newest(known, "drill")}.items() if proof is not None},
         items,
         known,
         now,
     )
 
 
+def _newest(past: Past, tier: str) -> Proof | None:
+    return max((proof for proof in past.proofs if proof.tier == tier), key=lambda proof: proof.at, default=None)
+
+
 def _exposed(system: EffectiveSystem, exposure: Exposure, past: Past) -> Reason:
     hint = f"holdfast follow {system.name}" if system.continuous and exposure.as_of is not None else f"holdfast backup {system.name}"
     if exposure.location in past.unreachable:
         hint = "holdfast check"
-    return Reason(exposure.state, exposure.why, hint)
+    since = exposure.as_of + exposure.promised if exposure.as_of is not None and exposure.promised is not None else None
+    return Reason(exposure.state, exposure.why, hint, since=since)
 
 
 def _never(system: EffectiveSystem, past: Past, found: Sequence[Exposure]) -> list[Reason]:
@@ -194,7 +203,12 @@ def _late(system: EffectiveSystem, items: Sequence[Due], now: dt.datetime) -> li
     """A backup a whole interval late is a missed promise even where a log covers the data: replay grows, and with it the way back."""
     gap = system.backup.longest_gap if system.backup else dt.timedelta.max
     return [
-        Reason("missed", f"the backup due since {item.since.isoformat(timespec='seconds')} was not made", f"holdfast backup {system.name}")
+        Reason(
+            "missed",
+            f"the backup due since {item.since.isoformat(timespec='seconds')} was not made",
+            f"holdfast backup {system.name}",
+            since=item.since + gap,
+        )
         for item in items
         if item.verb == "backup" and item.since is not None and now - item.since > gap
     ]
@@ -204,10 +218,16 @@ def _proved(system: EffectiveSystem, proofs: Mapping[str, Proof | None], items: 
     found = []
     for tier, proof in proofs.items():
         schedule = getattr(system.verify, tier)
-        hint = "holdfast vault check" if tier == "structure" else f"holdfast verify {system.name}"
+        hint = "holdfast vault check" if tier == "structure" else f"holdfast verify {system.name}{' --spot-check' * (tier == 'spot_check')}"
         if proof is not None and not proof.ok:
             found.append(
-                Reason("missed", f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed", f"holdfast log, then {hint}")
+                Reason(
+                    "missed",
+                    f"the last proof ({tier}, {proof.at.isoformat(timespec='seconds')}) failed",
+                    f"holdfast log, then {hint}",
+                    "proof",
+                    proof.at,
+                )
             )
         elif schedule is not None and proof is None:
             found.append(Reason("unknown", f"never proved: {tier}", hint))

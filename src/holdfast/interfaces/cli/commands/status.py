@@ -79,7 +79,7 @@ def _show(session: Session, found: "PlatformStatus") -> None:
                     Cell(lost, STYLES[exposure.state]),
                     (exposure.source or "-"),
                     _ago(system.last_backup, found.at) if number == 0 else "",
-                    _proof(system) if number == 0 else "",
+                    last_proofs(system) if number == 0 else "",
                 )
             )
         if not system.exposures:
@@ -94,11 +94,15 @@ def _show(session: Session, found: "PlatformStatus") -> None:
                 session.out.say(f"{system.system.name}: {promise} {_span(dt.timedelta(seconds=holds.promised))}: {holds.sentence}")
 
 
-def _proof(system: "SystemStatus") -> Cell:
+def last_proofs(system: "SystemStatus") -> Cell:
+    """The last one of each depth: a look at the vault that is an hour old is no restore."""
     if not system.proofs:
         return Cell("never", "fail")
-    newest = max(system.proofs.values(), key=lambda proof: proof.at)
-    return Cell(f"{'ok' if newest.ok else 'FAILED'} {_ago(newest.at, system.now)}", "ok" if newest.ok else "fail")
+    told = []
+    for tier, proof in system.proofs.items():
+        alone = " (not compared)" if proof.detail.get("compared") == "no" else ""
+        told.append(f"{tier.replace('_', ' ')} {'ok' if proof.ok else 'FAILED'} {_ago(proof.at, system.now)}{alone}")
+    return Cell(", ".join(told), "ok" if all(proof.ok for proof in system.proofs.values()) else "fail")
 
 
 def _ago(moment: dt.datetime | None, now: dt.datetime) -> str:
