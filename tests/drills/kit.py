@@ -119,7 +119,7 @@ class Shop:
         with Platform(load(self.plan), clock=SystemClock(), environ=self.environ) as made:
             yield made
 
-    def drill(self, scenario, systems=("db",), *, controls=(), people=None, at=None, target=None, retest=None, detect=60.0):
+    def drill(self, scenario, systems=("db",), *, controls=(), people=None, at=None, target=None, retest=None, detect=900.0):
         """``scenario``: a shipped one's name, or text."""
         snapshot = compile_text(scenario, "test.yaml") if "\n" in scenario else Library(None).snapshot(scenario)
         with self.platform() as platform:
@@ -140,7 +140,7 @@ class Shop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=1800,
         )
         assert done.returncode == expect, f"{done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return json.loads(done.stdout) if done.stdout.strip() else {}

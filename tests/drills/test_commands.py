@@ -9,6 +9,7 @@ import pytest
 
 from tests.drills.kit import Shop
 
+pytestmark = pytest.mark.timeout(1800)
 SLOW = "drill: slow\ntitle: slow\nsystems: docs\ndisaster: {kind: system-lost}\ncriteria: [sentinel, structure, content]\npeople: none\n"
 TABLE = """
 drill: table
@@ -144,7 +145,7 @@ def test_it_is_stopped_at_once_and_only_what_ran_is_undone(shop):
         assert list((shop.folder / "docs").glob(".holdfast*"))
         stopped = shop.call("drill", "stop")
         assert [one["run"] for one in stopped["stopped"]] == [working[0]["run"]]
-        assert running.wait(600) in (143, -signal.SIGTERM)
+        assert running.wait(1800) in (143, -signal.SIGTERM)
         running.communicate()
     assert not list((shop.folder / "docs").glob(".holdfast*"))
     ended = [one.payload for one in shop.journal("drill.end") if one.payload["run"] == working[0]["run"]]
@@ -174,7 +175,7 @@ def test_a_responder_that_fails_stops_no_drill(shop):
         "sys.exit(run(['drill', 'slow', '--json']))\n"
     )
     words = [sys.executable, "-c", script]
-    done = subprocess.run(words, cwd=shop.folder, env=shop.environ, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(words, cwd=shop.folder, env=shop.environ, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr
     assert "the network is down" in done.stderr
     facts = [one.payload["facts"] for one in shop.journal("drill.phase") if one.payload["name"] == "incident" and "facts" in one.payload]

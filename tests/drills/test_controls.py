@@ -6,6 +6,7 @@ from holdfast.assembly.drills.restorer import PlatformRestorer
 from holdfast.errors import Unreachable
 from tests.drills.kit import Shop, failed
 
+pytestmark = pytest.mark.timeout(1800)
 LOST = "drill: lost\ntitle: lost\nsystems: docs\ndisaster: {kind: system-lost}\ncriteria: [sentinel, structure, content]\n"
 
 

@@ -11,7 +11,7 @@ from holdfast.model import Silent
 from tests.drills.kit import Shop, failed, fill, marks
 from tests.servers import PostgresServer, need
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1800)]
 MOVING = "drill: moving\ntitle: moving\nsystems: db\ndisaster: {kind: system-lost}\ncriteria: [sentinel, checks, content]\n"
 
 
@@ -22,11 +22,11 @@ def following(shop):
         words, cwd=shop.folder, env=shop.environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as running:
         try:
-            shop.server.wait_for("select count(*) = 1 from pg_stat_replication where state = 'streaming'")
+            shop.server.wait_for("select count(*) = 1 from pg_stat_replication where state = 'streaming'", timeout=900)
             yield
         finally:
             running.terminate()
-            running.wait(300)
+            running.wait(900)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import pytest
 
 from tests.drills.kit import Shop, failed
 
+pytestmark = pytest.mark.timeout(1800)
 LOST = "drill: lost\ntitle: lost\nsystems: [{name}]\ndisaster: {{kind: system-lost}}\ncriteria: [sentinel, structure, content]\n"
 
 
@@ -32,5 +33,5 @@ def test_it_comes_back(tmp_path, kind):
     assert [one.name for one in done.checks if one.kind == "control"] == ["control truncated"]
     assert "control poisoned of other" in json.dumps(begun["exclusions"])
     rpo = next(one for one in done.checks if one.name == "rpo")
-    assert 0 <= rpo.actual < 600
+    assert 0 <= rpo.actual < 3600
     assert "an idle source lost less" in rpo.detail

@@ -6,7 +6,7 @@ from holdfast.drills.errors import DrillProduction, DrillUsage
 from tests.drills.kit import Shop, failed, fill, marks
 from tests.servers import PostgresServer, need
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(1800)]
 
 CORRUPT = "drill: corrupt\ntitle: corrupt\nsystems: db\ndisaster: {kind: table-corrupted, table: orders}\ncriteria: [sentinel, content]\n"
 STAGE = "  stage: {{kind: postgres, tier: t, dsn: {{env: STAGE_DSN}}}}\n"

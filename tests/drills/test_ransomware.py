@@ -7,7 +7,7 @@ from tests.drills.kit import Shop, failed
 from tests.drills.test_production import targets
 from tests.vault.lock.conftest import assume, host_policy
 
-pytestmark = pytest.mark.minio
+pytestmark = [pytest.mark.minio, pytest.mark.timeout(1800)]
 ATTACK = "drill: attack\ntitle: attack\nsystems: docs\ndisaster: {kind: ransomware, at: locked}\ncriteria: [sentinel, structure, content]\n"
 
 

@@ -14,6 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide-drills.md"
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(1800)
 def test_the_guide_works_as_printed(servers, tmp_path):
     server = servers(15)
     fill(server)
@@ -26,7 +27,7 @@ def test_the_guide_works_as_printed(servers, tmp_path):
     (programs / "holdfast").chmod(0o755)
     environment = {**shop.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     text = script(PAGE, {"/etc/holdfast": str(tmp_path / "etc")})
-    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert len(commands(PAGE)) == 6
     assert "the phone list" in done.stdout

@@ -186,7 +186,9 @@ class Stage(Protocol):
 
     def injector(self, disaster: Mapping[str, Any]) -> Injector: ...
 
-    def probes(self, specs: Sequence[Mapping[str, Any]], standing: Mapping[str, Copy]) -> Sequence[Probe]: ...
+    def probes(self, specs: Sequence[Mapping[str, Any]], standing: Mapping[str, Copy]) -> Sequence[Probe]:
+        """``specs``: as a scenario names them, ``every`` in seconds."""
+        ...
 
     def undo(self, undo: Mapping[str, Any]) -> str:
         """Take back one change, in this or any later process; done twice it does no harm. Returns the proof: what was looked

@@ -51,7 +51,7 @@ class PlatformStage:
                 found.append(Rows(f"{system}: rows", copy))
             for spec in specs:
                 check = Check(spec["name"], spec.get("sql"), spec.get("command"), spec.get("database"), spec.get("expect"))
-                found.append(Asks(f"{system}: {spec['name']}", copy, check, spec["every"].total_seconds()))
+                found.append(Asks(f"{system}: {spec['name']}", copy, check, spec["every"]))
         return found
 
     def undo(self, undo: Mapping[str, Any]) -> str:

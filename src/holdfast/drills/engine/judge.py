@@ -15,6 +15,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "structure": ("structure",),
     "checks": ("check", "expectation", "suite"),
     "content": ("compare",),
+    "probes": ("probe",),
 }
 """Which kinds of results belong to a criterion."""
 

@@ -70,12 +70,19 @@ class Markers:
                     hint=f"Wait for it, or end it: holdfast drill stop {other.run}",
                     run=other.run,
                 )
-            path = self.folder / f"{run}.json"
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            path, new = self.folder / f"{run}.json", self.folder / f"{run}.new"
+            descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            # Locked before it has its name: whoever finds it there unlocked knows that its process is gone.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             me = current()
             os.write(descriptor, json.dumps({"scenario": scenario, "host": me.host, "pid": me.pid, "born": me.born}).encode())
             os.fsync(descriptor)
+            new.rename(path)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
             return Marker(path, descriptor)
         finally:
             os.close(gate)

@@ -5,14 +5,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdfast.drills.contract import RED_BY, Control, Copy, Mark, People, Question, Reporter, Responder, Restorer, Stage
+from holdfast.drills.contract import RED_BY, Control, Copy, Look, Mark, People, Question, Reporter, Responder, Restorer, Stage
 from holdfast.drills.engine import judge
 from holdfast.drills.engine.course import Asked, Course
 from holdfast.drills.engine.probing import Prober
 from holdfast.drills.engine.record import DrillRecord
 from holdfast.drills.errors import DrillNotSteady, DrillUsage
 from holdfast.errors import HoldfastError
-from holdfast.evidence.drilled import Begun, Check, Returned
+from holdfast.evidence.drilled import Begun, Check, Returned, State
 from holdfast.model import Clock, Progress
 
 
@@ -104,7 +104,7 @@ class Play(Course):
         return [name for name in self.asked.controls if name in one.controls and needed.get(name, criteria[0]) in criteria]
 
     def _criteria(self, one: Restorer) -> list[str]:
-        there = {"checks": one.has_checks, "sentinel": one.marked, "probes": False}
+        there = {"checks": one.has_checks, "sentinel": one.marked}
         return [name for name in self.scenario.criteria if there.get(name, True)]
 
     # ------------------------------------------------------------ the phases
@@ -168,8 +168,7 @@ class Play(Course):
             for one in self.restorers:
                 stack = self._losing[one.system] = self.standing.enter_context(contextlib.ExitStack())
                 standing[one.system] = stack.enter_context(one.stand_in(self.progress))
-            specs = [spec.model_dump(mode="python", exclude_none=True) for spec in self.scenario.probes]
-            self.prober = Prober(self.stage.probes(specs, standing), self.clock)
+            self.prober = Prober(self.stage.probes(self._specs(), standing), self.clock)
             self.prober.start()
             red = self.prober.red_now()
             if red:
@@ -267,13 +266,31 @@ class Play(Course):
         found: list[Check] = []
         if "sentinel" in wanted:
             found.append(judge.sentinel(one.system, self.nonce, self.marks.get(one.system, ()), copy.marks(self.nonce)))
+        if "probes" in wanted:
+            found += self._green_again(one, copy)
         try:
-            found += [judge.check(result, one.system) for result in copy.judge([name for name in wanted if name != "sentinel"], digest)]
+            asked = [name for name in wanted if name not in ("sentinel", "probes")]
+            found += [judge.check(result, one.system) for result in copy.judge(asked, digest)]
         except HoldfastError as error:
             if only:
                 raise
             found.append(Check("validation", "validation", "failed", "ran", error.code, error.message, 0.0, one.system))
         return [*found, *(lacking for name in wanted if (lacking := judge.criterion(name, one.system, found)) is not None)]
+
+    def _green_again(self, one: Restorer, copy: Copy) -> list[Check]:
+        """Every probe, on what came back."""
+        found = []
+        for probe in self.stage.probes(self._specs(), {one.system: copy}):
+            try:
+                seen = probe.look()
+            except HoldfastError as error:
+                seen = Look(None, None, f"{error.code}: {error.message}")
+            state: State = "passed" if seen.ok else "failed"
+            found.append(Check(probe.name, "probe", state, "green", seen.value, seen.detail, 0.0, one.system))
+        return found
+
+    def _specs(self) -> list[dict[str, Any]]:
+        return [{**spec.model_dump(exclude_none=True), "every": spec.every.total_seconds()} for spec in self.scenario.probes]
 
     def _measured(self, one: Restorer, reached: Mapping[str, Any], marks: Sequence[Mark] | None) -> None:
         """Objectives, against what was fixed at the beginning."""
