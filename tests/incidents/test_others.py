@@ -43,7 +43,7 @@ def test_of_a_long_journal_the_newest_are_enough(tmp_path):
     found, _ = one.room.declare(orders(), one.who("anna"))
     stored = Stored(lines_of(one), first=2)
     assert pull(two.log, stored) == 2
-    assert [incident.title for incident in two.log.all()] == ["orders are gone", "old 4"]
+    assert sorted(incident.title for incident in two.log.all()) == ["old 4", "orders are gone"]
     one.room.acknowledge(found.id, one.who("ben"))
     stored.held = lines_of(one)
     assert pull(two.log, stored) == 1

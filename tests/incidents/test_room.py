@@ -137,6 +137,12 @@ def test_states_refuse_what_makes_no_sense(tmp_path):
     here.room.resolve(found.id, here.who("anna"))
     with pytest.raises(IncidentStands, match="cannot be acknowledged"):
         here.room.acknowledge(found.id, here.who("ben"))
+    once, _ = here.room.declare(orders(), here.who("anna"))
+    here.room.acknowledge(once.id, here.who("ben"))
+    assert len(here.room.acknowledge(once.id, here.who("ben")).events) == 2  # twice is once
+    here.room.resolve(once.id, here.who("ben"))
+    with pytest.raises(IncidentStands, match="cannot be acknowledged"):
+        here.room.acknowledge(once.id, here.who("ben"))
     with pytest.raises(IncidentStands):
         here.room.mitigate(found.id, here.who("ben"))
     with pytest.raises(IncidentUnknown, match="names no single incident"):

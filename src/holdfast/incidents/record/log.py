@@ -102,14 +102,14 @@ class Log:
     ) -> tuple[Incident, Event | None]:
         """What became of the incident, and the entry; None where one with that ``key`` is there already.
 
-        ``check`` looks at the incident as it is under the lock, and raises where the entry makes no sense any more.
+        ``check`` looks at the incident as it is under the lock, and raises where the entry makes no sense (any more).
         """
         with self._locked():
             found = self.load(incident)
-            if key and key in found.keys:
-                return found, None
             if check is not None:
                 check(found)
+            if key and key in found.keys:
+                return found, None
             record = self._write(incident, kind, by, data, key, [list(one) for one in heads(found.events)])
             after = self.load(incident)
         return after, next(one for one in after.events if one.hash == record)
