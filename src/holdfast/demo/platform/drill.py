@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import importlib.util
 import json
+import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ def drill(clock: Clock, tell: Tell, out: Path) -> dict[str, Any]:
     for module, extra in NEEDS.items():
         if importlib.util.find_spec(module) is None:
             raise MissingExtra(extra, "The drill of a whole platform")
+    # That clients lose their connections is what is shown.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     for folder in sweep():
         tell(f"removed what a killed demonstration left: {folder}")
     ground = Ground(clock)
