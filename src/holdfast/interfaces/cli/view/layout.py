@@ -1,6 +1,7 @@
 """The model as lines of a terminal of any size, the most important last to go: the question, the clocks, the step at work."""
 
 import datetime as dt
+import functools
 import io
 
 from holdfast.interfaces.cli.view.model import Model, Question, Row
@@ -92,7 +93,7 @@ def _output(model: Model, room: int, width: int) -> list[list[Styled]]:
     """The newest lines, or as far back as was scrolled."""
     if room <= 0:
         return []
-    lines = [piece for line in model.output for piece in ([line[i : i + width] for i in range(0, len(line), width)] or [""])]
+    lines = [piece for line in model.output for piece in _pieces(line, width)]
     model.scroll = max(min(model.scroll, len(lines) - room), 0)
     end = len(lines) - model.scroll
     return [[(line, "bold" if line.startswith("── ") else "")] for line in lines[max(end - room, 0) : end]]
@@ -103,11 +104,7 @@ def _question(question: Question | None, typed: str, model: Model, width: int, m
     saying: list[list[Styled]] = [[(f" {model.saying}", "yellow")]] if model.saying else []
     if question is None:
         return [*saying, [(" at work; nothing to answer.   F5 output  PgUp/PgDn scroll  Ctrl-L redraw  Ctrl-C stop", "dim")]][-most:]
-    text = [
-        piece
-        for line in question.text.splitlines()
-        for piece in ([line[i : i + width - 2] for i in range(0, len(line), width - 2)] or [""])
-    ]
+    text = [piece for line in question.text.splitlines() for piece in _pieces(line, width - 2)]
     choices: list[list[Styled]] = [[(f"   {name}", "bold"), (f": {meaning}", "")] for name, meaning in question.choices]
     last: list[list[Styled]] = [[(f" {HELP}", "dim")]]
     if question.typed:
@@ -124,6 +121,13 @@ def _question(question: Question | None, typed: str, model: Model, width: int, m
         upper = [*[*head, *body][:keep], [(" … (the whole text: holdfast runbook show)", "dim")], *choices][:room]
     # On the smallest screens the line that is typed on stays.
     return [*upper, *saying, *last][-most:] if most >= 4 else last[1:2] if question.typed else last[:1]
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """By the width that is shown: some characters take two places."""
+    from rich.cells import chop_cells
+
+    return [line] if len(line) * 2 <= width else chop_cells(line, width) or [""]
 
 
 def _fit(line: list[Styled], width: int) -> list[Styled]:
@@ -147,6 +151,12 @@ def _clock(span: dt.timedelta) -> str:
 
 def encoded(line: list[Styled], colors: bool) -> str:
     """A line as a terminal takes it."""
+    return _encoded(tuple(line), colors)
+
+
+# Most lines are those of the last time.
+@functools.lru_cache(maxsize=512)
+def _encoded(line: tuple[Styled, ...], colors: bool) -> str:
     from rich.console import Console
     from rich.text import Text
 
