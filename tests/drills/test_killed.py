@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from holdfast.interfaces.cli.commands.drill.desk import look_after
+from holdfast.interfaces.cli.commands.drill.desk import desk_of, look_after
 from tests.drills.kit import Shop, fill, marks
 from tests.drills.test_production import CORRUPT, targets
 from tests.servers import PostgresServer, need
@@ -87,6 +87,19 @@ def test_a_target(both, phase):
     assert marks(stage) is None
     assert stage.value("select count(*) from orders") == 400
     assert stage.value("select count(*) from pg_class where relname like 'holdfast_drill%'") == 0
+
+
+def test_a_drill_at_work_is_not_taken_for_a_killed_one(tmp_path):
+    shop = Shop(None, tmp_path)
+    kill(shop, LOST, "docs", "", "stage:ended")
+    with shop.platform() as platform:
+        desk = desk_of(platform)
+        working = desk.markers.set("20990101T000000-aaaaaa", "other")
+        assert look_after(platform) == []
+        assert len(list((tmp_path / "state" / "drills").glob("*.json"))) == 2
+        working.remove()
+        assert "interrupted" in look_after(platform)[0]
+    assert not list((tmp_path / "docs").glob(".holdfast*"))
 
 
 @pytest.mark.postgres

@@ -253,6 +253,8 @@ def undo(stage: Stage, record: DrillRecord) -> list[str]:
 
 def after_kills(desk: Desk, stage: Stage) -> list[str]:
     """Undo what killed drills left, and give each an end; told in sentences. What cannot be undone now is tried by the next command."""
+    if any(True for _ in desk.markers.at_work()):
+        return []  # its copies must not be taken for those of a killed one
     told = []
     for marker in desk.markers.left():
         found = entries(desk.journal, marker.run)

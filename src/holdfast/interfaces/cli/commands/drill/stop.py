@@ -26,7 +26,14 @@ def command(
         raise DrillUnknown(f"No drill '{run}' is at work on this host.", hint="See: holdfast drill status")
     for one in found:
         if one.process.alive(current().host):
-            os.kill(one.process.pid, signal.SIGTERM)
+            try:
+                os.kill(one.process.pid, signal.SIGTERM)
+            except PermissionError:
+                raise NotTornDown(
+                    f"The drill {one.run} is of another account, process {one.process.pid}: it cannot be stopped from here.",
+                    hint="Stop it as that account, or as root.",
+                    run=one.run,
+                ) from None
     end = session.clock.monotonic() + PATIENCE
     while any(one.run in {each.run for each in found} for one in markers.at_work()):
         if session.clock.monotonic() > end:
