@@ -1,8 +1,10 @@
 """An isolated copy of a server that archives, subscribes and runs jobs reaches nobody: its own configuration waits beside it."""
 
+import psycopg
 import pytest
 
 from holdfast.model import Silent
+from holdfast.systems.postgres.running import netless
 from holdfast.systems.postgres.view import PostgresView
 from tests.recovery.whole import whole
 from tests.servers import PostgresServer, need
@@ -60,6 +62,13 @@ def test_a_copy_reaches_none_of_those_that_its_source_speaks_to(tmp_path):
                 # By a socket in a private folder alone.
                 assert shown["listen_addresses"] == ""
                 assert workers == []
+                if netless.words(one.recovery._who({})):
+                    with copy.connect() as session:
+                        session.execute("set default_transaction_read_only = off")
+                        session.execute("create extension dblink")
+                        # Told where production is, by its address as by its socket's folder: the one is not there, the other is no network.
+                        with pytest.raises(psycopg.errors.SqlclientUnableToEstablishSqlconnection, match="unreachable"):
+                            session.execute(f"select dblink_connect('host=127.0.0.1 port={publisher.port} user=postgres dbname=postgres')")
                 assert rows == (0,)
                 assert followers() == 0
             assert (archive.read_text() if archive.exists() else "") == before

@@ -17,6 +17,7 @@ from typing import Any
 
 from holdfast.errors import FoundWrong, MissingExtra
 from holdfast.model import Clock, SystemClock
+from holdfast.systems.postgres.running import netless
 from holdfast.systems.postgres.running.binaries import Account, Binaries
 
 SOCKET_PATH_LIMIT = 107
@@ -190,13 +191,23 @@ def start(
     options: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> Instance:
-    """Launch the server; returns at once (``wait`` watches it). ``port`` None: Unix socket only, in a private folder.
+    """Launch the server; returns at once (``wait`` watches it). ``port`` None: Unix socket only, in a private folder, and without a network
+    where this machine allows it.
 
     The server is its own session: a Ctrl-C in the terminal does not reach it, and it outlives this process unless stopped.
     """
     host = host or socket_folder(data, who)
     log = data / "holdfast-server.log"
-    command = [str(binaries.folder / "postgres"), "-D", str(data), "-k", str(host), "-p", str(port or PORT)]
+    command = [
+        *(netless.words(who) if port is None else ()),
+        str(binaries.folder / "postgres"),
+        "-D",
+        str(data),
+        "-k",
+        str(host),
+        "-p",
+        str(port or PORT),
+    ]
     settings = {
         "listen_addresses": "" if port is None else "127.0.0.1",
         "logging_collector": "off",
