@@ -57,7 +57,7 @@ def test_from_the_declaration_to_the_lessons_on_two_hosts(shop, tmp_path):
     incident = made["incident"]
     assert (made["declared"], made["severity"], made["state"]) == (True, "P1", "declared")
     assert [message["state"] for message in made["messages"]] == ["sent"]
-    assert [body["type"] for body in chat.seen.values()] == ["declared"] or len(chat.seen) == 1
+    assert len(chat.seen) == len(chat.asked) == 1
     # The other host knows nothing yet: it looks into the vault.
     taken = run(two, "incident", "ack", incident[4:9], "--as", "ben")
     assert (taken["state"], taken["roles"]["commander"]) == ("acknowledged", "ben")
@@ -158,10 +158,10 @@ def test_messages_that_wait_are_shown(shop):
     chat.always = "die-before"
     done = command(one, "incident", "declare", "papers", "--json", **environ)
     assert done.returncode == 0
-    assert [(each["state"], each["attempts"]) for each in answer(done)["messages"]] == [("waiting", 1)]
+    assert [(each["state"], each["attempts"] > 0) for each in answer(done)["messages"]] == [("waiting", True)]
     status = answer(command(one, "status", "--json", **environ))["incidents"]
     assert status["messages"] == {"waiting": 1, "lost": 0}
-    assert "waiting, 1 attempt" in command(one, "incident", "show", "current", **environ).stdout
+    assert "(declared) waiting, " in command(one, "incident", "show", "current", **environ).stdout
 
 
 RUNBOOK = """\

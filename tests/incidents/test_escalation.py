@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,7 @@ def test_a_process_killed_between_sending_and_noting_repeats_with_the_same_key(t
         incident = child.stdout.readline().strip()
         while not services["CHAT"].asked:
             assert child.poll() is None
+            time.sleep(0.02)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
