@@ -142,5 +142,8 @@ def test_what_a_killed_verify_left_is_gone_by_the_next_one(run, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert len(list(folder.glob("hf-files-*"))) == 2
+    # By what runs from cron as well, though no proof is due.
+    assert run("due", "--run").returncode == 0
+    assert not list(folder.glob("hf-files-*"))
     assert run("verify", "app", most=1).returncode == 0
     assert not list(folder.glob("hf-files-*"))

@@ -58,6 +58,7 @@ def command(
 
     session.platform.trigger = "schedule"
     session.platform.anchoring = bool(session.platform.journal)
+    _sweep(session, names)
 
     def still(item: "Due") -> "Due | None":
         return next((again for again in look([item.system]) if again.key == item.key), None)
@@ -96,6 +97,14 @@ def _kept_going(session: Session, troubles: list[HoldfastError]) -> Iterator[Non
     except HoldfastError as error:
         troubles.append(error)
         session.out.warn(f"Incidents were not looked after: {error.message} {error.hint}".rstrip())
+
+
+def _sweep(session: Session, names: list[str]) -> None:
+    """What killed processes left of isolated copies goes now, though none of its kind may be made for long. By one system of each kind."""
+    for name in {session.plan.effective(name).kind: name for name in names}.values():
+        with contextlib.suppress(HoldfastError):
+            for removed in session.platform.recovery(name).sweep():
+                session.out.note(f"Removed what a killed process left: {removed}")
 
 
 class CopyRefused(FoundWrong):
