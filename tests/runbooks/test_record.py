@@ -51,6 +51,17 @@ def test_a_lost_state_is_filled_from_the_journal(tmp_path):
     assert again.records.state.runbooks.lines()[0].status == "done"
 
 
+def test_what_a_run_waits_for_is_told_whoever_notes_it(tmp_path):
+    """Somebody lists the runs at the moment at which one begins: it is not in the list yet, and in the journal already."""
+    one = driver(tmp_path, Scripted({("one", "do"): GAVE}))
+    begin(one, TEXT)
+    other = records(tmp_path)
+    lines = other.state.runbooks.lines
+    other.state.runbooks.lines = lambda **_options: []
+    other.refill()
+    assert [line.facts["waiting"] for line in lines()] == ["confirm two"]
+
+
 def test_an_event_that_the_journal_lacks_is_chained_at_the_next_look(tmp_path):
     kept = records(tmp_path)
     one = Driver(kept, Scripted({("one", "do"): GAVE}), driver(tmp_path).watcher)

@@ -159,6 +159,13 @@ def test_lines_of_runs_are_replaced_and_old_events_go(state, other):
     assert sorted(state.runbooks.matching("r")) == ["r0", "r1", "r2"]
 
 
+def test_a_line_that_comes_late_does_not_replace_a_newer_one(state, other):
+    newer = RunbookLine("r", "name", "running", "2026-01-01", None, {"events": 3, "waiting": "confirm do"})
+    state.runbooks.note(newer)
+    other.runbooks.note(RunbookLine("r", "name", "running", "2026-01-01", None, {"events": 2, "waiting": ""}))
+    assert state.runbooks.lines() == [newer]
+
+
 def test_a_transaction_that_fails_leaves_nothing(state, other):
     with contextlib.suppress(ZeroDivisionError), state.database.writing() as db:
         db.execute("insert into notices (at, text) values (?, ?)", ("now", "100% sure? yes"))

@@ -65,8 +65,11 @@ class Runbooks:
             )
 
     def note(self, line: RunbookLine) -> None:
-        """Where the run stands now."""
+        """Where the run stands. ``facts["events"]``: after how many events; what was noted after more of them stays."""
         with self._db.writing() as db:
+            row = db.execute("select facts from runbook_runs where id = ?", (line.id,)).fetchone()
+            if row is not None and json.loads(row["facts"]).get("events", 0) > line.facts.get("events", 0):
+                return
             db.execute(
                 "insert or replace into runbook_runs (id, name, status, started, ended, facts) values (?, ?, ?, ?, ?, ?)",
                 (line.id, line.name, line.status, line.started, line.ended, json.dumps(line.facts)),

@@ -115,7 +115,7 @@ class Driver:
             if found.do == "ask":
                 if waiting != (state.n, found):
                     waiting = (state.n, found)
-                    self.records.note(state, f"{found.what} {found.step}")
+                    self.records.note(state)
                 answer = self.watcher.ask(state, found)
                 if answer is None:
                     return Stopped("waiting", state, found)

@@ -18,6 +18,7 @@ from typing import Any
 
 from holdfast.journal import Journal
 from holdfast.model import Clock
+from holdfast.runbooks.engine.decide import decide
 from holdfast.runbooks.engine.state import Event, RunState, fold
 from holdfast.runbooks.errors import RunLost, RunRecordBroken, RunUnknown
 from holdfast.state import Fenced, Lease, RunbookLine, State, Taken
@@ -127,8 +128,9 @@ class Records:
         for run in sorted(lost):
             self.note(fold(run, self.reconciled(run)))
 
-    def note(self, state: RunState, waiting: str = "") -> None:
-        """One line about where the run stands."""
+    def note(self, state: RunState) -> None:
+        """One line about where the run stands: by its events alone, whoever notes it, and never behind what was noted."""
+        asked = decide(state, self.clock.now())
         last = max((step.order or 0, step.id) for step in state.steps.values())[1]
         facts = {
             "title": state.document["title"],
@@ -136,10 +138,11 @@ class Records:
             "hash": state.hash,
             "outcome": state.outcome,
             "step": last,
-            "waiting": waiting,
+            "waiting": f"{asked.what} {asked.step}" if asked.do == "ask" else "",
             "why": state.why,
             "done": sum(step.phase == "done" for step in state.steps.values()),
             "steps": len(state.steps),
+            "events": state.n,
         }
         ended = state.ended.isoformat(timespec="microseconds") if state.ended else None
         status = state.outcome or state.status
