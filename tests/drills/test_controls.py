@@ -30,7 +30,7 @@ def test_fed_with_something_sound_the_drill_fails(shop, monkeypatch, control):
     assert [one.about for one in done.findings] == [f"docs/control/control {control}"]
 
 
-@pytest.mark.parametrize("control", ["stale", "truncated", "poisoned"])
+@pytest.mark.parametrize("control", ["truncated", *(pytest.param(name, marks=pytest.mark.soak) for name in ("stale", "poisoned"))])
 def test_red_for_another_reason_fails_it_too(shop, monkeypatch, control):
     recover = PlatformRestorer.recover
 

@@ -14,9 +14,7 @@ from tests.servers import PostgresServer, need
 pytestmark = pytest.mark.timeout(1800)
 LOST = "drill: lost\ntitle: lost\nsystems: docs\ndisaster: {kind: system-lost}\ncriteria: [sentinel, structure, content]\n"
 PHASES = (
-    "earlier:ended",
     "sentinel:begun",
-    "backup:ended",
     "stage:ended",
     "inject:begun",
     "recover:ended",
@@ -24,7 +22,17 @@ PHASES = (
     "teardown:begun",
     "teardown:ended",
 )
-OTHERS = ("steady:begun", "prepare drill:ended", "sentinel:ended", "detect:ended", "declare:ended", "validate:ended", "accept:ended")
+OTHERS = (
+    "steady:begun",
+    "earlier:ended",
+    "backup:ended",
+    "prepare drill:ended",
+    "sentinel:ended",
+    "detect:ended",
+    "declare:ended",
+    "validate:ended",
+    "accept:ended",
+)
 
 
 def kill(shop, scenario: str, systems: str, target: str, phase: str) -> None:
@@ -76,7 +84,9 @@ def both(tmp_path_factory):
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("phase", ["sentinel:ended", "inject:ended", "validate:begun"])
+@pytest.mark.parametrize(
+    "phase", ["inject:ended", *(pytest.param(phase, marks=pytest.mark.soak) for phase in ("sentinel:ended", "validate:begun"))]
+)
 def test_a_target(both, phase):
     shop, stage = both
     kill(shop, CORRUPT, "stage", "stage", phase)
