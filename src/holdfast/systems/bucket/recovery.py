@@ -20,8 +20,7 @@ from holdfast.systems.bucket.restore.run import BucketRestore
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.restore.uploads import Uploads
 from holdfast.systems.bucket.settings import BucketSettings, folder_of
-from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest
-from holdfast.systems.contract.spot import Spot
+from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest, Spot
 from holdfast.systems.shared import boxes
 from holdfast.systems.shared import spot as spots
 from holdfast.systems.shared.claims import Allowance

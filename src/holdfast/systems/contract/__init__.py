@@ -26,6 +26,7 @@ from holdfast.systems.contract.recovery import (
 )
 from holdfast.systems.contract.relation import Relation, TableUnknown
 from holdfast.systems.contract.sampling import Draw, Sampled
+from holdfast.systems.contract.spot import NothingSmall, Spot, SpotCheckable
 from holdfast.systems.contract.system import Capabilities, Probe, RestoreRequest, System
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "LostLines",
     "Moment",
     "Moments",
+    "NothingSmall",
     "Obstacle",
     "PointReader",
     "Pool",
@@ -66,6 +68,8 @@ __all__ = [
     "Sharing",
     "Sink",
     "Source",
+    "Spot",
+    "SpotCheckable",
     "StoredEntry",
     "StoredLine",
     "Structural",

@@ -11,8 +11,7 @@ from typing import Any
 
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Extracted, Progress, SystemClock
-from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
-from holdfast.systems.contract.spot import Spot
+from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Spot, Walker
 from holdfast.systems.delta import target
 from holdfast.systems.delta.errors import TargetTaken
 from holdfast.systems.delta.held import Lake

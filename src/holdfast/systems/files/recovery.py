@@ -11,8 +11,7 @@ from typing import Any
 
 from holdfast.errors import Damaged
 from holdfast.model import Clock, Extracted, Progress, SystemClock
-from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, restored_partly, write_list
-from holdfast.systems.contract.spot import Spot
+from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, Spot, restored_partly, write_list
 from holdfast.systems.files.errors import MountInTheWay, TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.plain import EntryUnexpected

@@ -12,8 +12,7 @@ from typing import Any
 from holdfast.connect.pace import Pace
 from holdfast.errors import Usage
 from holdfast.model import Clock, Progress, Silent, SystemClock
-from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Walker
-from holdfast.systems.contract.spot import Spot
+from holdfast.systems.contract import History, Isolated, Moments, Restored, RestorePlan, RestoreRequest, Spot, Walker
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres import single
 from holdfast.systems.postgres import spot as spots

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from holdfast.systems.contract.spot import NothingSmall
+from holdfast.systems.contract import NothingSmall
 from holdfast.systems.postgres.digest import SESSION, Table, literal, tables
 
 LARGEST = 16 << 20

@@ -4,8 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 
-from holdfast.systems.contract import PointReader, StoredEntry, StoredLine
-from holdfast.systems.contract.spot import NothingSmall
+from holdfast.systems.contract import NothingSmall, PointReader, StoredEntry, StoredLine
 
 LARGEST = 4 << 20
 """Bytes of what a person is asked for: small enough that a reader hands it out whole."""
