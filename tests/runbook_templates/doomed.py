@@ -54,11 +54,12 @@ def _there(pattern: str) -> bool:
 
 
 def plant(doom: Doom) -> None:
+    from holdfast.interfaces.cli.commands.runbook.watching import Telling
     from holdfast.runbooks.engine.at_work import AtWork
     from holdfast.runbooks.engine.driver import Driver
     from holdfast.runbooks.engine.record import Records
 
-    append, began, note, waited = Records.append, AtWork.began, Records.note, Driver._waited
+    append, began, ask, waited = Records.append, AtWork.began, Telling.ask, Driver._waited
 
     def doomed_append(self, run, n, kind, **data):
         step = data.get("step")
@@ -76,11 +77,10 @@ def plant(doom: Doom) -> None:
         doom.strike(step, "in")
         doom.strike(step, "dead", [process])
 
-    def doomed_note(self, state, waiting=""):
-        note(self, state, waiting)
-        if waiting:
-            doom.strike(waiting.rpartition(" ")[2], "in")
-            doom.strike(waiting.rpartition(" ")[2], "dead")
+    def doomed_ask(self, state, asked):
+        doom.strike(asked.step, "in")
+        doom.strike(asked.step, "dead")
+        return ask(self, state, asked)
 
     def doomed_waited(self, state, spec):
         call = self.bench.call
@@ -98,7 +98,7 @@ def plant(doom: Doom) -> None:
         finally:
             self.bench = real
 
-    Records.append, AtWork.began, Records.note, Driver._waited = doomed_append, doomed_began, doomed_note, doomed_waited
+    Records.append, AtWork.began, Telling.ask, Driver._waited = doomed_append, doomed_began, doomed_ask, doomed_waited
 
 
 if __name__ == "__main__":
