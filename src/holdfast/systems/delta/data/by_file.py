@@ -9,6 +9,7 @@ from holdfast.systems.contract import Draw, Sampled
 from holdfast.systems.delta.data import rows, scan, sql
 from holdfast.systems.delta.data.rows import TableAt
 from holdfast.systems.delta.data.rowsum import Sums
+from holdfast.systems.delta.errors import QueryFailed
 from holdfast.systems.delta.log.snapshot import FileKey
 from holdfast.systems.shared import narrowing
 
@@ -47,6 +48,8 @@ def differing(mine: TableAt, theirs: TableAt, folder: Path, limit: int = 5) -> d
 def _rows(mine: TableAt, theirs: TableAt, folder: Path, found: dict[str, Any], limit: int) -> None:
     """Counted by hashes of their texts, so that what is in memory does not depend on how wide they are."""
     connection = rows.connect(folder)
+    import duckdb
+
     try:
         views = {}
         for view, table in (("mine", mine), ("theirs", theirs)):
@@ -66,6 +69,8 @@ def _rows(mine: TableAt, theirs: TableAt, folder: Path, found: dict[str, Any], l
                 found[kind] += abs(int(more))
                 if len(found["examples"]) < limit:
                     found["examples"].append({"key": f"{str(text)[:_SHOWN]} in {where}", "difference": kind})
+    except duckdb.Error as error:
+        raise QueryFailed(f"{mine.label}: {str(error).strip().splitlines()[0]}") from error
     finally:
         connection.close()
 
