@@ -191,8 +191,8 @@ def _results(
         "message": ended.get("message"),
         "verdict": ended.get("verdict"),
         "seconds": ended.get("seconds"),
-        "rto": _rto(ended, _strictest(objectives, "rto", promise.get("rto"))),
-        "rpo": _kept(_rpo(start, ended, promised)),
+        "rto": {**_rto(ended, _strictest(objectives, "rto", promise.get("rto"))), **_nearest(ended, objectives, "rto")},
+        "rpo": {**_kept(_rpo(start, ended, promised)), **_nearest(ended, objectives, "rpo")},
         "checks": checks,
         "counts": {state: sum(1 for one in checks if one.get("state") == state) for state in ("passed", "failed", "skipped")},
         "reached": ended.get("reached"),
@@ -211,9 +211,34 @@ def _strictest(objectives: Mapping[str, Any], name: str, otherwise: float | None
     return min(map(float, each), default=otherwise)
 
 
+def _nearest(ended: Mapping[str, Any], objectives: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Of a rehearsal that has a promise for each system and none for the whole: the system that missed its own by most, or kept it with
+    the least to spare. One system's time against another's promise would say what no check says.
+    """
+    mine = [one for one in ended.get("returned") or () if one.get(f"{name}_promised") is not None]
+    if not mine or isinstance(objectives.get(name), int | float):
+        return {}
+    said = [(one["system"], float(one[f"{name}_promised"]), one.get(f"{name}_measured")) for one in mine]
+    unmeasured = next((one for one in said if one[2] is None), None)
+    system, promised, measured = unmeasured or max(said, key=lambda one: (one[2] or 0.0) - one[1])
+    found: dict[str, Any] = {"system": system, "kept": None if measured is None else measured <= promised}
+    if unmeasured is not None and ended.get("outcome") == "failed":
+        found["kept"] = False  # it was to come back, and nobody can say when
+    if name == "rto":
+        return {**found, "promised_seconds": promised, "measured_seconds": measured}
+    one = next(one for one in mine if one["system"] == system)
+    whole = ended.get("rpo") or {}
+    # What was committed last is told of one system alone.
+    committed = whole.get("newest_committed") if whole.get("newest_recovered") == one.get("newest_recovered") else None
+    data = {"newest_recovered": one.get("newest_recovered"), "newest_committed": committed, "counted": one.get("counted")}
+    return {**found, **data, "promised_seconds": {"objective": promised}, "lost_seconds": measured}
+
+
 def _rto(ended: Mapping[str, Any], promised: float | None) -> dict[str, Any]:
     clocks: Mapping[str, float] = ended.get("clocks") or {}
-    measured = clocks.get("total") or (sum(clocks.get(name, 0.0) for name in PHASES) or None)
+    # Where a disaster was declared, only what came back has a total: the sum of what was done until it failed is no time of recovery.
+    rehearsed = "declare" in clocks or "detect" in clocks
+    measured = clocks.get("total") or (None if rehearsed else sum(clocks.get(name, 0.0) for name in PHASES) or None)
     return {
         "promised_seconds": promised,
         "measured_seconds": None if measured is None else round(measured, 3),

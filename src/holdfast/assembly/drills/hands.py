@@ -262,7 +262,13 @@ class FilesHands:
 
     def spoil(self, view: "Isolated", table: str | None, share: float) -> dict[str, Any]:
         del share
-        files = [path for path in Path(view.connection).rglob(table or "*") if path.is_file() and not path.name.startswith(FILE)]
+        root = Path(view.connection).resolve()
+        # A link in the copy may lead to what it led to in production: only files that lie in the copy itself are written to.
+        files = [
+            path
+            for path in root.rglob(table or "*")
+            if path.resolve() == path and path.is_relative_to(root) and path.is_file() and not path.name.startswith(FILE)
+        ]
         chosen = max(files, key=lambda path: (path.stat().st_size, str(path)), default=None)
         if chosen is None or not chosen.stat().st_size:
             raise DrillUsage(f"{self._system} has no file with content to harm.", system=self._system)
@@ -270,7 +276,7 @@ class FilesHands:
             first = file.read(1)
             file.seek(0)
             file.write(bytes([first[0] ^ 0xFF]))
-        return {"file": str(chosen.relative_to(view.connection)), "bytes": 1}
+        return {"file": str(chosen.relative_to(root)), "bytes": 1}
 
     def isolation(self, view: "Isolated") -> list[dict[str, Any]]:
         spec: Any = self._platform.plan.effective(self._system).spec

@@ -131,7 +131,7 @@ class _Closing:
         if isinstance(error, (KeyboardInterrupt, Cancelled)):
             return CANCELLED
         red = error is not None or any(one.state == "failed" for one in self.played.checks)
-        proved = any(one.state == "passed" and one.kind != "teardown" for one in self.played.checks)
+        proved = any(one.state == "passed" and one.kind not in ("teardown", "isolation") for one in self.played.checks)
         return OK if proved and not red else FAILED
 
     def _tear_down(self) -> tuple[list[dict[str, Any]], bool]:
@@ -152,8 +152,8 @@ class _Closing:
         for one in {id(each): each for each in (*self.play.restorers, *self.play.returning)}.values():
             try:
                 left = list(one.sweep())
-            except HoldfastError as error:
-                wrong.append(f"{one.system}: {error.message}")
+            except Exception as error:  # noqa: BLE001 - told as what it is: something may be left
+                wrong.append(f"{one.system}: {_said(error)}")
                 continue
             proofs.append({"name": f"copies of {one.system}", "expected": "none is left", "actual": left or "none is left"})
         proofs += [{"name": text, "expected": "undone", "actual": "still there"} for _, text, _ in self.record.open]
@@ -197,7 +197,10 @@ class _Closing:
     def _ended(self, outcome: str, findings: Sequence[Finding], teardown: Sequence[Mapping[str, Any]], *, whole: bool) -> Ended:
         played = self.played
         losses = [one for one in played.lost.values() if one.seconds is not None]
-        worst = max(losses, key=lambda one: one.seconds or 0.0, default=None)
+        # Of a system whose loss nobody could count, the others' loss says nothing.
+        promised = [name for name, one in self.play.objectives.items() if "rpo" in one]
+        uncounted = [name for name in promised if name not in played.lost or played.lost[name].seconds is None]
+        worst = None if uncounted else max(losses, key=lambda one: one.seconds or 0.0, default=None)
         marks = [one.marks for one in played.lost.values()]
         absent = {}
         if not any(marks) and None in marks:
@@ -223,7 +226,7 @@ class _Closing:
                 "lost_seconds": None if worst is None or worst.seconds is None else round(worst.seconds, 3),
                 "newest_recovered": worst.newest_recovered if worst else None,
                 "newest_committed": worst.newest_committed if worst else None,
-                "counted": worst.counted if worst else "not measured: no mark came back",
+                "counted": worst.counted if worst else f"not measured of {', '.join(uncounted) or 'any system'}: no mark came back",
             },
             points=played.points,
             incident={"id": played.incident} if played.incident else None,
@@ -246,9 +249,13 @@ def undo(stage: Stage, record: DrillRecord) -> list[str]:
     for number, text, how in reversed(list(record.open)):
         try:
             record.undone(number, stage.undo(how))
-        except HoldfastError as error:
-            wrong.append(f"{text}: {error.message}")
+        except Exception as error:  # noqa: BLE001 - whatever hinders one, the others are undone, and the drill gets its end
+            wrong.append(f"{text}: {_said(error)}")
     return wrong
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}".partition("\n")[0][:300]
 
 
 def after_kills(desk: Desk, stage: Stage) -> list[str]:
@@ -266,8 +273,8 @@ def after_kills(desk: Desk, stage: Stage) -> list[str]:
         for one in stage.restorers(systems) if systems else ():
             try:
                 left = list(one.sweep())
-            except HoldfastError as error:
-                wrong.append(f"{one.system}: {error.message}")
+            except Exception as error:  # noqa: BLE001 - told as what it is: something may be left
+                wrong.append(f"{one.system}: {_said(error)}")
                 continue
             record.undone_proofs.append({"name": f"copies of {one.system}", "expected": "none is left", "actual": left or "none is left"})
         if begin is not None and not any(one.kind == "drill.end" for one in found):

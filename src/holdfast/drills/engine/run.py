@@ -49,6 +49,9 @@ class Play(Course):
         """Whatever must not or cannot be: nothing has been written yet. Raises DrillProduction, DrillUsage."""
         if not self.restorers:
             raise DrillUsage(f"The drill {self.scenario.drill} is about no system.", hint="Name some: --system NAME")
+        unknown = sorted({*self.asked.systems} - {one.system for one in self.restorers})
+        if unknown:
+            raise DrillUsage(f"The plan has no system {', '.join(unknown)} any more.", hint="Name others: --system NAME", systems=unknown)
         bare = [name for name, found in self.objectives.items() if not found]
         if bare:
             raise DrillUsage(
@@ -228,7 +231,6 @@ class Play(Course):
             right = next(iter(options))
             if answer.text != right:
                 self.played.add("decision", "decision", ok=False, expected=right, actual=answer.text)
-            self.played.clock("wait", 0.0)
             return answer.text == right
 
     def _recover(self, expected: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]) -> dict[str, Mapping[str, Any]]:
@@ -254,12 +256,22 @@ class Play(Course):
             with self.phase("validate", f"{one.system} was looked at", "validate") as facts:
                 found = self._judged(one, copy, digest)
                 self.played.checks += found
-                self.played.isolation += [{**said, "system": one.system} for said in copy.isolation()]
+                self._kept_apart(one, copy)
                 marks = copy.marks(self.nonce) if self.marks.get(one.system) else []
                 facts["counts"] = {state: sum(1 for each in found if each.state == state) for state in ("passed", "failed", "skipped")}
             self._measured(one, dict(copy.reached), marks)
-        self.played.clocks["total"] = self.clock.monotonic() - self.declared
+        if len(came) == len(self.returning):
+            # Where something did not come back, nothing says how long the way back is.
+            self.played.clocks["total"] = self.clock.monotonic() - self.declared
         return came
+
+    def _kept_apart(self, one: Restorer, copy: Copy) -> None:
+        """A copy that reaches production proves nothing that a drill may say."""
+        for said in copy.isolation():
+            self.played.isolation.append({**said, "system": one.system})
+            ok = said["expected"] == said["actual"]
+            name = str(said["name"])
+            self.played.add(name, "isolation", ok=ok, expected=said["expected"], actual=said["actual"], system=one.system)
 
     def _judged(self, one: Restorer, copy: Copy, digest: Mapping[str, Any] | None, only: Sequence[str] = ()) -> list[Check]:
         wanted = [name for name in self._criteria(one) if not only or name in only]

@@ -73,6 +73,8 @@ def go(
 
     who = person(as_).name
     scenario = snapshot.scenario
+    if scenario.kind == "tabletop" and unattended:
+        raise DrillUsage("A tabletop asks people: without any it shows nothing.", hint="Leave --unattended out.")
     found = people(session, who, answers, unattended=unattended, asked=scenario.people == "asked")
     questions = [name for one in scenario.questions for name in (one.id, f"{one.id}.met")]
     require_somebody(found, [*questions, "accept"] if scenario.kind == "tabletop" else ["declare", "decide", "accept"])
