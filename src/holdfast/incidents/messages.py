@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from holdfast.connect.channels import Kind, Message
 from holdfast.incidents.policy import Policy
@@ -34,7 +35,9 @@ def messages(one: Incident, policy: Policy) -> Iterator[tuple[Event, str, Messag
 
 def key_of(event: Event, channel: str) -> str:
     """What the far side and the queue recognise a repetition by: of steps that any host may do, the step's own key."""
-    return f"{event.incident}/{event.key or event.name}/{channel}"
+    # Headers carry no more than this: a person's name is part of some keys.
+    name = quote(event.key or event.name, safe="/:@ +,.;=-_~", errors="replace")
+    return f"{event.incident}/{name}/{channel}"
 
 
 def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tuple[str, ...], severity: str) -> Message:

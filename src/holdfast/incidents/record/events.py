@@ -52,6 +52,8 @@ def event(chain: str, record: Record) -> Event:
     payload = record.payload
     try:
         clock = payload.get("clock", {})
+        for each in payload["data"].get("tell", ()):
+            str(each["channel"]), list(each["to"])
         return Event(
             chain,
             record.n,
@@ -66,7 +68,7 @@ def event(chain: str, record: Record) -> Event:
             str(clock.get("boot", "")),
             float(clock.get("mono", 0.0)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IncidentRecordBroken(
             f"Entry {record.n} of the journal {chain} ({record.kind}) is not what an entry of an incident looks like: {error!r}.",
             hint="Was it written by a newer Holdfast? Use that one.",

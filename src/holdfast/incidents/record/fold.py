@@ -2,6 +2,7 @@
 host that has the same entries sees the same state. What came too late to change anything stands in ``ignored`` and in the timeline.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,10 +18,9 @@ MACHINE = "holdfast"
 def fold(events: Iterable[Event]) -> Incident | None:
     """Of one incident; None where its declaration is not here (yet)."""
     line = ordered(events)
-    begin = next((one for one in line if one.kind == "declared"), None)
-    if begin is None:
+    begin, found = _begun(line)
+    if found is None:
         return None
-    found = _declared(begin, line)
     for one in line:
         if one is begin:
             continue
@@ -30,9 +30,28 @@ def fold(events: Iterable[Event]) -> Incident | None:
         if one.key:
             found.keys.add(one.key)
         change = _CHANGES.get(one.kind)
-        if change is not None and not change(found, one):
+        if change is not None and not _changed(change, found, one):
             found.ignored.add(one.name)
     return found
+
+
+_ODD = (AttributeError, KeyError, TypeError, ValueError)
+"""What is raised by data of another shape than this version knows: it changes nothing, and keeps nobody from answering."""
+
+
+def _begun(line: Sequence[Event]) -> tuple[Event | None, Incident | None]:
+    for one in line:
+        if one.kind == "declared":
+            with contextlib.suppress(*_ODD):
+                return one, _declared(one, line)
+    return None, None
+
+
+def _changed(change: Callable[[Incident, Event], bool], found: Incident, one: Event) -> bool:
+    try:
+        return change(found, one)
+    except _ODD:
+        return False
 
 
 def _declared(one: Event, line: Sequence[Event]) -> Incident:
@@ -43,7 +62,7 @@ def _declared(one: Event, line: Sequence[Event]) -> Incident:
         list(line),
         str(data["title"]),
         str(data.get("description", "")),
-        str(data["severity"]),
+        _level(data["severity"]),
         data.get("source", {}),
         str(data.get("key", "")),
         str(data.get("drill", "")),
@@ -161,8 +180,14 @@ def _assigned(found: Incident, one: Event) -> bool:
 
 
 def _severity(found: Incident, one: Event) -> bool:
-    found.severity = str(one.data["to"])
+    found.severity = _level(one.data["to"])
     return True
+
+
+def _level(said: object) -> str:
+    if said not in ("P1", "P2", "P3", "P4"):
+        raise ValueError("no severity")
+    return str(said)
 
 
 def _systems(found: Incident, one: Event) -> bool:

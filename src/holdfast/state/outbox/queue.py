@@ -40,7 +40,8 @@ class Outbox:
         Durable when it returns. Raises StateUnusable.
         """
         now = self._db.clock.now()
-        text = json.dumps(message.to_json(), ensure_ascii=False)
+        # What a terminal of another encoding made of a letter can neither be stored nor sent; the rest must go out.
+        text = json.dumps(message.to_json(), ensure_ascii=False).encode("utf-8", "replace").decode()
         new = 0
         with self._db.writing(durable=True) as db:
             db.execute("delete from outbox where standing in ('sent', 'dropped') and noted = 1 and ended < ?", (to_text(now - KEEP),))

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-from holdfast.errors import FoundWrong, HoldfastError
+from holdfast.errors import FoundWrong, HoldfastError, Unreachable
 from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
@@ -18,6 +18,12 @@ from holdfast.interfaces.cli.tables import Cell
 if TYPE_CHECKING:
     from holdfast.protection.due import Due
     from holdfast.protection.run_due import Done
+
+
+class IncidentsFailed(Unreachable):
+    """Incidents could not be looked after."""
+
+    code = "incidents-failed"
 
 
 class VerifyFailed(FoundWrong):
@@ -97,6 +103,10 @@ def _kept_going(session: Session, troubles: list[HoldfastError]) -> Iterator[Non
     except HoldfastError as error:
         troubles.append(error)
         session.out.warn(f"Incidents were not looked after: {error.message} {error.hint}".rstrip())
+    except Exception as error:  # noqa: BLE001 - a full disk or a defect there must not cost a backup either
+        trouble = IncidentsFailed(f"{type(error).__name__}: {error}.", hint="holdfast --debug incident list")
+        troubles.append(trouble)
+        session.out.warn(f"Incidents were not looked after: {trouble.message} {trouble.hint}")
 
 
 def _sweep(session: Session, names: list[str]) -> None:
