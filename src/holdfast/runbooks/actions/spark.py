@@ -21,6 +21,7 @@ from holdfast.runbooks.actions.output import Redactor, kept
 from holdfast.runbooks.actions.programs import ProgramFailed, Programs, filled
 from holdfast.runbooks.errors import RunLost
 from holdfast.runbooks.format.insert import as_text, insert, references, whole
+from holdfast.state.process import birth
 
 POLL_S = 1.0
 _SECRET = re.compile(r"password|secret|token|credential|access\.?key", re.IGNORECASE)
@@ -192,6 +193,12 @@ def _submit(spec: Mapping[str, Any], call: Call) -> Result:
     return _left_running(spec, call, name, words, environment)
 
 
+def _registers(call: Call) -> bool:
+    """Whether what an earlier doing submitted is at work here, and only not listed yet: a second one would be one too many."""
+    number, born = call.noted.get("process"), call.noted.get("born")
+    return isinstance(number, int) and bool(born) and birth(number) == born
+
+
 def _left_running(spec: Mapping[str, Any], call: Call, name: str, words: list[str], environment: Mapping[str, str]) -> Result:
     master = _master(spec, call)
 
@@ -205,7 +212,7 @@ def _left_running(spec: Mapping[str, Any], call: Call, name: str, words: list[st
         raise SparkFailed(f"An application {name} runs already: {found.id}.")
     log = call.directory / (filled(spec, "log", call) or f"spark-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.log")
     process: subprocess.Popen[bytes] | None = None
-    if found is None:
+    if found is None and not _registers(call):
         call.note({"submitted": name})
         call.sure()
         # It goes on when the run has ended: it is no process of the step, and prints into a file of its own.
@@ -223,6 +230,7 @@ def _left_running(spec: Mapping[str, Any], call: Call, name: str, words: list[st
                 )
             except OSError as error:
                 raise SparkFailed(f"{words[0]} cannot be started: {error.strerror}.") from None
+        call.note({"process": process.pid, "born": birth(process.pid)})
     while found is None:
         if process is not None and process.poll() is not None and process.returncode:
             raise SparkFailed(f"{words[0]} ended with status {process.returncode}: see {log}.")
