@@ -6,9 +6,14 @@ import signal
 
 import pytest
 
+from holdfast.journal import Journal
 from holdfast.runbooks.actions.process import marked
+from holdfast.runbooks.engine.answers import Answers
+from holdfast.runbooks.engine.driver import Driver, Nobody
+from holdfast.runbooks.engine.record import Records
+from holdfast.state import State
 from tests.cli.running import answer
-from tests.runbooks.kit import page
+from tests.runbooks.kit import BEN, Clock, Scripted, begin, page
 from tests.runbooks.test_killed import Run, lines, until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
@@ -80,6 +85,26 @@ def test_killed_on_one_host_resumed_on_another(tmp_path, hosts, pg15, dsn):
     assert journal.count('"kind":"runbook.begin"') == 1
     assert '"of":"' in journal
     assert "'holdfast log --verify'" not in journal
+
+
+def test_what_is_answered_on_another_host_is_in_the_journal_of_the_one_that_drives(tmp_path, dsn):
+    def of(name):
+        clock = Clock()
+        return Records(State(tmp_path / name, clock, dsn[1]), Journal(tmp_path / name / "journal", clock), clock)
+
+    here, there = of("a"), of("b")
+
+    class Elsewhere(Nobody):
+        def ask(self, state, asked):
+            Answers(there).say(state.id, BEN, asked.step, note="done")
+            return "again"
+
+    text = page("id: one\ncommand: [do]\nprobe: {command: [look]}", "id: two\nkind: human\ndo: this")
+    assert begin(Driver(here, Scripted(), Elsewhere()), text).state.outcome == "done"
+    entries = [entry for entry in here.journal.entries() if entry.kind.startswith("runbook.")]
+    assert [entry.payload["n"] for entry in entries] == list(range(len(entries)))
+    confirmed = next(entry for entry in entries if entry.kind == "runbook.confirmed")
+    assert confirmed.payload["of"] == there.state.database.host
 
 
 def test_a_host_that_stood_still_does_nothing_more_when_it_wakes(tmp_path, hosts, pg15, dsn):

@@ -44,6 +44,8 @@ class Records:
         self.state = state
         self.journal = journal
         self.clock = clock
+        self._complete: dict[str, int] = {}
+        """By run, the number up to which the journal here is known to have all events."""
         self.held: dict[str, Lease] = {}
         """By run, the lease that this process drives it under: what it writes is refused once another has taken the run."""
         self.written: Callable[[], None] = lambda: None
@@ -65,6 +67,9 @@ class Records:
             here = self.state.runbooks.events(run)
             if len(here) > n:
                 return False
+            if run in self.held and self.state.database.shared and self._complete.get(run, 0) < n:
+                # Who drives a run has all of it in its journal: what somebody answered on another host lies only in that host's.
+                self._exchanged(run)
             if len(here) == n:
                 try:
                     self.state.runbooks.add(run, n, kind, at.isoformat(timespec="microseconds"), data, held=self.held.get(run))
@@ -73,6 +78,7 @@ class Records:
                 except Fenced as fenced:
                     raise lost(run, str(fenced)) from None
             self._chain(run, Event(n, kind, at, data))
+            self._complete[run] = n + 1
         self.written()
         return True
 
@@ -91,22 +97,27 @@ class Records:
     def reconciled(self, run: str) -> list[Event]:
         """All events, after state and journal were given what the other had. Raises RunRecordBroken where they disagree."""
         with self._locked():
-            here = {n: Event(n, kind, dt.datetime.fromisoformat(at), data) for n, kind, at, data in self.state.runbooks.events(run)}
-            chained = {event.n: event for event in self._chained(run)}
-            for n in sorted(chained.keys() & here.keys()):
-                if (chained[n].kind, chained[n].data) != (here[n].kind, here[n].data):
-                    raise RunRecordBroken(
-                        f"Event {n} of run {run} differs: '{here[n].kind}' in the state, '{chained[n].kind}' in the journal.",
-                        hint="The journal is the evidence: 'holdfast log' says whether it is whole. Nothing was run.",
-                        run=run,
-                    )
-            for n in sorted(chained.keys() - here.keys()):
-                event = chained[n]
-                self.state.runbooks.add(run, n, event.kind, event.at.isoformat(timespec="microseconds"), dict(event.data))
-            hosts = self.state.runbooks.hosts(run) if here.keys() - chained.keys() else {}
-            for n in sorted(here.keys() - chained.keys()):
-                self._chain(run, here[n], hosts.get(n, ""))
-        return [event for _, event in sorted({**chained, **here}.items())]
+            return self._exchanged(run)
+
+    def _exchanged(self, run: str) -> list[Event]:
+        here = {n: Event(n, kind, dt.datetime.fromisoformat(at), data) for n, kind, at, data in self.state.runbooks.events(run)}
+        chained = {event.n: event for event in self._chained(run)}
+        for n in sorted(chained.keys() & here.keys()):
+            if (chained[n].kind, chained[n].data) != (here[n].kind, here[n].data):
+                raise RunRecordBroken(
+                    f"Event {n} of run {run} differs: '{here[n].kind}' in the state, '{chained[n].kind}' in the journal.",
+                    hint="The journal is the evidence: 'holdfast log' says whether it is whole. Nothing was run.",
+                    run=run,
+                )
+        for n in sorted(chained.keys() - here.keys()):
+            event = chained[n]
+            self.state.runbooks.add(run, n, event.kind, event.at.isoformat(timespec="microseconds"), dict(event.data))
+        hosts = self.state.runbooks.hosts(run) if here.keys() - chained.keys() else {}
+        for n in sorted(here.keys() - chained.keys()):
+            self._chain(run, here[n], hosts.get(n, ""))
+        found = [event for _, event in sorted({**chained, **here}.items())]
+        self._complete[run] = len(found)
+        return found
 
     def find(self, begin: str) -> str:
         """The id of the one run that begins so. Raises RunUnknown."""
