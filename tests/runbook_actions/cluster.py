@@ -103,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         kind, name, scale = cluster.place(urlsplit(self.path).path)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert kind == "Deployment"
+        if cluster.refuses:
+            return self._say({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}, 403)
         with cluster.lock:
             thing = cluster.objects[kind].get(name)
             if thing is None:
@@ -113,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
                 given = body["spec"]["template"]["metadata"]["annotations"]
                 assert set(given) == {"kubectl.kubernetes.io/restartedAt"}
                 cluster.restarts += 1
+                thing["spec"].setdefault("template", {}).setdefault("metadata", {}).setdefault("annotations", {}).update(given)
                 cluster.change(thing)
         self._say(cluster.scale(thing) if scale else thing)
         cluster.patched.set()
@@ -143,6 +146,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {"Deployment": {}, "Job": {}}
         self.namespace, self.stuck, self.restarts, self.uids = "shop", False, 0, 0
+        self.refuses = False
         self.deleted: list[str] = []
         self.lock, self.patched = threading.Lock(), threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)

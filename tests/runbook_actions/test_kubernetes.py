@@ -86,6 +86,19 @@ def test_killed_after_a_restart_it_is_not_restarted_again(tmp_path, cluster):
         assert cluster.restarts == 1
 
 
+def test_refused_a_restart_comes_with_the_next_try_though_somebody_scaled_meanwhile(tmp_path, cluster):
+    """An autoscaler raises the generation as a restart does."""
+    run = started(tmp_path, cluster, step("restart", ", what: deployment/api"))
+    cluster.refuses = True
+    assert answer(run("run", "./r.md"))["outcome"] is None
+    assert cluster.restarts == 0
+    cluster.refuses = False
+    with cluster.lock:
+        cluster.change(cluster.objects["Deployment"]["api"], replicas=4)
+    assert run.resume()["outcome"] == "done"
+    assert cluster.restarts == 1
+
+
 def test_a_job_is_deleted_and_one_of_its_name_is_left(tmp_path, cluster):
     cluster.add("Job", "load")
     run = started(

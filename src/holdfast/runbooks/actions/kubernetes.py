@@ -18,6 +18,8 @@ from holdfast.runbooks.outputs import read_json
 
 POLL_S = 1.0
 _WHAT = re.compile(r"[a-z][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""What kubectl writes into the template to have it rolled out anew."""
 Doing = Literal["scale", "restart", "rollout", "wait", "apply", "delete", "get"]
 
 
@@ -170,12 +172,16 @@ def _scale(cluster: _Cluster) -> Result:
 
 
 def _restart(cluster: _Cluster) -> Result:
-    """Once: a generation above the noted one says that it was told before. Then until it is rolled out."""
-    generation = int(cluster.there().get("metadata", {}).get("generation", 0))
-    noted = cluster.call.noted.get("generation")
-    if noted is None or noted == generation:
+    """Once: another mark of a restart than the noted one says that it was told before. Then until it is rolled out.
+
+    The generation would not tell: whoever scales it, an autoscaler too, raises that.
+    """
+    template = cluster.there().get("spec", {}).get("template", {})
+    mark = str((template.get("metadata", {}).get("annotations") or {}).get(_RESTARTED, ""))
+    noted = cluster.call.noted.get("restarted")
+    if noted is None or noted == mark:
         if noted is None:
-            cluster.call.note({"generation": generation})
+            cluster.call.note({"restarted": mark})
         cluster.change("rollout", "restart", cluster.what)
     return _rollout(cluster)
 
