@@ -15,7 +15,7 @@ from holdfast.incidents.policy import policy
 from holdfast.incidents.upkeep import due, escalate, queue, steps_due
 from holdfast.plan import load
 from tests.channels.kit import HOOK, Hooks
-from tests.incidents.kit import PLAN, Clock, host, orders
+from tests.incidents.kit import PLAN, Clock, host, orders, rules
 
 MACHINE = "holdfast"
 
@@ -138,6 +138,48 @@ def test_repeats_and_severities_that_do_not_escalate(tmp_path):
         escalate(here.log.load(found.id), here.policy, here.log, here.who(MACHINE))
         assert sum(page.last for page in here.log.load(found.id).pages) == times
     assert steps_due(calm, here.policy, here.log) == []
+
+
+def test_a_plan_that_got_shorter_does_not_end_the_search(tmp_path):
+    here = host(tmp_path)
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    here.clock.forward(31 * 60)
+    escalate(found, here.policy, here.log, here.who(MACHINE))
+    text = PLAN.replace(", escalate_after: {10m: lead, 30m: head}", "")
+    renamed = text.replace("owner: core", "owner: team").replace("core: {name", "team: {name")
+    for number, said in enumerate((text, renamed)):
+        fewer = rules(tmp_path / str(number), said)
+        assert [(step.number, step.last) for step in steps_due(here.log.load(found.id), fewer, here.log)] == [(3, True)]
+    escalate(here.log.load(found.id), fewer, here.log, here.who(MACHINE))
+    after = here.log.load(found.id)
+    assert after.exhausted
+    here.clock.forward(86400)
+    assert steps_due(after, fewer, here.log) == []
+
+
+def test_what_is_declared_quietly_stays_quiet_until_it_is_opened_again(tmp_path):
+    here = host(tmp_path)
+    anna = here.who("anna")
+    found, _ = here.room.declare(orders(quiet=True), anna)
+    here.clock.forward(86400)
+    assert escalate(found, here.policy, here.log, here.who(MACHINE)) == []
+    here.room.acknowledge(found.id, anna)
+    found = here.room.resolve(found.id, anna)
+    assert list(messages(found, here.policy)) == []
+    found = here.room.reopen(found.id, anna, "it is no secret any more")
+    assert {channel for _, channel, _ in messages(found, here.policy)} == {"chat", "pager"}
+    here.clock.forward(11 * 60)
+    assert [step.to for step in steps_due(found, here.policy, here.log)] == [("lead",)]
+
+
+def test_what_is_opened_again_has_not_been_told_to_everybody(tmp_path):
+    here = host(tmp_path)
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    here.clock.forward(7200)
+    escalate(found, here.policy, here.log, here.who(MACHINE))
+    assert here.log.load(found.id).exhausted
+    here.room.resolve(found.id, here.who("anna"))
+    assert not here.room.reopen(found.id, here.who("anna"), "it is back").exhausted
 
 
 def test_a_message_of_another_host_is_left_to_it_for_a_while(tmp_path):

@@ -71,6 +71,7 @@ class Room:
             "references": dict(what.references),
             "page": [] if what.quiet else list(page),
             "tell": [] if what.quiet else self._tell(page),
+            **({"quiet": True} if what.quiet else {}),
         }
         found, new = self.log.declare(self._id(what.key, before), by, data)
         return found, new
@@ -222,8 +223,11 @@ class Room:
     ) -> Incident:
         more: dict[str, Any] = {}
         if kind in TOLD:
-            so_far = told(self.log.load(incident).events)
-            more["tell"] = self._tell(page, so_far)
+            before = self.log.load(incident)
+            so_far = told(before.events)
+            # Nobody hears how something ends of which nobody was to hear; who opens it again wants an answer.
+            if so_far or not before.declared.data.get("quiet") or kind == "reopened":
+                more["tell"] = self._tell(page, so_far)
         found, _ = self.log.append(incident, kind, by, {**data, **more}, key=key, check=check)
         return found
 

@@ -5,7 +5,7 @@ Every step has a key, so that a process that was killed between two of them, or 
 
 import datetime as dt
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.connect.channels import Message, Reference
@@ -53,24 +53,29 @@ def steps_due(one: Incident, policy: Policy, log: Log) -> list[Step]:
     if one.state != "declared" or not policy.rule(one.severity).escalate or not policy.people:
         return []
     began = one.round.began
+    if began.data.get("quiet"):
+        return []
     pages = [page for page in one.pages if page.event is began or _follows(one, page.event, began)]
     reached = max((page.step for page in pages), default=0)
     first = pages[0].to if pages and pages[0].event is began else ()
     waited = elapsed(began, log.clock)
     chain = policy.steps([name for name in first if name in policy.people])
     ahead = [step for step in chain if step.number > reached and step.after <= waited]
+    everybody = [page.step for page in pages if page.last]
+    if everybody:
+        return _again(policy, chain[-1], min(everybody), reached, waited)
     # A plan that changed meanwhile may have fewer steps than were taken: everybody is told all the same, once.
-    if any(page.last for page in pages):
-        ahead = _again(policy, chain[-1], reached, waited)
+    if not ahead and chain[-1].after <= waited:
+        return [replace(chain[-1], number=reached + 1)]
     return ahead
 
 
-def _again(policy: Policy, last: Step, reached: int, waited: dt.timedelta) -> list[Step]:
+def _again(policy: Policy, last: Step, first: int, reached: int, waited: dt.timedelta) -> list[Step]:
     """Everybody again, where the plan says so: once for any number of times that nobody looked."""
     if policy.said.repeat is None:
         return []
     times = int((waited - last.after) / policy.said.repeat)
-    number = last.number + times
+    number = first + times
     if times < 1 or number <= reached:
         return []
     return [Step(number, last.after + times * policy.said.repeat, last.to, "still nobody has acknowledged", last=True)]

@@ -120,7 +120,9 @@ class Incident:
     @property
     def exhausted(self) -> bool:
         """Everybody was told, and nobody has answered."""
-        return self.state == "declared" and any(page.last for page in self.pages)
+        # Of this round: who was told before it was opened again has answered then.
+        begun = next((number for number, page in enumerate(self.pages) if page.event is self.round.began), 0)
+        return self.state == "declared" and any(page.last for page in self.pages[begun:])
 
     @property
     def resolved(self) -> Event | None:
