@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from holdfast.assembly.incidents import Incidents
+from holdfast.connect.channels import Message
 from holdfast.incidents.messages import messages
 from holdfast.incidents.policy import policy
-from holdfast.incidents.upkeep import due, escalate, queue, steps_due
+from holdfast.incidents.upkeep import due, escalate, queue, remind, steps_due
 from holdfast.plan import load
-from tests.channels.kit import HOOK, Hooks
+from tests.channels.kit import HOOK, Hooks, pagerduty
+from tests.channels.pager_service import Pager
 from tests.incidents.kit import PLAN, Clock, host, orders, rules
 
 MACHINE = "holdfast"
@@ -180,6 +182,44 @@ def test_what_is_opened_again_has_not_been_told_to_everybody(tmp_path):
     assert here.log.load(found.id).exhausted
     here.room.resolve(found.id, here.who("anna"))
     assert not here.room.reopen(found.id, here.who("anna"), "it is back").exhausted
+
+
+def test_what_is_said_when_it_is_over_wakes_nobody(tmp_path):
+    """A trigger for an alert that is resolved would be a new alert."""
+    here = host(tmp_path)
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    here.room.acknowledge(found.id, here.who("ben"))
+    here.room.resolve(found.id, here.who("ben"))
+    here.room.update(found.id, here.who("ben"), "resolved", "all is well", "All is well.")
+    here.clock.forward(3 * 86400)
+    found = remind(here.log.load(found.id), here.policy, here.log, here.who(MACHINE))
+    told = [message for _, channel, message in messages(found, here.policy) if channel == "pager"]
+    assert [message.kind for message in told] == ["declared", "acknowledged", "resolved", "updated", "reminder"]
+    found = here.room.reopen(found.id, here.who("ben"), "it is back")
+    told = [message for _, channel, message in messages(found, here.policy) if channel == "pager"]
+    with Pager() as service:
+        client, reference, states = pagerduty(service), None, []
+        for message in told:
+            reference = client.send(Message.from_json(message.to_json()), reference)
+            states.append(next(iter(service.alerts.values()))[0])
+        assert states == ["triggered", "acknowledged", "resolved", "resolved", "resolved", "triggered"]
+        assert len(service.asked) == 4
+
+
+@pytest.mark.parametrize(("outcome", "drill"), [("false alarm", ""), ("duplicate", ""), ("drill", "D1")])
+def test_who_was_asked_hears_that_there_was_nothing(tmp_path, outcome, drill):
+    here = host(tmp_path)
+    found, _ = here.room.declare(orders(drill=drill), here.who("anna"))
+    found = here.room.close(found.id, here.who("anna"), outcome=outcome, why="a probe was broken")
+    last = {channel: message for _, channel, message in messages(found, here.policy)}
+    assert {channel: (message.kind, message.text) for channel, message in last.items()} == {
+        "chat": ("resolved", "a probe was broken"),
+        "pager": ("resolved", "a probe was broken"),
+    }
+    other, _ = here.room.declare(orders(), here.who("anna"))
+    here.room.resolve(other.id, here.who("anna"))
+    other = here.room.close(other.id, here.who("anna"), outcome="false alarm", why="a probe was broken")
+    assert [message.kind for _, channel, message in messages(other, here.policy) if channel == "pager"] == ["declared", "resolved"]
 
 
 def test_a_message_of_another_host_is_left_to_it_for_a_while(tmp_path):

@@ -16,6 +16,7 @@ KINDS: dict[str, Kind] = {
     "acknowledged": "acknowledged",
     "escalated": "escalated",
     "resolved": "resolved",
+    "closed": "resolved",
     "reminded": "reminder",
 }
 
@@ -23,14 +24,17 @@ KINDS: dict[str, Kind] = {
 def messages(one: Incident, policy: Policy) -> Iterator[tuple[Event, str, Message]]:
     """(entry, channel, message), in the order of the entries; nothing for entries that came too late to change anything."""
     severity = str(one.declared.data["severity"])
+    over = False
     for event in one.events:
         if event.name in one.ignored or event.name in one.repeated:
             continue
         if event.kind == "severity":
             severity = str(event.data["to"])
+        over = over and event.kind != "reopened"
         for each in event.data.get("tell", ()):
             channel = str(each["channel"])
-            yield event, channel, _message(one, policy, event, channel, tuple(each["to"]), severity)
+            yield event, channel, _message(one, policy, event, channel, tuple(each["to"]), severity, over=over)
+        over = over or event.kind in ("resolved", "closed")
 
 
 def key_of(event: Event, channel: str) -> str:
@@ -40,7 +44,7 @@ def key_of(event: Event, channel: str) -> str:
     return f"{event.incident}/{name}/{channel}"
 
 
-def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tuple[str, ...], severity: str) -> Message:
+def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tuple[str, ...], severity: str, *, over: bool) -> Message:
     title, text = _said(one, event)
     facts: dict[str, str] = {"severity": f"{severity}: {policy.meaning(severity)}"}
     if event.kind in ("declared", "reopened", "escalated"):
@@ -60,6 +64,7 @@ def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tupl
         at=event.at.isoformat(timespec="seconds"),
         facts=facts,
         to=to,
+        over=over,
     )
 
 
@@ -101,6 +106,8 @@ def _said(one: Incident, event: Event) -> tuple[str, str]:
             return f"{one.title}: mitigated", note
         case "resolved":
             return f"{one.title}: resolved", f"{note} {data.get('cause', '')}".strip()
+        case "closed":
+            return f"{one.title}: closed, {data.get('outcome')}", str(data.get("why", ""))
     return f"{one.title}: {event.kind}", note
 
 

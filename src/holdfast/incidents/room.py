@@ -222,8 +222,9 @@ class Room:
         key: str = "",
     ) -> Incident:
         more: dict[str, Any] = {}
-        if kind in TOLD:
-            before = self.log.load(incident)
+        before = self.log.load(incident)
+        # Who was asked for help hears also that it was a false alarm; what is resolved was told.
+        if kind in TOLD or (kind == "closed" and before.open):
             so_far = told(before.events)
             # Nobody hears how something ends of which nobody was to hear; who opens it again wants an answer.
             if so_far or not before.declared.data.get("quiet") or kind == "reopened":

@@ -51,6 +51,8 @@ class Message:
     links: tuple[Link, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     to: tuple[str, ...] = ()
+    over: bool = False
+    """The incident had ended when it was said (a reminder, a last word): nobody is woken up for it."""
 
     @property
     def marks(self) -> str:
@@ -79,6 +81,7 @@ class Message:
             "links": [[link.title, link.url] for link in self.links],
             "facts": dict(self.facts),
             "to": list(self.to),
+            **({"over": True} if self.over else {}),
         }
 
     @classmethod
@@ -86,7 +89,7 @@ class Message:
         """What ``to_json`` gave, also an older version's. Raises KeyError, TypeError or ValueError for something else."""
         if found["kind"] not in KINDS or found.get("severity", "P3") not in SEVERITIES:
             raise ValueError("no message of a channel")
-        known = {name: found[name] for name in ("severity", "drill", "platform", "by", "at", "facts", "text") if name in found}
+        known = {name: found[name] for name in ("severity", "drill", "platform", "by", "at", "facts", "text", "over") if name in found}
         links = tuple(Link(str(title), str(url)) for title, url in found.get("links", ()))
         whom = tuple(str(one) for one in found.get("to", ()))
         return cls(found["incident"], found["key"], found["kind"], found["title"], links=links, to=whom, **known)

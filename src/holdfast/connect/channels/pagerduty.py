@@ -16,7 +16,9 @@ ACTIONS = {"acknowledged": "acknowledge", "resolved": "resolve"}
 
 
 class PagerDuty:
-    """Declares by 'trigger', which further messages join; acknowledges and resolves what Holdfast's incident does."""
+    """Declares by 'trigger', which further messages join; acknowledges and resolves what Holdfast's incident does. What is said of an
+    incident that is over is not sent.
+    """
 
     kind: Literal["pagerduty"] = "pagerduty"
     settles = 0.0
@@ -30,6 +32,9 @@ class PagerDuty:
         del again
         key = (reference.ids.get("dedup_key") if reference else None) or dedup_key(message)
         action = ACTIONS.get(message.kind, "trigger")
+        if message.over and action == "trigger":
+            # It would open the resolved alert anew, and wake somebody for a post-mortem.
+            return (reference or Reference()).also(dedup_key=key)
         event: dict[str, Any] = {"routing_key": self._key, "event_action": action, "dedup_key": key}
         if action == "trigger":
             event |= {"payload": _payload(message), "client": "Holdfast"}
