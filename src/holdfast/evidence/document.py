@@ -191,8 +191,8 @@ def _results(
         "message": ended.get("message"),
         "verdict": ended.get("verdict"),
         "seconds": ended.get("seconds"),
-        "rto": {**_rto(ended, _strictest(objectives, "rto", promise.get("rto"))), **_nearest(ended, objectives, "rto")},
-        "rpo": {**_kept(_rpo(start, ended, promised)), **_nearest(ended, objectives, "rpo")},
+        "rto": _nearest("rto", _rto(ended, _strictest(objectives, "rto", promise.get("rto"))), ended, objectives),
+        "rpo": _nearest("rpo", _kept(_rpo(start, ended, promised)), ended, objectives),
         "checks": checks,
         "counts": {state: sum(1 for one in checks if one.get("state") == state) for state in ("passed", "failed", "skipped")},
         "reached": ended.get("reached"),
@@ -211,27 +211,34 @@ def _strictest(objectives: Mapping[str, Any], name: str, otherwise: float | None
     return min(map(float, each), default=otherwise)
 
 
-def _nearest(ended: Mapping[str, Any], objectives: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Of a rehearsal that has a promise for each system and none for the whole: the system that missed its own by most, or kept it with
-    the least to spare. One system's time against another's promise would say what no check says.
+def _nearest(name: str, whole: dict[str, Any], ended: Mapping[str, Any], objectives: Mapping[str, Any]) -> dict[str, Any]:
+    """``whole``, or of a rehearsal that has a promise for each system and none for all of them: the system that missed its own by most, or
+    kept it with the least to spare. One system's time against another's promise would say what no check says.
     """
     mine = [one for one in ended.get("returned") or () if one.get(f"{name}_promised") is not None]
     if not mine or isinstance(objectives.get(name), int | float):
-        return {}
-    said = [(one["system"], float(one[f"{name}_promised"]), one.get(f"{name}_measured")) for one in mine]
-    unmeasured = next((one for one in said if one[2] is None), None)
-    system, promised, measured = unmeasured or max(said, key=lambda one: (one[2] or 0.0) - one[1])
-    found: dict[str, Any] = {"system": system, "kept": None if measured is None else measured <= promised}
-    if unmeasured is not None and ended.get("outcome") == "failed":
-        found["kept"] = False  # it was to come back, and nobody can say when
+        return whole
+    chosen = next((one for one in mine if one.get(f"{name}_measured") is None), None) or max(
+        mine, key=lambda one: float(one[f"{name}_measured"]) - float(one[f"{name}_promised"])
+    )
+    promised, measured = float(chosen[f"{name}_promised"]), chosen.get(f"{name}_measured")
+    # What was to come back, and did not, kept nothing.
+    kept = measured <= promised if measured is not None else False if ended.get("outcome") == "failed" else None
+    found = {**whole, "system": chosen["system"], "kept": kept}
+    counted = chosen.get("counted") if name == "rpo" else whole["counted"]
+    found["counted"] = f"{counted}; of {chosen['system']}, which of {len(mine)} systems had the least to spare" if mine[1:] else counted
     if name == "rto":
         return {**found, "promised_seconds": promised, "measured_seconds": measured}
-    one = next(one for one in mine if one["system"] == system)
-    whole = ended.get("rpo") or {}
     # What was committed last is told of one system alone.
-    committed = whole.get("newest_committed") if whole.get("newest_recovered") == one.get("newest_recovered") else None
-    data = {"newest_recovered": one.get("newest_recovered"), "newest_committed": committed, "counted": one.get("counted")}
-    return {**found, **data, "promised_seconds": {"objective": promised}, "lost_seconds": measured}
+    newest = chosen.get("newest_recovered")
+    committed = whole.get("newest_committed") if whole.get("newest_recovered") == newest else None
+    return {
+        **found,
+        "promised_seconds": {"objective": promised},
+        "lost_seconds": measured,
+        "newest_recovered": newest,
+        "newest_committed": committed,
+    }
 
 
 def _rto(ended: Mapping[str, Any], promised: float | None) -> dict[str, Any]:
