@@ -136,7 +136,52 @@ def test_a_copy_that_was_cut_off_before_a_point_that_came_too_late_goes_on_stage
             seen.append(lagging.coming in lagging.far.objects)
 
     copy([lagging.near], Hooked(lagging.far, before))
-    assert seen == [True]
+    assert seen == [True, True]  # before packs are brought, and when the abort has made way
+    assert lagging.coming not in lagging.far.objects
+    assert lagging.point.id in lagging.require_whole()
+
+
+class Removing(Hooked):
+    """Before and after the first removal of ``name`` something else happens."""
+
+    def __init__(self, inner, name, first, then):
+        super().__init__(inner)
+        self.name, self.acts = name, [first, then]
+
+    def delete(self, name):
+        if name == self.name and self.acts:
+            first, then = self.acts
+            self.acts = []
+            first()
+            self.inner.delete(name)
+            then()
+        else:
+            self.inner.delete(name)
+
+
+def test_of_two_copies_that_replace_an_abort_the_second_one_sees_what_a_prune_took_meanwhile(lagging):
+    """The first puts the point and removes what was staged; the second, which saw the abort, removes the point: a prune sees neither."""
+    depot = lagging.depot
+    lagging.far.put_if_absent(lagging.name, [make_abort(depot.open(), lagging.point.id, LEASE)])
+    slow = Removing(lagging.far, lagging.name, lambda: copy([lagging.near], lagging.far), lagging.prune_far)
+    done = copy([lagging.near], slow)
+    assert slow.acts == []
+    assert lagging.point.id not in lagging.require_whole()
+    assert [one.partition(":")[0] for one in done.later] == [lagging.name]
+    assert lagging.coming in lagging.far.objects
+    # The prune comes to its end; then the point comes with its packs.
+    for _ in range(2):
+        depot.clock.added += dt.timedelta(days=8)
+        lagging.prune_far()
+    assert copy([lagging.near], lagging.far).refused == []
+    assert lagging.point.id in lagging.require_whole()
+    assert lagging.coming not in lagging.far.objects
+
+
+def test_of_two_copies_that_replace_an_abort_both_end_well_where_nobody_prunes(lagging):
+    lagging.far.put_if_absent(lagging.name, [make_abort(lagging.depot.open(), lagging.point.id, LEASE)])
+    slow = Removing(lagging.far, lagging.name, lambda: copy([lagging.near], lagging.far), lambda: None)
+    assert copy([lagging.near], slow).refused == []
     assert lagging.coming not in lagging.far.objects
     assert lagging.point.id in lagging.require_whole()
 

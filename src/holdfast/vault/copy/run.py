@@ -229,7 +229,7 @@ class _Copy:
             elif not lacking:
                 before_copied(self._target, packs, self._locked)
                 # Only then: what was staged for a point that could not come yet goes on protecting what is there of it.
-                if self._put_point(name, data):
+                if self._put_point(name, data, packs):
                     self._done.points += 1
                     self._target.delete(name + names.COMING)
 
@@ -265,16 +265,33 @@ class _Copy:
         parsed = self._judge.envelope(name, data)
         return parsed.kind == "abort" and parsed.clear.get("why") == "lease"
 
-    def _put_point(self, name: str, data: bytes) -> bool:
-        """False when aborts of a session that came too late come back each time: another copy tries again."""
+    def _put_point(self, name: str, data: bytes, packs: Sequence[str]) -> bool:
+        """False where another copy has to bring it: aborts of a session that came too late come back each time, or a prune came between."""
+        removed = False
         for _ in range(_TRIES):
             try:
-                if self._put(name, data) or not self._too_late(self._target.get(name), name):
+                if self._put(name, data):
+                    return not removed or self._still_whole(name, data, packs)
+                if not self._too_late(self._target.get(name), name):
                     return True
             except ObjectMissing:
                 continue
             # All that the point needs lies here and is staged: whoever puts the same point meanwhile does no harm.
             self._target.delete(name)
+            removed = True
+        return False
+
+    def _still_whole(self, name: str, data: bytes, packs: Sequence[str]) -> bool:
+        """Whether the point that was just put may stand. Another copy may have put it between our look at the abort and the removal, and
+        have taken away what was staged: for a moment a prune saw neither.
+        """
+        self._stage(name, data)
+        going = self._going()
+        if not going.intersection(packs) and self._packs.issuperset(packs):
+            return True
+        if self._held(name) == data:
+            self._target.delete(name)
+        self._done.later.append(f"{name}: a prune of the target is at work on packs that it needs.")
         return False
 
     def _stage(self, name: str, data: bytes) -> None:
