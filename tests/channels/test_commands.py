@@ -93,6 +93,15 @@ def test_what_waits_is_shown_tried_again_and_given_up(scene):
     assert "delivered" in shown
 
 
+def test_to_try_one_incident_again_leaves_the_others_alone(scene):
+    scene.hooks.always = Told(403)
+    one, _ = (answer(scene("--json", "incident", "declare", title, "--severity", "P2"))["incident"] for title in ("new", "old"))
+    scene.hooks.always = None
+    found = answer(scene("--json", "incident", "outbox", one, "--retry", status=1))
+    assert (found["retried"], found["sent"], found["lost"]) == (1, 1, 1)
+    assert {body["data"]["incident"] for body in scene.hooks.seen.values()} == {one}
+
+
 def test_a_person_may_give_a_message_up(scene):
     scene.hooks.always = Told(503)
     scene("incident", "declare", "orders-db is gone", "--severity", "P2")

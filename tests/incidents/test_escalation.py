@@ -317,6 +317,25 @@ def test_a_lost_state_loses_no_message_and_repeats_none(tmp_path, services):
     assert here.log.load(found.id).state == "declared"
 
 
+def test_what_a_person_gave_up_is_not_told_when_the_queue_has_forgotten_it(tmp_path, services):
+    clock = Clock()
+    here = kept(tmp_path, services, clock)
+    services["CHAT"].always = "die-before"
+    found, _ = here.room.declare(orders(), here.machine)
+    here.tell([here.room.close(found.id, here.machine, outcome="false alarm", why="a probe")])
+    box = here.state.outbox
+    assert box.drop([line.id for line in box.lines(standing=("waiting",))]) == 2
+    here.send()
+    assert len(here.log.load(found.id).dropped) == 2
+    services["CHAT"].always = None
+    clock.forward(100 * 86400)
+    other, _ = here.room.declare(orders(title="another"), here.machine)
+    here.tell([other])
+    assert not any(line.standing == "dropped" for line in box.lines())
+    here.upkeep()
+    assert {body["data"]["incident"] for body in services["CHAT"].seen.values()} == {other.id}
+
+
 CHILD = """
 import sys
 from pathlib import Path

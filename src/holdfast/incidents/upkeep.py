@@ -161,7 +161,7 @@ def queue(one: Incident, policy: Policy, log: Log, put: Put, remember: Callable[
     made = 0
     fresh = set[str]()
     for event, channel, message in messages(one, policy):
-        if message.key in one.delivered or (event.chain not in own and now - event.at < OTHERS_GRACE):
+        if message.key in one.delivered or message.key in one.dropped or (event.chain not in own and now - event.at < OTHERS_GRACE):
             continue
         reference = one.references.get(channel)
         if channel not in fresh and isinstance(reference, dict):

@@ -263,6 +263,12 @@ def _delivered(found: Incident, one: Event) -> bool:
     return True
 
 
+def _undelivered(found: Incident, one: Event) -> bool:
+    if one.data["state"] == "dropped":
+        found.dropped.add(str(one.data["message"]))
+    return True
+
+
 _CHANGES: dict[str, Callable[[Incident, Event], bool]] = {
     "declared": _again,
     "seen": _again,
@@ -282,4 +288,5 @@ _CHANGES: dict[str, Callable[[Incident, Event], bool]] = {
     "finished": _finished,
     "action": _action,
     "delivered": _delivered,
+    "undelivered": _undelivered,
 }

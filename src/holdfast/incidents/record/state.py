@@ -72,8 +72,8 @@ class Page:
 @dataclass
 class Incident:
     """``events`` in their order. ``references``: what others call it: ``ticket``, ``bridge``, ``channel`` or a channel's name → text or the
-    ids that the channel gave. ``ignored``: entries that came too late to change the state (two people at once), ``repeated``: those whose
-    key was there already; by name.
+    ids that the channel gave. ``dropped``: keys of messages that a person gave up. ``ignored``: entries that came too late to change the
+    state (two people at once), ``repeated``: those whose key was there already; by name.
     """
 
     id: str
@@ -100,6 +100,7 @@ class Incident:
     outcome: str = ""
     update: Event | None = None
     delivered: dict[str, Event] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
     ignored: set[str] = field(default_factory=set)
     repeated: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)

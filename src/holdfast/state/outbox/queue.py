@@ -157,13 +157,13 @@ class Outbox:
                 (error, to_text(self._db.clock.now()), line.id, token),
             )
 
-    def retry(self, *, channel: str | None = None, ids: Sequence[int] = ()) -> int:
-        """Try again what is lost, and now what waits: of a channel, these, or all. How many."""
+    def retry(self, *, channel: str | None = None, incident: str | None = None, ids: Sequence[int] = ()) -> int:
+        """Try again what is lost, and now what waits: of a channel, of an incident, these, or all. How many."""
         with self._db.writing(durable=True) as db:
             done = db.execute(
                 "update outbox set standing = 'waiting', waited = 0, due = ?, ended = null, noted = 0 where standing in ('lost', 'waiting')"
-                " and (? is null or channel = ?) and (? or id in (select value from json_each(?)))",
-                (to_text(self._db.clock.now()), channel, channel, not ids, json.dumps(list(ids))),
+                " and (? is null or channel = ?) and (? is null or incident = ?) and (? or id in (select value from json_each(?)))",
+                (to_text(self._db.clock.now()), channel, channel, incident, incident, not ids, json.dumps(list(ids))),
             )
             return done.rowcount
 

@@ -23,7 +23,7 @@ def command(
     incident: Annotated[str | None, Argument("an incident's id or its beginning; all when it is left out", "ID")] = None,
     *,
     all_: Annotated[bool, Option("those that arrived, too", "--all")] = False,
-    retry: Annotated[bool, Option("try again what is lost, and now what waits (of the channel, or those that --id names)")] = False,
+    retry: Annotated[bool, Option("try again what is lost, and now what waits (of ID, of the channel, or those that --id names)")] = False,
     drop: Annotated[bool, Option("give up what --id names")] = False,
     channel: Annotated[str | None, Option("only of this channel", metavar="NAME")] = None,
     number: Annotated[tuple[int, ...], Option("only this message; may be repeated", "--id", metavar="N")] = (),
@@ -42,11 +42,11 @@ def command(
         raise WrongUsage("--retry and --drop exclude each other.")
     desk = Desk(session)
     box = desk.incidents.state.outbox
-    retried = box.retry(channel=channel, ids=number) if retry else 0
+    named = desk.find(incident) if incident else None
+    retried = box.retry(channel=channel, incident=named, ids=number) if retry else 0
     dropped = box.drop(number) if drop else 0
     # Dropped ones are written into the journal by the same way as sent ones.
     sent = desk.incidents.send(patience=10.0) if retried or dropped else 0
-    named = desk.find(incident) if incident else None
     shown: tuple[Standing, ...] = () if all_ else ("waiting", "lost")
     lines = [
         line
