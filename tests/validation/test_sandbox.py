@@ -1,13 +1,16 @@
 """Where isolated copies live: too small is said before, as many as the plan allows and no more, removed also after a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from holdfast.systems.postgres.running.isolate import Sandboxes
 from holdfast.systems.shared import boxes
 from holdfast.systems.shared.claims import Allowance, SandboxesTaken, SandboxTooSmall, SandboxUnfit
 from tests.cli.running import answer, holdfast
@@ -147,3 +150,22 @@ def test_what_a_killed_verify_left_is_gone_by_the_next_one(run, tmp_path):
     assert not list(folder.glob("hf-files-*"))
     assert run("verify", "app", most=1).returncode == 0
     assert not list(folder.glob("hf-files-*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second account")
+@pytest.mark.parametrize("sweep", [lambda folder: boxes.sweep(folder, "box"), lambda folder: Sandboxes(folder).sweep()])
+def test_copies_of_another_account_are_left_to_it(sweep):
+    """Both name the same folder in their plans: what one runs is in nobody's way."""
+    folder = Path(tempfile.mkdtemp(prefix="hf-two-"))
+    try:
+        folder.chmod(0o777)
+        lock = folder / "hf-box-0.lock"
+        lock.touch(mode=0o600)
+        os.seteuid(65534)
+        try:
+            assert sweep(folder) == []
+        finally:
+            os.seteuid(0)
+        assert lock.exists()
+    finally:
+        shutil.rmtree(folder)

@@ -79,8 +79,8 @@ def _sweep(folder: Path, kind: str) -> list[str]:
     for lock in sorted(folder.glob(f"hf-{kind}-*.lock")):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
+        except (FileNotFoundError, PermissionError):
+            continue  # gone, or of another account, which sweeps its own
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

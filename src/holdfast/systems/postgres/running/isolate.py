@@ -44,8 +44,8 @@ class Sandboxes:
         for lock in sorted(self.folder.glob(f"{PREFIX}*.lock")):
             try:
                 descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
+            except (FileNotFoundError, PermissionError):
+                continue  # gone, or of another account, which sweeps its own
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
