@@ -4,8 +4,10 @@ import contextlib
 
 import pytest
 
+from holdfast.storage.contract import ObjectExists, ObjectMissing, StorageUnreachable
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.base import Wrapper
+from holdfast.storage.wrappers.retry import Retrying
 from holdfast.vault import Vault, names
 from holdfast.vault.errors import ObjectDamaged, VaultExists
 from holdfast.vault.locations import put_same
@@ -56,6 +58,43 @@ def test_an_increment_that_was_doubled_is_stored_again(tmp_path):
         writer._store(5, memoryview(b" and second"), {})
     assert vault.points() == []
     assert b"".join(bytes(data) for _, data in logs(store).reader("main").stream(0)) == b"first and second"
+
+
+class Hollow(Wrapper):
+    """A store that holds every increment's name and has nothing under it."""
+
+    def put_if_absent(self, name, parts):
+        if name.startswith(names.LOGS) and not name.endswith((".lease", ".marker")) and self.hollow:
+            raise ObjectExists(name)
+        self.inner.put_if_absent(name, parts)
+
+    hollow = False
+
+
+@pytest.mark.timeout(60)
+def test_a_store_that_holds_a_name_and_nothing_under_it_is_not_asked_for_ever(tmp_path):
+    store = Hollow(MemoryStorage())
+    vault = create(tmp_path, store)
+    with SystemLogs(vault.locations, vault.notary, CLOCK, "s").writer("main") as writer:
+        store.hollow = True
+        with pytest.raises(ObjectMissing):
+            writer.append(0, b"first", {})
+        store.hollow = False
+        writer.append(0, b"first", {})
+
+
+def test_of_a_put_whose_answer_was_lost_and_whose_object_went_the_name_is_told_as_taken():
+    class Lost(Wrapper):
+        calls = 0
+
+        def put_if_absent(self, name, parts):
+            self.calls += 1
+            if self.calls == 1:
+                raise StorageUnreachable("no answer", hint="")
+            raise ObjectExists(name)
+
+    with pytest.raises(ObjectExists):
+        Retrying(Lost(MemoryStorage()), CLOCK, patience=30.0).put_if_absent("a", [b"mine"])
 
 
 class Beside(Wrapper):

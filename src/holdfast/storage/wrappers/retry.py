@@ -1,12 +1,13 @@
 """Passing faults of a location are waited out, with a put's lost answer settled by reading back."""
 
+import contextlib
 import datetime as dt
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from holdfast.model import Clock
-from holdfast.storage.contract import Buffer, ObjectExists, ObjectInfo, Storage, StorageUnreachable
+from holdfast.storage.contract import Buffer, ObjectExists, ObjectInfo, ObjectMissing, Storage, StorageUnreachable
 from holdfast.storage.wrappers.base import Wrapper
 
 T = TypeVar("T")
@@ -82,9 +83,11 @@ class Retrying(Wrapper):
             try:
                 self.inner.put_if_absent(name, parts)
             except ObjectExists:
-                # After a try without an answer the object may be our own.
-                if not (doubtful and self.inner.get(name) == b"".join(parts)):
-                    raise
+                # After a try without an answer the object may be our own; one that is gone by now is the caller's to judge.
+                with contextlib.suppress(ObjectMissing):
+                    if doubtful and self.inner.get(name) == b"".join(parts):
+                        return
+                raise
             except StorageUnreachable:
                 doubtful = True
                 raise

@@ -22,6 +22,8 @@ from holdfast.vault.logs.level import level, listed, reaches
 from holdfast.vault.logs.marker import Marker
 from holdfast.vault.notary import Notary
 
+_TRIES = 5
+
 
 class BranchWriter:
     """``storages`` are the locations that the tier demands; the first one holds the lease. Not thread-safe: one follower, one thread.
@@ -192,11 +194,12 @@ class BranchWriter:
         sealed = self._ahead.take(start, piece, meta)
 
         def put(storage: Storage) -> None:
-            while True:
+            for attempt in range(1, _TRIES + 1):
                 try:
                     storage.put_if_absent(name, [sealed])
                 except ObjectExists:
-                    stands = get_if_there(storage, name)
+                    # A store that holds a name and has nothing under it must not be asked for ever.
+                    stands = get_if_there(storage, name) if attempt < _TRIES else storage.get(name)
                     if stands is None:
                         continue  # a prune found it doubled
                     if not body.same(self._notary, body.check(self._notary, name, stands).clear, piece):
