@@ -152,6 +152,22 @@ def test_states_refuse_what_makes_no_sense(tmp_path):
     assert here.log.find(found.id[4:8]) == found.id
 
 
+def test_what_stands_for_many_or_for_none_is_refused(tmp_path):
+    """An empty variable of a shell would make every run there ever was part of the incident, for good."""
+    here = host(tmp_path)
+    anna = here.who("anna")
+    found, _ = here.room.declare(orders(), anna)
+    for run in ("", "2", "20261121T100000"):
+        with pytest.raises(IncidentUsage, match="no id of a run"):
+            here.room.link(found.id, anna, run)
+    here.log.append(found.id, "linked", anna, {"run": ""})
+    found = here.room.resolve(found.id, anna)
+    assert found.runs == {}
+    with pytest.raises(IncidentUsage, match="'ordrs-db'"):
+        here.room.reopen(found.id, anna, "it is back", ["ordrs-db"])
+    assert here.room.reopen(found.id, anna, "it is back", ["orders-db"]).affected["orders-db"].recovered is None
+
+
 def test_promises_run_from_the_declaration(tmp_path):
     here = host(tmp_path)
     found, _ = here.room.declare(orders(systems=("orders-db", "audit-db")), here.who("anna"))
@@ -283,10 +299,14 @@ def test_people_outside_read_no_names(tmp_path):
         "10.0.0.7 does not answer",
         "write to core@shop.example",
         "password: hunter2",
+        "The lead will call you",
     ):
         with pytest.raises(IncidentUsage, match="no business with"):
             check_public(text, rules_)
     check_public("Orders are slow. We are working on it.", rules_)
+    check_public("At the core of it is a disk.", rules_)
+    with pytest.raises(IncidentUsage, match="'old-shop', which"):
+        check_public("The old-shop is down.", rules_, ["old-shop"])
     with pytest.raises(IncidentUsage):
         here.room.update(found.id, here.who("anna"), "identified", "the disk of orders-db is full", "orders-db is full")
     told = here.room.update(found.id, here.who("anna"), "identified", "the disk of orders-db is full", "Orders are slow.")

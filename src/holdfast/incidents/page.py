@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Iterable
 
 from holdfast.incidents.errors import IncidentUsage
 from holdfast.incidents.policy import Policy
@@ -43,15 +44,17 @@ def public_text(found: Incident, policy: Policy, state: str | None = None) -> st
     return f"[DRILL] {text}" if found.drill else text
 
 
-def check_public(text: str, policy: Policy) -> None:
-    """Raises IncidentUsage, which names what must not go outside."""
+def check_public(text: str, policy: Policy, systems: Iterable[str] = ()) -> None:
+    """``systems``: of the incident, which the plan may not name. Raises IncidentUsage, which names what must not go outside."""
     match = _ADDRESS.search(text)
-    hidden = [*policy.secret, socket.gethostname()]
+    hidden = [*policy.secret, *systems, socket.gethostname()]
     found = match.group() if match else next((one for one in hidden if one and _word(one, text)), None)
+    # Whole and as it is written: nobody whose key is 'core' or 'will' is meant by words that are like it.
+    found = found or next((one.name for one in policy.people.values() if one.name in text and _word(one.name, text)), None)
     if found is not None:
         raise IncidentUsage(
             f"The public text holds '{found}', which people outside have no business with.",
-            hint="Say it without names of systems, hosts and addresses, or leave --public out: a text is made.",
+            hint="Say it without names of systems, hosts, addresses and people, or leave --public out: a text is made.",
         )
 
 

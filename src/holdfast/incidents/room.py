@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from holdfast.incidents.record.log import MARK, Log
 from holdfast.incidents.record.state import Incident
 from holdfast.runbooks.engine.people import Person
 
+RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 QUIET = dt.timedelta(hours=24)
 """What was met again so soon after its incident was resolved, and nobody knows since when, is taken for the same."""
 
@@ -132,6 +134,7 @@ class Room:
         def check(found: Incident) -> None:
             if found.state in ("declared", "acknowledged"):
                 raise stands(found, "opened again")
+            self._named(found, systems)
 
         found = self.log.load(incident)
         page = self.policy.answerable(systems or found.affected)
@@ -194,14 +197,16 @@ class Room:
         return self._do(incident, "referred", by, {"references": dict(references)})
 
     def link(self, incident: str, by: Person, run: str, what: str = "") -> Incident:
-        """A run that belongs to it, whenever it ran."""
+        """A run that belongs to it, whenever it ran. Raises IncidentUsage for what is no whole id: it would stand for many runs."""
+        if RUN.fullmatch(run) is None:
+            raise IncidentUsage(f"'{run}' is no id of a run.", hint="It looks like 20261231T235959-0a1b2c. See: holdfast log")
         return self._do(incident, "linked", by, {"run": run, "what": what}, key=f"linked/{run}")
 
     def update(self, incident: str, by: Person, state: str, internal: str, public: str) -> Incident:
         """Where it stands, in words for colleagues and for people outside. Raises IncidentUsage for words that must not go outside."""
         from holdfast.incidents.page import check_public
 
-        check_public(public, self.policy)
+        check_public(public, self.policy, self.log.load(incident).affected)
         return self._do(incident, "updated", by, {"state": state, "internal": internal, "public": public})
 
     def action(self, incident: str, by: Person, action: str, **data: Any) -> Incident:

@@ -210,7 +210,10 @@ def _referred(found: Incident, one: Event) -> bool:
 
 
 def _linked(found: Incident, one: Event) -> bool:
-    found.runs.setdefault(str(one.data["run"]), one)
+    run = str(one.data["run"])
+    if not run:
+        return False
+    found.runs.setdefault(run, one)
     return True
 
 
