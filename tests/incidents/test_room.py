@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from holdfast.incidents.postmortem.document import markdown, read
 from holdfast.incidents.promises import standings
 from holdfast.incidents.record.order import disagreements, forged, missing
 from holdfast.incidents.room import severity
-from holdfast.incidents.timeline import runs, timeline
+from holdfast.incidents.timeline import RunSeen, runs, timeline
 from holdfast.incidents.view import document
-from tests.incidents.kit import FILLED, Host, host, orders, rules
+from tests.incidents.kit import FILLED, PLAN, Host, host, orders, rules
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -166,6 +167,49 @@ def test_what_stands_for_many_or_for_none_is_refused(tmp_path):
     with pytest.raises(IncidentUsage, match="'ordrs-db'"):
         here.room.reopen(found.id, anna, "it is back", ["ordrs-db"])
     assert here.room.reopen(found.id, anna, "it is back", ["orders-db"]).affected["orders-db"].recovered is None
+
+
+def test_a_new_action_takes_nobody_elses_place(tmp_path):
+    """Somebody adds one by command while another one fills in the file."""
+    here = host(tmp_path)
+    anna = here.who("anna")
+    found, _ = here.room.declare(orders(), anna)
+    here.room.action(found.id, anna, "A1", text="watch the disk", owner="ben", due="2026-12-01")
+    filled = markdown(shown(here, found.id), {}).rstrip("\n") + "\n|  | alert the pager | carla | 2026-12-24 |  |\n"
+    found = here.room.action(found.id, anna, "A2", text="renew the lease", owner="ben", due="2026-12-02", evidence="done")
+    back = read(filled, {name: action.text for name, action in found.actions.items()})
+    assert {name: action["text"] for name, action in back.actions.items()} == {"A1": "watch the disk", "A3": "alert the pager"}
+    found = here.room.action(found.id, anna, "A3", **back.actions["A3"])
+    again = read(filled, {name: action.text for name, action in found.actions.items()})
+    assert again.actions == back.actions
+
+
+def test_a_system_whose_public_name_is_like_its_own_can_be_told_of(tmp_path):
+    here = host(tmp_path, text=PLAN.replace("orders-db", "orders"))
+    found, _ = here.room.declare(orders(systems=("orders",)), here.who("anna"))
+    said = public_text(found, here.policy)
+    assert "Orders" in said
+    assert here.room.update(found.id, here.who("anna"), "investigating", "x", said).update is not None
+    with pytest.raises(IncidentUsage, match="'orders'"):
+        check_public("orders is down", here.policy)
+
+
+def test_ten_thousand_runs_stand_in_the_timeline_in_time(tmp_path):
+    here = host(tmp_path)
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    here.clock.forward(3600)
+    found = here.room.note(found.id, here.who("anna"), "an hour")
+    begin, step = found.declared.at, dt.timedelta(seconds=60)
+    seen = [
+        RunSeen(str(n), "backup", "orders-db", "c", begin + n * step, "in its time", ended=begin + n * step + 2.5 * step, outcome="ok")
+        for n in range(10_000)
+    ]
+    before = time.process_time()
+    lines = timeline(found, seen)
+    assert time.process_time() - before < 2
+    assert len(lines) == 20_002
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+    assert next(number for number, line in enumerate(lines) if line.what == "note") == 1 + 60 + 58
 
 
 def test_promises_run_from_the_declaration(tmp_path):

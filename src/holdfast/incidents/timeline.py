@@ -168,16 +168,22 @@ def timeline(one: Incident, seen: Iterable[RunSeen]) -> list[Line]:
         for event in one.events
         if event.kind != "delivered" and event.name not in one.repeated
     ]
+    of_runs: list[Line] = []
     for run in seen:
         what = f"{run.verb} {run.system or ''}".strip()
         at = [(run.started, "run", f"{what} began (run {run.run}, {run.why})")]
         if run.ended is not None:
             at.append((run.ended, "run", f"{what} ended: {run.outcome}{f', {run.said}' if run.said else ''} (run {run.run})"))
-        for moment, kind, text in at:
-            line = Line(moment, run.by, kind, text)
-            behind = next((number for number, other in enumerate(lines) if other.at > moment), len(lines))
-            lines.insert(behind, line)
-    return lines
+        of_runs += [Line(moment, run.by, kind, text) for moment, kind, text in at]
+    # Before the first entry that is later; entries keep their order, which their clocks may not have.
+    made: list[Line] = []
+    behind = 0
+    for line in sorted(of_runs, key=lambda line: line.at):
+        while behind < len(lines) and lines[behind].at <= line.at:
+            made.append(lines[behind])
+            behind += 1
+        made.append(line)
+    return made + lines[behind:]
 
 
 def say(kind: str, data: Mapping[str, Any]) -> str:

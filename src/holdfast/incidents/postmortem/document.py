@@ -1,6 +1,7 @@
 """The post-mortem as Markdown: facts filled in, sections for people, a table of what is to be done. Only the latter two are read back."""
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,8 +79,10 @@ def facts_of(shown: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def read(text: str) -> Read:
-    """Sections and action items out of a file. Raises IncidentUsage."""
+def read(text: str, known: Mapping[str, str] | None = None) -> Read:
+    """Sections and action items out of a file. ``known``: action items that the incident has, id → text: a row without an id is the one of
+    them with its text, or a new one. Raises IncidentUsage.
+    """
     if len(text) > LARGEST:
         raise IncidentUsage(f"A post-mortem of {len(text)} characters is not read.")
     text = text.replace("\r\n", "\n")
@@ -98,15 +101,16 @@ def read(text: str) -> Read:
         raise IncidentUsage(
             f"The post-mortem lacks the marks of its sections: {', '.join(sorted(lost))}.", hint="Write it anew with --write."
         )
-    return Read(mark.group(1), sections, _read_actions(text))
+    return Read(mark.group(1), sections, _read_actions(text, known or {}))
 
 
-def _read_actions(text: str) -> dict[str, dict[str, str]]:
+def _read_actions(text: str, known: Mapping[str, str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     body = text.partition("## Action items")[2]
     rows = [line for line in body.splitlines() if line.lstrip().startswith("|")][2:]
-    for row in rows:
-        cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))]
+    every = [(row, [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))]) for row in rows]
+    named = {cells[0] for _, cells in every}
+    for row, cells in every:
         if not any(cells):
             continue
         if len(cells) < len(_COLUMNS):
@@ -114,7 +118,11 @@ def _read_actions(text: str) -> dict[str, dict[str, str]]:
         name, what, owner, due = cells[:4]
         if not what:
             raise IncidentUsage(f"The action item '{name}' says nothing.")
-        name = name or f"A{len(found) + 1}"
+        if not name:
+            same = (id_ for id_, said in known.items() if said == what and id_ not in named)
+            free = (id_ for number in itertools.count(1) if (id_ := f"A{number}") not in named and id_ not in known)
+            name = next(same, None) or next(free)
+            named.add(name)
         if name in found:
             raise IncidentUsage(f"Two action items have the id '{name}'.")
         found[name] = {"text": what, "owner": owner, "due": check_day(due)}

@@ -75,13 +75,13 @@ def _ready(desk: Desk, incident: str) -> Incident:
 
 
 def _take(desk: Desk, incident: str, file: Path) -> None:
+    found = desk.incidents.log.load(incident)
     try:
-        taken = read(file.read_text(encoding="utf-8"))
+        taken = read(file.read_text(encoding="utf-8"), {name: action.text for name, action in found.actions.items()})
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUsage(f"{file} cannot be read: {error}.") from error
     if taken.incident != incident:
         raise IncidentUsage(f"{file} is the post-mortem of {taken.incident}, not of {incident}.")
-    found = desk.incidents.log.load(incident)
     changed = {name: text for name, text in taken.sections.items() if found.sections.get(name, "") != text}
     if changed:
         desk.incidents.log.append(incident, "written", desk.person, {"sections": changed})
