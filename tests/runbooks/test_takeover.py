@@ -10,7 +10,9 @@ from holdfast.journal import Journal
 from holdfast.runbooks.actions.process import marked
 from holdfast.runbooks.engine.answers import Answers
 from holdfast.runbooks.engine.driver import Driver, Nobody
+from holdfast.runbooks.engine.held import shared_seconds
 from holdfast.runbooks.engine.record import Records
+from holdfast.runbooks.errors import ParameterWrong
 from holdfast.state import State
 from tests.cli.running import answer
 from tests.runbooks.kit import BEN, Clock, Scripted, begin, page
@@ -180,3 +182,11 @@ def test_an_answer_from_another_host_counts(tmp_path, hosts):
     assert b("approve", b.id, "h").returncode == 0
     assert answer(a("resume", a.id))["outcome"] == "done"
     assert lines(tmp_path / "second") == 1
+
+
+@pytest.mark.parametrize("given", ["1m", "5", "nan", "-60", "1e99"])
+def test_a_lease_that_could_not_fence_is_refused(given):
+    with pytest.raises(ParameterWrong, match="HOLDFAST_RUN_LEASE_S"):
+        shared_seconds(given)
+    assert shared_seconds("45") == 45
+    assert shared_seconds(None) == 60

@@ -12,13 +12,30 @@ import threading
 
 from holdfast.errors import HoldfastError
 from holdfast.runbooks.engine.record import Records, lost
-from holdfast.runbooks.errors import RunHeld
+from holdfast.runbooks.errors import ParameterWrong, RunHeld
 from holdfast.state import Lease
 
 ALONE_S = 7 * 86400.0
 """A lease on one host ends with its process; the time is for processes that cannot be asked."""
-SHARED_S = float(os.environ.get("HOLDFAST_RUN_LEASE_S") or 60)
+SHARED_S = 60.0
 """How long after its last word a host counts as alive."""
+SHORTEST_S = 30.0
+"""A host that lost touch needs so long to end what it began before another may go on."""
+
+
+def shared_seconds(given: str | None) -> float:
+    """What ``HOLDFAST_RUN_LEASE_S`` says, in seconds. Raises ParameterWrong."""
+    if not given:
+        return SHARED_S
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not SHORTEST_S <= seconds <= ALONE_S:
+        raise ParameterWrong(
+            f"HOLDFAST_RUN_LEASE_S is {given!r}.", hint=f"Give a number of seconds from {SHORTEST_S:.0f} to {ALONE_S:.0f}, such as 60."
+        )
+    return seconds
 
 
 class Held:
@@ -29,7 +46,7 @@ class Held:
         self._run = run
         self._lease: Lease | None = None
         self._shared = records.state.database.shared
-        self._seconds = SHARED_S if self._shared else ALONE_S
+        self._seconds = shared_seconds(os.environ.get("HOLDFAST_RUN_LEASE_S")) if self._shared else ALONE_S
         self._done = threading.Event()
         self._lost = False
         self._said = 0.0
