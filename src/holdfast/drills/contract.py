@@ -100,6 +100,10 @@ class Probe(Protocol):
 
     def look(self) -> Look: ...
 
+    def end(self) -> None:
+        """End a look that is under way, and every later one at once: called from another thread when nobody waits for it any more."""
+        ...
+
 
 class Restorer(Protocol):
     """One protected system, as a drill works with it."""

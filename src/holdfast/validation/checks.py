@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,22 @@ class Check:
     table: str = ""
 
 
-def ask(view: Isolated, check: Check) -> Any:
-    """The answer; of a suite, what does not hold. Raises the system's own error, or the command's failure as FoundWrong."""
+def ask(
+    view: Isolated,
+    check: Check,
+    *,
+    environ: Mapping[str, str] | None = None,
+    began: Callable[["subprocess.Popen[str]"], None] = lambda _process: None,
+) -> Any:
+    """The answer; of a suite, what does not hold. Raises the system's own error, or the command's failure as FoundWrong.
+
+    ``environ``: what a command inherits, None for all of this process's; ``began`` hears of its process, which leads a group of its own.
+    """
     if check.suite is not None:
         return [f"{one.name}: {one.detail or one.actual}" for one in _suite(check, view, SystemClock()) if one.state != "passed"]
     if check.sql is not None:
         return answer(view.query(check.sql, database=check.database, timeout=check.timeout))
-    return _run(view, check)
+    return _run(view, check, os.environ if environ is None else environ, began)
 
 
 def _suite(check: Check, view: Isolated, clock: Clock) -> list[Result]:
@@ -53,10 +62,10 @@ def _suite(check: Check, view: Isolated, clock: Clock) -> list[Result]:
     return expectations.outcomes(suite, view, check.table, clock, name=check.name, database=check.database, timeout=check.timeout)
 
 
-def _run(view: Isolated, check: Check) -> Any:
+def _run(view: Isolated, check: Check, environ: Mapping[str, str], began: Callable[["subprocess.Popen[str]"], None]) -> Any:
     from holdfast.errors import FoundWrong
 
-    environment = {**os.environ, "HOLDFAST_CONNECTION": view.connection, "HOLDFAST_DATABASE": check.database or ""}
+    environment = {**environ, "HOLDFAST_CONNECTION": view.connection, "HOLDFAST_DATABASE": check.database or ""}
     # The plan's own words: whoever writes the plan decides what is run. In a session of its own, so that a timeout ends all of it.
     with subprocess.Popen(
         ["/bin/sh", "-c", check.command or ""],
@@ -69,6 +78,7 @@ def _run(view: Isolated, check: Check) -> Any:
         start_new_session=True,
     ) as started:
         try:
+            began(started)
             said, complained = started.communicate(timeout=check.timeout)
         except subprocess.TimeoutExpired as error:
             raise FoundWrong(f"The command took longer than {check.timeout:g} s.", hint="Give the check a longer timeout.") from error

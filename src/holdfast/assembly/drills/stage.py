@@ -1,5 +1,8 @@
 """Everything of a platform that a drill works with."""
 
+import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,10 +13,14 @@ from holdfast.assembly.drills.restorer import PlatformRestorer, StandingCopy, ch
 from holdfast.drills.contract import Copy, Injector, Look, Probe, Restorer
 from holdfast.drills.errors import NotTornDown
 from holdfast.errors import HoldfastError
+from holdfast.state import shared
 from holdfast.validation import Check, answer, ask, same
 
 if TYPE_CHECKING:
     from holdfast.assembly.platform import Platform
+
+LONGEST = 30.0
+"""Seconds that one look of a scenario's own probe may take."""
 
 
 class PlatformStage:
@@ -50,8 +57,8 @@ class PlatformStage:
                 found += [Asks(f"{system}: {one.name}", copy, one) for one in checks_of(self.platform.plan, system) if one.sql is not None]
                 found.append(Rows(f"{system}: rows", copy))
             for spec in specs:
-                check = Check(spec["name"], spec.get("sql"), spec.get("command"), spec.get("database"), spec.get("expect"))
-                found.append(Asks(f"{system}: {spec['name']}", copy, check, spec["every"]))
+                check = Check(spec["name"], spec.get("sql"), spec.get("command"), spec.get("database"), spec.get("expect"), timeout=LONGEST)
+                found.append(Asks(f"{system}: {spec['name']}", copy, check, spec["every"], environ=_open(self.platform)))
         return found
 
     def undo(self, undo: Mapping[str, Any]) -> str:
@@ -74,7 +81,30 @@ class PlatformStage:
         raise NotTornDown(f"This version cannot undo what is called '{kind}'.", hint="Use the version that ran the drill.")
 
 
-class Answers:
+def _open(platform: "Platform") -> dict[str, str]:
+    """The environment without what the plan reads its secrets from: what only looks at a copy needs no key of the vault."""
+    secret, waiting = {"HOLDFAST_KEY"}, [platform.plan.merged]
+    if shared(platform.environ):
+        secret.add("HOLDFAST_STATE")  # its address may hold a password
+    while waiting:
+        value: Any = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += value.values()
+            if set(value) == {"env"} and isinstance(value["env"], str):
+                secret.add(value["env"])
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return {name: value for name, value in platform.environ.items() if name not in secret}
+
+
+class _Short:
+    """A look that ends of itself."""
+
+    def end(self) -> None:
+        pass
+
+
+class Answers(_Short):
     """Does it answer?"""
 
     def __init__(self, name: str, copy: StandingCopy) -> None:
@@ -87,13 +117,34 @@ class Answers:
 class Asks:
     """A check of the plan or of the scenario, again and again."""
 
-    def __init__(self, name: str, copy: StandingCopy, check: Check, every: float = 1.0) -> None:
+    def __init__(
+        self, name: str, copy: StandingCopy, check: Check, every: float = 1.0, *, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.name, self.every = name, every
-        self._copy, self._check = copy, check
+        self._copy, self._check, self._environ = copy, check, environ
+        self._process: subprocess.Popen[str] | None = None
+        self._over = False
+
+    def end(self) -> None:
+        self._over = True
+        self._kill()
+
+    def _began(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        if self._over:
+            self._kill()
+
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def look(self) -> Look:
+        if self._over:
+            return Look(None, None, "it was ended")
         try:
-            value = ask(self._copy.view, self._check)
+            value = ask(self._copy.view, self._check, environ=self._environ, began=self._began)
         except HoldfastError as error:
             return Look(None, None, f"{error.code}: {error.message}"[:300])
         except subprocess.SubprocessError as error:
@@ -102,7 +153,7 @@ class Asks:
         return Look(ok, value, "" if ok else f"{value}, expected {self._check.expect}"[:300])
 
 
-class Rows:
+class Rows(_Short):
     """No table may have fewer rows than at the first look, as monitoring of growth would see it. Those of five million rows (by
     the server's estimate) are left out.
     """

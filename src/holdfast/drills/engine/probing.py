@@ -10,6 +10,8 @@ from holdfast.model import Clock
 
 LONGEST = 500
 """Points of a series that are recorded: beyond it only those at which the state changed."""
+PATIENCE = 10.0
+"""Seconds in which a look that was told to end is waited for, all of them together."""
 
 
 @dataclass
@@ -70,11 +72,14 @@ class Prober:
                 self._red.wait(min(left, 0.5))
 
     def stop(self) -> None:
-        """May be called twice."""
+        """May be called twice. A look that does not end is left behind: nothing that is to be undone waits for it."""
         self._stop.set()
+        for probe in self._probes:
+            probe.end()
+        end = self._clock.monotonic() + PATIENCE
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(max(end - self._clock.monotonic(), 0.0))
 
     def _watch(self, probe: Probe, series: Series) -> None:
         while not self._stop.wait(probe.every):
@@ -87,6 +92,8 @@ class Prober:
             seen = probe.look()
         except Exception as error:  # noqa: BLE001 - whatever hinders a probe is what it saw
             seen = Look(None, None, f"{type(error).__name__}: {error}".partition("\n")[0][:300])
+        if self._stop.is_set() and seen.ok is not True:
+            return  # it was ended, and says nothing of what it looked at
         with self._red:
             series.seen.append((at, seen.ok is True, seen.value, seen.detail))
             self._red.notify_all()
