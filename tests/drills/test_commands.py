@@ -4,9 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from holdfast.assembly.drills import PlatformStage
+from holdfast.assembly.drills.restorer import PlatformRestorer
+from holdfast.drills.engine.record import Markers
+from holdfast.drills.errors import NotTornDown
+from holdfast.interfaces.cli.commands.drill import stop
+from holdfast.interfaces.cli.commands.drill.desk import look_after
+from holdfast.interfaces.cli.commands.drill.running import result
 from tests.drills.kit import Shop
 
 pytestmark = pytest.mark.timeout(1800)
@@ -180,3 +188,31 @@ def test_a_responder_that_fails_stops_no_drill(shop):
     assert "the network is down" in done.stderr
     facts = [one.payload["facts"] for one in shop.journal("drill.phase") if one.payload["name"] == "incident" and "facts" in one.payload]
     assert "the network is down" in facts[0]["failed"]
+
+
+def test_what_a_stopped_drill_left_is_said(shop, monkeypatch):
+    write(shop, "slow", SLOW)
+    monkeypatch.setattr(PlatformStage, "undo", _broken)
+    monkeypatch.setattr(PlatformRestorer, "recover", _stopped)
+    done = shop.drill((shop.folder / "drills" / "slow.yaml").read_text(), ("docs",))
+    assert (done.outcome, done.torn_down) == ("cancelled", False)
+    session = SimpleNamespace(kept="")
+    with pytest.raises(NotTornDown, match="The disk is gone"):
+        result(session, done, "slow")
+    assert "is undone" not in session.kept
+    at_work = [[SimpleNamespace(run=done.run, scenario="slow", process=SimpleNamespace(alive=lambda _host: False))]]
+    monkeypatch.setattr(Markers, "at_work", lambda self: at_work.pop() if at_work else [])
+    with shop.platform() as platform:
+        with pytest.raises(NotTornDown, match="The disk is gone"):
+            stop.command(SimpleNamespace(platform=platform, clock=platform.clock), done.run)
+        monkeypatch.undo()
+        assert look_after(platform) == []
+    assert not list((shop.folder / "docs").glob(".holdfast*")), "the next command could try again"
+
+
+def _broken(self, undo):
+    raise OSError("The disk is gone.")
+
+
+def _stopped(self, *given):
+    raise KeyboardInterrupt

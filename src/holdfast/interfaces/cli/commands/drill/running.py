@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from holdfast.drills.contract import CONTROLS, Control
 from holdfast.drills.engine.course import Asked
 from holdfast.drills.engine.drill import CANCELLED, OK, REFUSED, Finished, drill
-from holdfast.drills.errors import DrillUsage
+from holdfast.drills.errors import DrillUsage, NotTornDown
 from holdfast.drills.history import drills
 from holdfast.drills.scenario.read import Snapshot
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
@@ -79,7 +79,7 @@ def go(
     questions = [name for one in scenario.questions for name in (one.id, f"{one.id}.met")]
     require_somebody(found, [*questions, "accept"] if scenario.kind == "tabletop" else ["declare", "decide", "accept"])
     asked = Asked(snapshot, tuple(systems), who, tuple(fed), target, retest)
-    session.kept = "Everything that the drill changed is undone."
+    session.kept = "What the drill changed is undone by the next command, where it was not before its end. See: holdfast drill status"
     # Whoever is asked on a terminal reads no progress bar that is drawn over the question.
     shown = session.progress() if found.silent else contextlib.nullcontext(Silent())
     with shown as progress:
@@ -90,6 +90,14 @@ def go(
 def result(session: Session, done: Finished, scenario: str) -> int:
     """JSON and words; 0 only when it passed."""
     if done.outcome in (REFUSED, CANCELLED) and done.error is not None:
+        if not done.torn_down:
+            left = "; ".join(str(one.actual) for one in done.checks if one.kind == "teardown")
+            raise NotTornDown(
+                f"The drill {done.run} was {done.outcome}, and not everything that it changed is undone: {left}",
+                hint="The next command tries again; holdfast drill status shows what is left.",
+                run=done.run,
+            ) from done.error
+        session.kept = "Everything that the drill changed is undone."
         raise done.error
     if done.error is not None and not hasattr(done.error, "code"):
         raise done.error

@@ -42,6 +42,16 @@ def command(
             )
         session.clock.sleep(0.1)
     told = look_after(session.platform)
+    left = []
+    for mark in markers.left():
+        left += [mark.run] if mark.run in {one.run for one in found} else []
+        mark.close()  # held while it was looked at, which would keep the next command from undoing
+    if left:
+        raise NotTornDown(
+            f"The drill {', '.join(left)} was stopped, and not everything that it changed is undone. {' '.join(told)}".strip(),
+            hint="The next command tries again; holdfast drill status shows what is left.",
+            runs=left,
+        )
 
     def human() -> None:
         for one in found:
