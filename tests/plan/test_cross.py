@@ -194,6 +194,12 @@ WARNINGS = {
         SMALL + "people: {core: {name: Core}}\nincidents: {on_call: core}\n",
         "'core' is asked to answer for incidents, and no channel reaches them; add channels: [NAME]",
     ),
+    "somebody who is asked next and is not reached": (
+        SMALL
+        + "people: {core: {name: Core, channels: [chat], escalate_after: {10m: lead}}, lead: {name: L, email: l@shop.example}}\n"
+        + "channels: {chat: {kind: webhook, url: {env: C}}}\nincidents: {on_call: core}\n",
+        "'lead' is asked to answer for incidents, and no channel reaches them; add channels: [NAME]",
+    ),
     "nobody who answers": (
         SMALL + "incidents: {}\n",
         "about orders-db, audit-db nobody is asked first: everybody is told at once; name an owner for each, or on_call: under incidents:",

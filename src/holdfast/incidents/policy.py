@@ -43,6 +43,7 @@ class Policy:
     ranks: Mapping[str, str] = field(default_factory=dict)
     public: Mapping[str, str] = field(default_factory=dict)
     secret: Sequence[str] = ()
+    mails: Sequence[str] = ()
 
     @property
     def said(self) -> Incidents:
@@ -61,22 +62,43 @@ class Policy:
         return min(found, default=DEFAULT)
 
     def answerable(self, systems: Iterable[str]) -> tuple[str, ...]:
-        """The owners of these systems who are among the plan's people; else who is on call."""
+        """The owners of these systems who are among the plan's people; else who is on call. Who comes next to one whom nothing reaches is
+        asked at once.
+        """
         owners = [str(self.promises.get(name, {}).get("owner")) for name in systems]
-        found = tuple(dict.fromkeys(owner for owner in owners if owner in self.people))
-        return found or ((self.said.on_call,) if self.said.on_call in self.people and self.said.on_call else ())
+        found = list(dict.fromkeys(owner for owner in owners if owner in self.people))
+        found = found or ([self.said.on_call] if self.said.on_call in self.people and self.said.on_call else [])
+        for name in found:  # grows on the way
+            if not self.ways(name):
+                chain = sorted(self.people[name].escalate_after.items())
+                found += [one for _, one in chain if one in self.people and one not in found][:1]
+        return tuple(found)
+
+    def ways(self, name: str) -> tuple[str, ...]:
+        """Channels that reach somebody: their own; else mail, where they have an address and the plan a channel of mail."""
+        person = self.people.get(name)
+        if person is None:
+            return ()
+        own = tuple(channel for channel in person.channels if channel in self.channels)
+        return own or (tuple(self.mails[:1]) if person.email else ())
+
+    def unreached(self, people: Iterable[str]) -> list[str]:
+        """Those who are asked and whom no channel reaches."""
+        return [name for name in people if name in self.people and not self.ways(name)]
 
     def steps(self, first: Sequence[str]) -> list[Step]:
         """The whole chain behind those who are paged at once, who are step 0: each ``escalate_after`` from when its person was paged,
-        nobody twice; then everybody.
+        nobody twice; then everybody. Behind one whom no channel reaches the next is paged at once.
         """
         begun: dict[str, dt.timedelta] = dict.fromkeys(first, dt.timedelta(0))
         waiting = list(begun)
         while waiting:
             name = waiting.pop(0)
             person = self.people.get(name)
-            for after, next_one in sorted(person.escalate_after.items()) if person else ():
-                moment = begun[name] + after
+            chain = sorted(person.escalate_after.items()) if person else []
+            vain = chain[0][0] if chain and not self.ways(name) else dt.timedelta(0)
+            for after, next_one in chain:
+                moment = begun[name] + after - vain
                 if next_one in self.people and moment < begun.get(next_one, NEVER) and next_one not in first:
                     begun[next_one] = moment
                     waiting.append(next_one)
@@ -98,7 +120,7 @@ class Policy:
         found: dict[str, list[str]] = {name: [] for name in self.said.tell}
         for name in people:
             person = self.people.get(name)
-            for channel in person.channels if person else ():
+            for channel in self.ways(name):
                 addresses = found.setdefault(channel, [])
                 addresses += [one for one in (person.email if person else ()) if one not in addresses]
         return {channel: addresses for channel, addresses in found.items() if channel in self.channels}
@@ -135,6 +157,7 @@ def policy(plan: Plan | None) -> Policy:
         ranks,
         {name: plan.effective(name).labels["public"] for name in plan.systems if "public" in plan.effective(name).labels},
         tuple(_hidden(plan)),
+        tuple(name for name, channel in document.channels.items() if channel.kind == "email"),
     )
 
 

@@ -73,6 +73,7 @@ class Room:
             "references": dict(what.references),
             "page": [] if what.quiet else list(page),
             "tell": [] if what.quiet else self._tell(page),
+            **self._unreached([] if what.quiet else page),
             **({"quiet": True} if what.quiet else {}),
         }
         found, new = self.log.declare(self._id(what.key, before), by, data)
@@ -139,7 +140,7 @@ class Room:
         found = self.log.load(incident)
         page = self.policy.answerable(systems or found.affected)
         more = {"systems": list(systems)} if systems else {}
-        return self._do(incident, "reopened", by, {"why": why, "page": list(page), **more}, check, page)
+        return self._do(incident, "reopened", by, {"why": why, "page": list(page), **self._unreached(page), **more}, check, page)
 
     def close(self, incident: str, by: Person, *, outcome: str = "learnt", why: str = "") -> Incident:
         """``outcome``: learnt (needs a finished post-mortem); false alarm, duplicate, drill (need a reason). Raises PostmortemLacks."""
@@ -243,6 +244,10 @@ class Room:
             known = reach.setdefault(name, [])
             known += [one for one in addresses if one not in known]
         return [{"channel": name, "to": addresses} for name, addresses in reach.items()]
+
+    def _unreached(self, people: Iterable[str]) -> dict[str, list[str]]:
+        found = self.policy.unreached(people)
+        return {"unreached": found} if found else {}
 
     def _named(self, found: Incident, systems: Iterable[str], add: Iterable[str] = ()) -> None:
         known = {*found.affected, *add}

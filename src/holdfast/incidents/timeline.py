@@ -201,7 +201,11 @@ def _declared(data: Mapping[str, Any]) -> str:
     drill = "drill " if data.get("drill") else ""
     about = f" ({', '.join(data['systems'])})" if data.get("systems") else ""
     asked = f"; asked to answer: {', '.join(data['page'])}" if data.get("page") else ""
-    return f"{drill}declared {data.get('severity')}: {data.get('title')}{about}{asked}"
+    return f"{drill}declared {data.get('severity')}: {data.get('title')}{about}{asked}{_unreached(data)}"
+
+
+def _unreached(data: Mapping[str, Any]) -> str:
+    return f"; NOT REACHED, no channel: {', '.join(data['unreached'])}" if data.get("unreached") else ""
 
 
 def _severity(data: Mapping[str, Any]) -> str:
@@ -222,7 +226,7 @@ def _updated(data: Mapping[str, Any]) -> str:
 
 def _escalated(data: Mapping[str, Any]) -> str:
     whom = "everybody" if data.get("last") else ", ".join(data.get("page", ()))
-    return f"{data.get('reason')}: {whom} is told"
+    return f"{data.get('reason')}: {whom} is told{_unreached(data)}"
 
 
 def _action(data: Mapping[str, Any]) -> str:

@@ -120,7 +120,9 @@ def escalate(one: Incident, policy: Policy, log: Log, by: Person) -> list[Event]
             reach = {name: reach.get(name, []) for name in policy.channels}
         so_far = told(one.events)
         tell = [{"channel": name, "to": sorted({*addresses, *so_far.get(name, ())})} for name, addresses in reach.items()]
-        data = {"step": step.number, "page": list(step.to), "reason": step.reason, "last": step.last, "tell": tell}
+        data: dict[str, Any] = {"step": step.number, "page": list(step.to), "reason": step.reason, "last": step.last, "tell": tell}
+        if not step.last and (unreached := policy.unreached(step.to)):
+            data["unreached"] = unreached
         key = f"escalated/{one.round.began.name}/{step.number}"
 
         def check(found: Incident, began: Event = one.round.began) -> None:

@@ -198,11 +198,12 @@ def _incidents(report: Report) -> None:
         if person not in document.people:
             report.unknown(("incidents", "roles", role), "person", person, document.people)
     owners = {name: spec.owner for name, spec in document.systems.items() if spec.owner in document.people}
-    for person in sorted({owner for owner in (*owners.values(), said.on_call) if owner in document.people and owner is not None}):
-        if not document.people[person].channels:
-            report.warn(
-                ("people", person), f"'{person}' is asked to answer for incidents, and no channel reaches them", "add channels: [NAME]"
-            )
+    asked = [owner for owner in dict.fromkeys((*owners.values(), said.on_call)) if owner in document.people and owner is not None]
+    mail = any(channel.kind == "email" for channel in document.channels.values())
+    for name in asked:  # grows on the way: who is asked next is asked, too
+        asked += [one for one in document.people[name].escalate_after.values() if one in document.people and one not in asked]
+        if not document.people[name].channels and not (mail and document.people[name].email):
+            report.warn(("people", name), f"'{name}' is asked to answer for incidents, and no channel reaches them", "add channels: [NAME]")
     alone = [name for name in document.systems if name not in owners]
     if alone and said.on_call is None:
         hint = "name an owner for each, or on_call: under incidents:"
