@@ -7,7 +7,7 @@ from tests.incidents.kit import PLAN, host, orders
 LEAD = PLAN.replace("lead: {name: The lead, channels: [pager]}", "lead: {name: The lead, email: lead@shop.example}")
 MAIL = LEAD.replace(
     "  mail: {kind: webhook, url: {env: MAILER}}",
-    "  mail: {kind: email, url: "smtp://mx.shop.example:587", from: hf@shop.example, to: ops@shop.example}",
+    "  mail: {kind: email, url: 'smtp://mx.shop.example:587', from: hf@shop.example, to: ops@shop.example}",
 )
 
 
