@@ -97,11 +97,14 @@ def test_a_tabletop_is_people_only(shop):
     done = shop.call("drill", "table", *given)
     assert (done["outcome"], done["torn_down"]) == ("ok", True)
     assert [(one["name"], one["state"]) for one in done["checks"][:2]] == [("who", "passed"), ("where", "skipped")]
+    signed = shop.journal("drill.end")[-1].payload["sign_off"]
+    assert (signed["name"], signed["played_by"].partition(" by ")[0]) == ("dora", "given beforehand")
     wrong = [word.replace("dora: yes", "carla: yes") for word in given]
     assert "part of lead" in json.dumps(shop.call("drill", "table", *wrong, expect=1))
     given[3] = "who.met=dora: no"
     failed = shop.call("drill", "table", *given, expect=1)
     assert [one["about"] for one in failed["findings"]] == ["*/question/who"]
+    assert shop.journal("drill.end")[-1].payload["sign_off"] is None
     assert not list((shop.folder / "near" / "points").rglob("*"))
 
 

@@ -72,12 +72,13 @@ def test_a_table_that_loses_rows_is_noticed_and_comes_back_beside(shop):
     assert (done.outcome, failed(done)) == ("ok", []), [one.to_json() for one in done.checks if one.state == "failed"]
     detected = next(one for one in done.checks if one.name == "detected")
     assert "orders" in detected.actual
+    assert ("db: rows", "skipped") in {(one.name, one.state) for one in done.checks if one.kind == "probe"}
     assert ("db: enough orders", "passed") in {(one.name, one.state) for one in done.checks if one.kind == "probe"}
     assert shop.server.value("select count(*) from orders") == 400
 
 
 def test_a_lost_location_is_not_read(shop):
-    done = shop.drill("location-lost", controls=("truncated",))
+    done = shop.drill("location-lost", controls=("stale", "truncated"))
     assert (done.outcome, failed(done)) == ("ok", []), [one.to_json() for one in done.checks if one.state == "failed"]
     injected = next(entry.payload for entry in shop.journal("drill.phase") if entry.payload.get("facts", {}).get("lost"))
     assert injected["facts"]["lost"] == "near"
@@ -110,14 +111,20 @@ def test_what_no_backup_and_no_log_holds_is_counted_as_lost(shop):
     """In marks: without a follower the one behind the backup is gone."""
     done = shop.drill(WITHOUT)
     lost = next(one for one in shop.journal("drill.end") if one.payload["run"] == done.run).payload
-    assert lost["transactions_lost"] == 1
+    assert lost["transactions_lost"] is None, "marks are no transactions of the source"
+    assert "marks" in lost["absent"]["results.transactions_lost"]
+    assert [one["lost_transactions"] for one in lost["returned"]] == [None]
     assert 0 < lost["rpo"]["lost_seconds"] < 3600
+    assert "1 of 2 marks did not come back" in lost["rpo"]["counted"]
+    assert "a backup taken for this drill" in lost["rpo"]["counted"]
 
 
 def test_a_missed_promise_opens_a_finding_with_owner_and_date(shop):
     done = shop.drill(WITHOUT + "objectives: {rto: 1ms, rpo: 1ms}\n")
     assert done.outcome == "failed"
     assert failed(done) == ["db/rpo", "db/rto"]
+    ended = next(one.payload for one in shop.journal("drill.end") if one.payload["run"] == done.run)
+    assert ended["sign_off"] is None, "nobody was asked, and it is red"
     assert {(one.owner, one.limit) for one in done.findings} == {("dora", 0.001)}
     again = shop.drill(WITHOUT + "objectives: {rto: 1ms, rpo: 1ms}\n")
     assert {one.id for one in again.findings} == {one.id for one in done.findings}, "a finding about the same is opened once"
@@ -128,6 +135,9 @@ def test_who_does_not_accept_fails_it(shop):
     assert failed(done) == ["/acceptance"]
     said = [json.dumps(dict(entry.payload)) for entry in shop.journal("drill.said") if entry.payload["run"] == done.run]
     assert len(said) == 3
+    ended = next(one.payload for one in shop.journal("drill.end") if one.payload["run"] == done.run)
+    assert ended["sign_off"] is None
+    assert "did not accept" in ended["absent"]["closure.sign_off"]
     assert all('"played_by"' not in text for text in said)
 
 

@@ -97,6 +97,8 @@ class Probe(Protocol):
 
     name: str
     every: float
+    needs_before: str
+    """Why one look says nothing of what came back; "" where it does."""
 
     def look(self) -> Look: ...
 
@@ -216,12 +218,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``name``: the person; ``played_by``: who spoke for them, where nobody was asked. ``refused``: they said no."""
+    """``name``: the person; ``played_by``: who spoke for them, where nobody was asked. ``refused``: they said no. ``beforehand``: who
+    gave the answer before there was anything to be answered, "" where they were asked.
+    """
 
     name: str
     text: str
     refused: bool = False
     played_by: str | None = None
+    beforehand: str = ""
 
 
 class People(Protocol):

@@ -100,6 +100,8 @@ def _open(platform: "Platform") -> dict[str, str]:
 class _Short:
     """A look that ends of itself."""
 
+    needs_before = ""
+
     def end(self) -> None:
         pass
 
@@ -116,6 +118,8 @@ class Answers(_Short):
 
 class Asks:
     """A check of the plan or of the scenario, again and again."""
+
+    needs_before = ""
 
     def __init__(
         self, name: str, copy: StandingCopy, check: Check, every: float = 1.0, *, environ: Mapping[str, str] | None = None
@@ -157,6 +161,8 @@ class Rows(_Short):
     """No table may have fewer rows than at the first look, as monitoring of growth would see it. Those of five million rows (by
     the server's estimate) are left out.
     """
+
+    needs_before = "it compares with its own first look, and what came back has none before: rows are compared by content"
 
     def __init__(self, name: str, copy: StandingCopy) -> None:
         self.name, self.every = name, 1.0

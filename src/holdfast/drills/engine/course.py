@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.drills.contract import Control, People, Reporter, Responder, Restorer
+from holdfast.drills.contract import Answer, Control, People, Reporter, Responder, Restorer
 from holdfast.drills.engine import judge
 from holdfast.drills.engine.parts import Cast
 from holdfast.drills.engine.probing import Prober
@@ -50,11 +50,22 @@ class Played:
     injected: str = ""
     incident: str | None = None
     sign_off: Did | None = None
+    unsigned: str = "the drill did not come to its acceptance"
+    """Why nobody signed it off, where nobody did."""
 
     def add(self, name: str, kind: str, *, ok: bool, expected: Any, actual: Any, detail: str = "", system: str = "") -> Check:
         one = Check(name, kind, "passed" if ok else "failed", expected, actual, detail, 0.0, system)
         self.checks.append(one)
         return one
+
+    def sign(self, did: Did, answer: Answer, red: int) -> None:
+        """Whoever refused signs nothing off; nor does an answer that nobody gave in sight of something red."""
+        if answer.refused:
+            self.unsigned = f"{answer.name} did not accept it: {answer.text or 'refused'}"
+        elif red and did.played_by:
+            self.unsigned = f"{did.played_by}: nobody accepted it in sight of {red} red checks"
+        else:
+            self.sign_off = did
 
     def clock(self, name: str, seconds: float) -> None:
         self.clocks[name] = self.clocks.get(name, 0.0) + seconds

@@ -201,12 +201,11 @@ class _Closing:
         promised = [name for name, one in self.play.objectives.items() if "rpo" in one]
         uncounted = [name for name in promised if name not in played.lost or played.lost[name].seconds is None]
         worst = None if uncounted else max(losses, key=lambda one: one.seconds or 0.0, default=None)
-        marks = [one.marks for one in played.lost.values()]
-        absent = {}
-        if not any(marks) and None in marks:
-            absent["results.transactions_lost"] = "no mark was written or came back to count by"
+        absent = {
+            "results.transactions_lost": "a drill counts its own marks and not the source's transactions: see how the loss was counted"
+        }
         if played.sign_off is None:
-            absent["closure.sign_off"] = "the drill did not come to its acceptance"
+            absent["closure.sign_off"] = played.unsigned
         if not played.points:
             absent["backup"] = "no point was taken for this drill"
         return Ended(
@@ -231,7 +230,6 @@ class _Closing:
             points=played.points,
             incident={"id": played.incident} if played.incident else None,
             retest={"finding": self.asked.retest} if self.asked.retest else None,
-            transactions_lost=sum(one or 0 for one in marks) if marks and None not in marks else None,
             absent=absent,
         )
 

@@ -20,6 +20,9 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 """Which kinds of results belong to a criterion."""
 
 
+OWN_POINT = "counted from a backup taken for this drill: it says nothing about how often the plan takes one"
+
+
 def check(result: Result, system: str) -> Check:
     """A result of a validation, as one of the drill's."""
     return Check(result.name, result.kind, result.state, result.expected, result.actual, result.detail, round(result.seconds, 3), system)
@@ -36,21 +39,26 @@ def sentinel(system: str, nonce: str, written: Sequence[Mark], came: Sequence[Ma
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """``seconds``: from the newest mark that came back to the last one written; ``marks``: how many did not come back."""
+    """``seconds``: from the newest mark that came back to the last one written; ``marks``: how many of ``written`` did not come
+    back. They say how old what came back is; transactions of the source they do not count.
+    """
 
     seconds: float | None
     marks: int | None
     newest_recovered: str | None
     newest_committed: str | None
     how: str = ""
+    written: int = 0
+    own_point: bool = False
+    """Counted from a point that was taken for this drill."""
 
     @property
     def counted(self) -> str:
-        if self.how:
-            return self.how
+        told = f"; {self.marks} of {self.written} marks did not come back" if self.written else ""
         if self.seconds is None:
-            return "not measured: no mark came back, and the data says no time of itself"
-        return "from the newest mark that came back to the last one committed in the source before the disaster"
+            return f"not measured: no mark came back, and the data says no time of itself{told}"
+        how = self.how or f"from the newest mark that came back to the last one committed in the source before the disaster{told}"
+        return f"{how}; {OWN_POINT}" if self.own_point else how
 
 
 def lost(written: Sequence[Mark], came: Sequence[Mark]) -> Lost:
@@ -60,9 +68,10 @@ def lost(written: Sequence[Mark], came: Sequence[Mark]) -> Lost:
     last = max(written, key=lambda mark: mark.n)
     back = [mark for mark in written if mark.n in {one.n for one in came if one.nonce == mark.nonce}]
     if not back:
-        return Lost(None, len(written), None, last.at.isoformat())
+        return Lost(None, len(written), None, last.at.isoformat(), written=len(written))
     newest = max(back, key=lambda mark: mark.n)
-    return Lost(max((last.at - newest.at).total_seconds(), 0.0), len(written) - len(back), newest.at.isoformat(), last.at.isoformat())
+    seconds = max((last.at - newest.at).total_seconds(), 0.0)
+    return Lost(seconds, len(written) - len(back), newest.at.isoformat(), last.at.isoformat(), written=len(written))
 
 
 def by_time(reached: Mapping[str, Any], disaster: dt.datetime) -> Lost:

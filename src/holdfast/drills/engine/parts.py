@@ -27,7 +27,8 @@ class Cast:
                 hint=f"Ask {' or '.join(names)}. Say who you are with --as NAME.",
                 role=question.role,
             )
-        self.note(question.role or question.what, answer.name, f"{question.what}: {answer.text}", played_by=answer.played_by)
+        played = answer.played_by or (f"given beforehand by {answer.beforehand}" if answer.beforehand else None)
+        self.note(question.role or question.what, answer.name, f"{question.what}: {answer.text}", played_by=played)
         return answer
 
     def note(self, role: str, name: str, did: str, *, played_by: str | None = None) -> Did:

@@ -1,8 +1,10 @@
 """A drill in which something comes back: from a healthy platform through the disaster to the acceptance."""
 
 import contextlib
+import datetime as dt
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from holdfast.drills.contract import RED_BY, Control, Copy, Look, Mark, People, Question, Reporter, Responder, Restorer, Stage
@@ -34,6 +36,7 @@ class Play(Course):
         self.stage, self.progress = stage, progress
         self.nonce = secrets.token_hex(12)
         self.marks: dict[str, list[Mark]] = {}
+        self._backed: dict[str, dt.datetime] = {}
         disaster = self.scenario.disaster
         assert disaster is not None
         said = disaster.model_dump(mode="python", exclude_none=True)
@@ -138,15 +141,16 @@ class Play(Course):
                 )
 
     def _protect(self) -> None:
+        with self.phase("prepare drill", "made ready what the disaster needs") as facts:
+            self.restorers, self.returning = self.injector.prepare(self.restorers, self.record, self.progress)
+            facts["systems"] = [one.system for one in self.returning]
         if "stale" in self.asked.controls:
+            # Now that it is known out of which vault it comes: one that was made for the drill has no point yet.
             bare = [one for one in self.restorers if not one.points()]
             if bare:
                 with self.phase("earlier", "took a point that the control 'stale' is fed with"):
                     for one in bare:
                         one.backup(self.progress)
-        with self.phase("prepare drill", "made ready what the disaster needs") as facts:
-            self.restorers, self.returning = self.injector.prepare(self.restorers, self.record, self.progress)
-            facts["systems"] = [one.system for one in self.returning]
         with self.phase("sentinel", "wrote a fresh nonce into each source") as facts:
             for one in self.restorers:
                 self._plant(one)
@@ -155,6 +159,7 @@ class Play(Course):
             with self.phase("backup", "took a recovery point of each source") as facts:
                 for one in self.restorers:
                     self.played.points[one.system] = facts[one.system] = one.backup(self.progress)
+                    self._backed[one.system] = self.clock.now()
 
     def _plant(self, one: Restorer) -> None:
         if "sentinel" in self._criteria(one):
@@ -293,6 +298,9 @@ class Play(Course):
         """Every probe, on what came back."""
         found = []
         for probe in self.stage.probes(self._specs(), {one.system: copy}):
+            if probe.needs_before:
+                found.append(Check(probe.name, "probe", "skipped", "green", None, probe.needs_before, 0.0, one.system))
+                continue
             try:
                 seen = probe.look()
             except HoldfastError as error:
@@ -311,6 +319,10 @@ class Play(Course):
         written = self.marks.get(one.system, ())
         # Where no mark could be written: the newest moment that what came back says of itself, which an idle source makes too old.
         loss = judge.lost(written, marks or ()) if written else judge.by_time(reached if marks is not None else {}, self._at)
+        if one.system in self._backed and loss.seconds is not None:
+            # What is newer than the point came out of a followed log: that says something of the plan.
+            newest = dt.datetime.fromisoformat(loss.newest_recovered) if loss.newest_recovered and not written else None
+            loss = replace(loss, own_point=bool(loss.marks) if written else newest is None or newest <= self._backed[one.system])
         self.played.lost[one.system] = loss
         how = "from the declaration to the last check"
         for found in (
@@ -327,7 +339,7 @@ class Play(Course):
                 None if rto is None else round(rto, 3),
                 promised.get("rpo"),
                 None if loss.seconds is None else round(loss.seconds, 3),
-                loss.marks,
+                None,
                 loss.newest_recovered,
                 loss.counted,
             )
@@ -339,7 +351,7 @@ class Play(Course):
             text = f"Accept what came back? {len(red)} checks are red: {'; '.join(red[:3])}" if red else "Everything is green. Accept it?"
             answer = self.cast.ask(Question("accept", text, "accept"))
             facts |= {"by": answer.name, "accepted": not answer.refused}
-            self.played.sign_off = self.cast.did[-1]
+            self.played.sign(self.cast.did[-1], answer, len(red))
             if answer.refused:
                 self.played.add("acceptance", "acceptance", ok=False, expected="accepted", actual=answer.text or "refused")
 

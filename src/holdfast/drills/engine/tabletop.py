@@ -50,6 +50,6 @@ class Tabletop(Course):
         with self.phase("accept", "somebody signed it off", "accept") as facts:
             answer = self.cast.ask(Question("accept", "Is this how it went?", "accept"))
             facts |= {"by": answer.name, "accepted": not answer.refused}
-            self.played.sign_off = self.cast.did[-1]
+            self.played.sign(self.cast.did[-1], answer, sum(1 for one in self.played.checks if one.state == "failed"))
             if answer.refused:
                 self.played.add("acceptance", "acceptance", ok=False, expected="accepted", actual=answer.text or "refused")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 from holdfast.drills.contract import Answer, Question
 from holdfast.drills.engine.parts import Unattended
@@ -30,7 +31,7 @@ class AtTerminal:
         """Raises DrillNeedsPeople, DrillUsage."""
         key = question.id or question.what
         if key in self._given:
-            return self._answer(question, self._given[key])
+            return replace(self._answer(question, self._given[key]), beforehand=self._name)
         if self._nobody is not None:
             return self._nobody.ask(question)
         if self._alone:
