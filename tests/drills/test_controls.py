@@ -3,7 +3,9 @@
 import pytest
 
 from holdfast.assembly.drills.restorer import PlatformRestorer
+from holdfast.drills.errors import DrillUsage
 from holdfast.errors import Unreachable
+from holdfast.model import Silent
 from tests.drills.kit import Shop, failed
 
 pytestmark = pytest.mark.timeout(1800)
@@ -56,3 +58,18 @@ def test_controls_come_by_their_schedule(shop):
     assert not [one for one in second["checks"] if one["kind"] == "control"]
     third = shop.call("drill", "lost", "--control", "truncated")
     assert {one["name"] for one in third["checks"] if one["kind"] == "control"} == {"control truncated"}
+
+
+def test_what_comes_back_in_another_way_is_fed_with_what_is_older_than_the_marks(shop):
+    text = LOST.replace("{kind: system-lost}", "{kind: location-lost}")
+    done = shop.drill(text, ("docs",), controls=("stale",))
+    assert (done.outcome, failed(done)) == ("ok", []), [one.to_json() for one in done.checks if one.state == "failed"]
+    done = shop.drill(LOST, ("docs",), controls=("stale",))
+    assert done.outcome == "ok"
+
+
+def test_an_unknown_control_is_fed_with_nothing(shop):
+    with shop.platform() as platform:
+        restorer = PlatformRestorer(platform, "docs")
+        with pytest.raises(DrillUsage, match="no control 'staIe'"), restorer.recover({"kind": "latest"}, "staIe", {}, Silent()):
+            pass

@@ -133,7 +133,7 @@ class LocationLost(_Simple):
     def prepare(self, restorers: Sequence[Restorer], changes: Changes, progress: Progress) -> tuple[Sequence[Restorer], Sequence[Restorer]]:
         del changes, progress
         left = places.without(self.platform.plan, self._name())
-        return restorers, [PlatformRestorer(self.platform, one.system, left) for one in restorers]
+        return restorers, [PlatformRestorer(self.platform, one.system, left, planted=one) for one in restorers]
 
     def do(self, standing: Mapping[str, Copy], lose: Callable[[str], None], changes: Changes) -> Injected:
         del lose, changes
@@ -164,7 +164,7 @@ class KeyAbsent(_Simple):
     def prepare(self, restorers: Sequence[Restorer], changes: Changes, progress: Progress) -> tuple[Sequence[Restorer], Sequence[Restorer]]:
         del changes, progress
         plan = places.with_key(self.platform.plan, self._key())
-        return restorers, [PlatformRestorer(self.platform, one.system, plan) for one in restorers]
+        return restorers, [PlatformRestorer(self.platform, one.system, plan, planted=one) for one in restorers]
 
     def do(self, standing: Mapping[str, Copy], lose: Callable[[str], None], changes: Changes) -> Injected:
         del lose, changes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.drills import elsewhere as places
 from holdfast.assembly.drills.hands import Hands, hands
-from holdfast.drills.contract import CONTROLS, Changes, Control, Look, Mark, Promised
+from holdfast.drills.contract import CONTROLS, Changes, Control, Look, Mark, Promised, Restorer
 from holdfast.drills.errors import DrillUsage
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
@@ -98,10 +98,13 @@ class _Unmarked:
 
 class PlatformRestorer:
     """Satisfies ``drills.contract.Restorer``. ``plan``: by which it comes back, where that is not the platform's own. ``platform``: whose
-    source it is, and by which points are taken.
+    source it is, and by which points are taken. ``planted``: who writes the marks, where that is another.
     """
 
-    def __init__(self, platform: "Platform", system: str, plan: Plan | None = None, *, own: Hands | None = None) -> None:
+    def __init__(
+        self, platform: "Platform", system: str, plan: Plan | None = None, *, own: Hands | None = None, planted: Restorer | None = None
+    ) -> None:
+        self._planted = planted if isinstance(planted, PlatformRestorer) else self
         self.platform, self.system, self.plan = platform, system, plan
         effective = platform.plan.effective(system)
         self.kind = effective.kind
@@ -158,10 +161,12 @@ class PlatformRestorer:
         assert self.hands is not None
         if n == 0:
             changes.doing(f"marks in {self.system}", {"kind": "marks", "system": self.system, "nonce": nonce})
-        self._first = self._first or self._newest()
+            # Before the first mark: a later point may hold it, and would not be stale.
+            self.first = self._newest()
         return self.hands.plant(nonce, n)
 
-    _first: str | None = None
+    first: str | None = None
+    """The newest point before the first mark."""
 
     def _newest(self) -> str | None:
         points = self.platform.vault(self.system).points(self.system)
@@ -199,8 +204,11 @@ class PlatformRestorer:
     def _recovered(
         self, until: Mapping[str, Any], control: Control | None, clocks: dict[str, float], progress: Progress
     ) -> Iterator[StandingCopy]:
+        if control is not None and control not in CONTROLS:
+            raise DrillUsage(f"There is no control '{control}'.", hint=f"One of: {', '.join(CONTROLS)}")
         if control == "stale":
-            until = {"kind": "point", "point": self._first} if self._first else {"kind": "nothing older"}
+            first = self._planted.first
+            until = {"kind": "point", "point": first} if first else {"kind": "nothing older"}
         began = self.platform.clock.monotonic()
         with places.elsewhere(self.platform, self.plan, cut=control == "truncated") as machine:
             opened = self.platform.clock.monotonic() - began
