@@ -1,6 +1,7 @@
 """The full drill of the demo's platform, once, as a program; then what its report says is looked at field by field."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import re
@@ -161,6 +162,37 @@ def test_the_loss_is_counted_and_every_system_is_judged_by_content(evidence):
     assert kinds >= {(system, kind) for system in SYSTEMS for kind in ("sentinel", "content")}
     assert [one["state"] for one in results["reconciliation"]] == ["closed", "closed"]
     assert [one["system"] for one in results["systems"]] == SYSTEMS
+
+
+def test_each_system_has_its_own_figures(evidence):
+    systems = {one["system"]: one for one in evidence["results"]["systems"]}
+    took = [one["rto_measured"] for one in systems.values()]
+    # Judged one after the other, some within a millisecond.
+    assert len(set(took)) > 1
+    assert all(0 < one < evidence["results"]["rto"]["measured_seconds"] for one in took)
+    happened = evidence["test"]["scenario"]["happened"]
+    assert (systems["app"]["lost_transactions"], systems["app"]["rpo_measured"]) == (0, 0.0)
+    assert systems["app"]["newest_recovered"] < happened
+    assert "came back equal" in systems["app"]["counted"]
+    assert all(one["seconds"] > 0 for one in evidence["results"]["checks"])
+    ages = {one["system"]: one["age_seconds"] for one in evidence["backup"]["points"]}
+    for one in evidence["backup"]["points"]:
+        assert abs(seconds_between(one["committed_at"], happened) - ages[one["system"]]) < 0.01
+
+
+def seconds_between(one, two):
+    return (dt.datetime.fromisoformat(two) - dt.datetime.fromisoformat(one)).total_seconds()
+
+
+def test_the_criteria_were_fixed_before_the_disaster_and_it_is_signed_last(evidence):
+    scenario, checks = evidence["test"]["scenario"], {one["kind"]: one for one in evidence["results"]["checks"]}
+    assert scenario["fixed"]["at"] < scenario["happened"]
+    assert re.fullmatch("[0-9a-f]{64}", scenario["fixed"]["criteria"])
+    assert {checks[kind]["state"] for kind in ("criteria", "approval", "teardown")} == {"passed"}
+    steps = evidence["results"]["steps"]
+    assert (steps[-1]["step"], steps[-1]["by"], steps[-1]["phase"]) == ("teardown", "holdfast", None)
+    assert steps[-1]["end"] <= evidence["closure"]["sign_off"]["at"]
+    assert evidence["closure"]["sign_off"]["step"] == "sign-off"
 
 
 def test_the_stand_alone_checker_believes_it_and_no_altered_one(drilled, tmp_path):

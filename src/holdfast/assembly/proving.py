@@ -210,7 +210,7 @@ class Prover:
             "method": point.method,
             "label": point.label,
             "committed_at": point.committed_at.isoformat(),
-            "age_seconds": round(max((run.start.at - point.committed_at).total_seconds(), 0.0), 3),
+            "age_seconds": round(max((_lost_at(run) - point.committed_at).total_seconds(), 0.0), 3),
             "encryption": "AES-256-GCM; the point is signed (Ed25519)",
             "locations": [storage.url for storage in locations.storages if storage.head(name) is not None],
             "writer": point.writer,
@@ -233,6 +233,16 @@ class Prover:
         if isinstance(name, str) and promise.get("rpo"):
             found["rpo"] = kept(losses(self._platform.state, name), float(min(promise["rpo"].values()))).to_json()
         return found
+
+
+def _lost_at(run: Run) -> dt.datetime:
+    """Until when a point was getting older: the disaster, where the run rehearsed one and says when, else the run's beginning."""
+    scenario = said(run.start.payload).get("scenario")
+    try:
+        happened = dt.datetime.fromisoformat(str(scenario["happened"])) if isinstance(scenario, Mapping) else None
+    except (KeyError, ValueError):
+        happened = None
+    return happened if happened is not None and happened.tzinfo is not None else run.start.at
 
 
 def _never(_: str) -> dt.datetime | None:

@@ -132,11 +132,16 @@ def build(run: str, chain: str, extract: Sequence[Record], number: int, previous
 
 
 def _steps(extract: Sequence[Record], runs: Sequence[str], ended: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a drill says of its own steps, then those of the runbooks that belong to the run."""
+    """What a drill says of its own steps, and those of the runbooks that belong to the run; its own that began after the runbooks' last
+    one, behind them.
+    """
     own = [{name: None if value == "" else value for name, value in one.items()} for one in ended.get("steps") or ()]
     phases: Mapping[str, str] = ended.get("phases") or {}
     followed = [step for run in runs for step in steps_of(extract, run)]
-    return [*own, *({**step, "phase": phases.get(step["step"])} for step in followed)]
+    last = max((step["start"] for step in followed if step["start"]), default=None)
+    after = [one for one in own if last is not None and one.get("start") and one["start"] > last]
+    before = [one for one in own if one not in after]
+    return [*before, *({**step, "phase": phases.get(step["step"])} for step in followed), *after]
 
 
 def _begun(extract: Sequence[Record], run: str) -> Mapping[str, Any]:

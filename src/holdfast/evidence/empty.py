@@ -49,7 +49,7 @@ _REASONS = (
     (r"results\.steps\[\*\]\.deviation", "it went as written"),
     (r"results\.steps\[\*\]\.skipped", "it was done"),
     (r"results\.steps\[\*\]\.(start|end|output)", "it was skipped, or its end was not seen"),
-    (r"results\.steps\[\*\]\.command", "a person's or the monitoring's part: no command"),
+    (r"results\.steps\[\*\]\.command", "no command of its own: a person's or the monitoring's part, or done by the drill itself"),
     (r"results\.steps\[\*\]\.phase", "outside of the promise's clock"),
     (r"results\.systems", "the run is about one system: see the fields beside it"),
     (r"results\.systems\[\*\]\.\w+", "nothing counts it for this system"),

@@ -7,13 +7,16 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from holdfast.demo.platform.findings import RETEST, findings
 from holdfast.demo.platform.ground import Ground, written
 from holdfast.demo.platform.judge import Judged, Known, tree
+from holdfast.demo.platform.losses import Entry, listing
 from holdfast.demo.platform.machine import Machine
+from holdfast.demo.platform.measure import approved, criteria, fix, removed
 from holdfast.demo.platform.phases import STEPS, split
 from holdfast.demo.platform.production import PROMISES, SYSTEMS
 from holdfast.demo.platform.recovery import APPROVER, COMMANDER, PLAYED, ROLES, Recovery
@@ -62,6 +65,7 @@ class _Play:
         self.nonce = secrets.token_hex(16)
         self.steps: list[Step] = []
         self.people: list[Did] = []
+        self.files: dict[str, Entry] = {}
 
     def run(self) -> dict[str, Any]:
         """All steps, in order."""
@@ -90,6 +94,7 @@ class _Play:
         self.production.plant(self.nonce)
         self.tree = tree(self.production.app)
         self.production.ask("backup")
+        fix(self.production, self.clock, self.nonce)
         self.watch = Watch(self.production.reach, self.clock, every=0.3)
         self.watch.start()
         self.clock.sleep(AFTER)
@@ -101,6 +106,7 @@ class _Play:
         if early is not None:
             raise RuntimeError(f"the platform was not healthy before the disaster: {self.watch.said}")
         self.steady = self.watch.looks
+        self.files = listing(self.production.app)
         self.happened, self.happened_at = self.clock.monotonic(), self._now()
         lost = self.production.lose()
         self.acknowledged = self.production.load.acknowledged()
@@ -148,10 +154,11 @@ class _Play:
         )
         with Platform(load(machine.plan), clock=self.clock, environ=machine.environ) as platform:
             promised = {name: {"rpo": rpo, "rto": rto} for name, (rpo, rto) in PROMISES.items()}
-            facts = begun(promised, self.ledger, len(self.acknowledged), self.steady, lost, self.happened_at).to_json()
+            fixed = criteria(machine.home / "records" / "journal", self.nonce, self.clock)
+            facts = begun(promised, self.ledger, len(self.acknowledged), self.steady, lost, self.happened_at, fixed.facts()).to_json()
             with recorded(platform.state, platform.journal, self.clock, "drill", None, incident=incident, **facts) as work:
                 self.tell("5/8 the runbook out of the vault: restore in the order of the flows, replay, validate, hand over")
-                known = Known(self.nonce, self.acknowledged, self.tree)
+                known = Known(self.nonce, self.acknowledged, self.tree, self.files)
                 way = recovery.run(self.production.app, self.ground.address, lambda: known)
                 assert way.judged is not None
                 entries = list(platform.journal.entries())
@@ -161,9 +168,16 @@ class _Play:
                 self.arrived = sum(one.era == 1 for one in self.production.load.stop())
                 self.tell(f"    back after {clocks['total']:.1f} s; {self.arrived} new orders arrived")
                 self.tell("6/8 teardown, and its proof")
+                began = self.clock.monotonic()
                 teardown = self._tear_down(machine, recovery.into)
-                validated = _moment(entries, way.run, "compare")
-                ended = self._ended(way.judged, recovery, clocks, teardown, validated - self.declared)
+                gone = self.clock.monotonic()
+                self._step("teardown", "What the drill made is removed, and looked for", "holdfast", began, gone, teardown)
+                more = [
+                    fixed.check(self.happened_at),
+                    approved(entries, way.run, COMMANDER, self.clock),
+                    removed(teardown, round(gone - began, 6)),
+                ]
+                ended = self._ended(replace(way.judged, checks=[*way.judged.checks, *more]), recovery, clocks, teardown)
                 work.add(**ended.to_json())
             run = work.run
             self.tell("7/8 the report: numbered, signed, anchored, copied into the vault")
@@ -172,12 +186,9 @@ class _Play:
                 self.tell(f"    {sentence}")
         return self._report(machine, run)
 
-    def _ended(
-        self, judged: Judged, recovery: Recovery, clocks: dict[str, float], teardown: Sequence[dict[str, Any]], took: float
-    ) -> Ended:
+    def _ended(self, judged: Judged, recovery: Recovery, clocks: dict[str, float], teardown: Sequence[dict[str, Any]]) -> Ended:
         way = recovery.way
         today = self.clock.now().date()
-        accepted = next(one for one in way.answered if one.step == "accept")
         proof: list[Mapping[str, Any]] = [
             {"name": "what lay on the machine before", "expected": [], "actual": recovery.before},
             {"name": "the lost machine's folders are there", "expected": False, "actual": self.production.folder.exists()},
@@ -187,21 +198,27 @@ class _Play:
         torn_down = all(one["expected"] == one["actual"] for one in teardown)
         kept = clocks["total"] <= RTO_SECONDS and judged.lost_seconds <= RPO_SECONDS
         apart = all(one["expected"] == one["actual"] for one in proof)
+        verdict: Literal["passed", "failed"] = "passed" if judged.ok and kept and apart and torn_down else "failed"
+        incident = _incident(recovery.note_findings(found), recovery.machine.home / "postmortem.md")
+        # Last: whoever signs has the proof that everything is removed before them.
+        text = f"signed the drill off as {verdict}, after the teardown and its proof"
+        signed = Did(ROLES[APPROVER], APPROVER, self._now(), text, "sign-off", PLAYED)
+        self.tell(f"    {APPROVER} ({ROLES[APPROVER]}): {text}")
         return Ended(
-            verdict="passed" if judged.ok and kept and apart and torn_down else "failed",
+            verdict=verdict,
             results=judged.checks,
             clocks=clocks,
-            people=[*self.people, *way.answered],
+            people=[*self.people, *way.answered, signed],
             steps=self.steps,
             findings=found,
-            incident=_incident(recovery.note_findings(found), recovery.machine.home / "postmortem.md"),
-            sign_off=Did(ROLES[APPROVER], APPROVER, accepted.at, "accepted the recovery, and signed the drill off", "accept", PLAYED),
+            incident=incident,
+            sign_off=signed,
             isolation="a machine of its own: fresh home, state and folders, reached on this machine only; of the lost one nothing is left",
             isolation_proof=proof,
             teardown=teardown,
             torn_down=torn_down,
             flows=judged.flows,
-            returned=[self._returned(name, judged, way.points[name], took) for name in SYSTEMS],
+            returned=[self._returned(name, judged, way.points[name]) for name in SYSTEMS],
             rpo={
                 "lost_seconds": round(judged.lost_seconds, 3),
                 "newest_recovered": judged.newest_recovered,
@@ -219,14 +236,19 @@ class _Play:
             transactions_lost=judged.lost,
             reached={"time": judged.newest_recovered},
             phases=STEPS,
+            absent={
+                "results.checks[*].system": "the check is about the drill as a whole",
+                "results.systems[*].rpo_measured": "see how it was counted: what lacks has no newest moment to count from",
+                "results.systems[*].newest_recovered": "nothing of that system came back",
+            },
         )
 
-    def _returned(self, name: str, judged: Judged, point: str, took: float) -> Returned:
+    def _returned(self, name: str, judged: Judged, point: str) -> Returned:
+        """Each by what was looked for in it, and by the moment at which its own last check was done."""
         rpo, rto = PROMISES[name]
-        if name == "app":
-            return Returned(name, point, rto, round(took, 3), rpo, 0.0, 0, self.happened_at, "files did not change after the backup: equal")
-        counted = "by the ledger" if name == "orders-db" else "by the database that it is fed from, after it was carried again"
-        return Returned(name, point, rto, round(took, 3), rpo, round(judged.lost_seconds, 3), judged.lost, judged.newest_recovered, counted)
+        loss, took = judged.losses[name], round(judged.validated[name] - self.declared, 3)
+        seconds = None if loss.seconds is None else round(loss.seconds, 3)
+        return Returned(name, point, rto, took, rpo, seconds, loss.lost, loss.newest or None, loss.counted)
 
     def _tear_down(self, machine: Machine, into: Path) -> list[dict[str, Any]]:
         data = into / "db"
@@ -273,7 +295,7 @@ class _Play:
                 hashlib.sha256(data).hexdigest(),
                 len(data),
                 command=command,
-                phase={"open-vault": "prepare"}.get(step, step),
+                phase={"open-vault": "prepare", "teardown": ""}.get(step, step),
             )
         )
 
@@ -304,12 +326,3 @@ def _incident(shown: Mapping[str, Any], postmortem: Path) -> dict[str, Any]:
         "actions": len(shown["actions"]),
         "postmortem": {"due": shown["postmortem"]["due_at"], "sha256": hashlib.sha256(postmortem.read_bytes()).hexdigest()},
     }
-
-
-def _moment(entries: Sequence[Any], run: str, step: str) -> float:
-    """The monotonic moment at which a person confirmed a step."""
-    return next(
-        float(one.payload["clock"]["mono"])
-        for one in entries
-        if one.kind == "runbook.confirmed" and one.payload.get("run") == run and one.payload["data"]["step"] == step
-    )

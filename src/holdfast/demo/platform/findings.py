@@ -15,7 +15,9 @@ def findings(judged: Judged, clocks: dict[str, float], promised: tuple[float, fl
     """``promised``: RPO and RTO, seconds."""
     rpo, rto = promised
     found = [
-        _finding("critical", "core-data", f"{check.system}: {check.name}: expected {check.expected}, was {check.actual}", today)
+        _finding(
+            "critical", "core-data", f"{check.system or 'the drill'}: {check.name}: expected {check.expected}, was {check.actual}", today
+        )
         for check in judged.checks
         if check.state == "failed"
     ]

@@ -103,7 +103,7 @@ class Recovery:
         }
         self.way.connection = outputs["restore-db"]["connection"]
         places = Places(self.way.connection, self.into / "lake", self.into / "bucket", Path(f"{self.into / 'app'}{program}"))
-        self.way.judged = found = judge(places, known, int(outputs["replay"]["orders"]))
+        self.way.judged = found = judge(places, known, int(outputs["replay"]["orders"]), int(outputs["replay"]["receipts"]), self._clock)
         lost = f"orders-db={math.ceil(found.lost_seconds)}s" if found.lost else "orders-db=0"
         self.machine.ask("incident", "systems", self.way.incident, "--lost", lost, "--as", VERIFIER)
         good = sum(one.state == "passed" for one in found.checks)

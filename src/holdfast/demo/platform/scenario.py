@@ -27,9 +27,16 @@ CRITERIA = (
 )
 
 
-def begun(promised: Mapping[str, Any], ledger: str, orders: int, looks: int, lost: Mapping[str, Any], happened: str) -> Begun:
+def agreed() -> str:
+    """SHA-256 of the scenario, the criteria and the promises: what must not change once the disaster has happened."""
+    return hashlib.sha256(json.dumps([SCENARIO, CRITERIA, PROMISES], sort_keys=True).encode()).hexdigest()
+
+
+def begun(
+    promised: Mapping[str, Any], ledger: str, orders: int, looks: int, lost: Mapping[str, Any], happened: str, fixed: Mapping[str, Any]
+) -> Begun:
     """For ``drill.start``. ``ledger``: SHA-256 of the acknowledged orders, kept outside; ``looks``: how often the platform was seen
-    healthy.
+    healthy. ``fixed``: what the lost host's journal says of ``agreed``, read out of the vault: ``{"criteria", "at", "journal", "entry"}``.
     """
     rpo, rto = PROMISES["orders-db"]
     digest = hashlib.sha256(json.dumps(SCENARIO, sort_keys=True).encode()).hexdigest()
@@ -38,6 +45,7 @@ def begun(promised: Mapping[str, Any], ledger: str, orders: int, looks: int, los
         {
             **SCENARIO,
             "hash": digest,
+            "fixed": dict(fixed),
             "happened": happened,
             "disaster": dict(lost),
             "steady_state": f"{looks} looks in a row found the shop healthy",
