@@ -38,10 +38,19 @@ def messages(one: Incident, policy: Policy) -> Iterator[tuple[Event, str, Messag
 
 
 def key_of(event: Event, channel: str) -> str:
-    """What the far side and the queue recognise a repetition by: of steps that any host may do, the step's own key."""
+    """What the far side and the queue recognise a repetition by: of steps that any host may do, the step's own key. Several hosts may
+    declare what has a key, and it is one incident.
+    """
+    shared = "declared" if event.kind == "declared" and event.data.get("key") else ""
     # Headers carry no more than this: a person's name is part of some keys.
-    name = quote(event.key or event.name, safe="/:@ +,.;=-_~", errors="replace")
+    name = quote(event.key or shared or event.name, safe="/:@ +,.;=-_~", errors="replace")
     return f"{event.incident}/{name}/{channel}"
+
+
+def keys_of(event: Event, channel: str) -> set[str]:
+    """Its key, and the one that it had before declarations had one in common: what was told under it is told."""
+    older = {f"{event.incident}/{event.name}/{channel}"} if event.kind == "declared" else set()
+    return {key_of(event, channel), *older}
 
 
 def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tuple[str, ...], severity: str, *, over: bool) -> Message:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.incidents.errors import IncidentStands, IncidentUsage
+from holdfast.incidents.errors import IncidentStands, IncidentUnknown, IncidentUsage
 from holdfast.incidents.policy import LEVELS, Policy
 from holdfast.incidents.record.events import Event
 from holdfast.incidents.record.log import MARK, Log
@@ -16,7 +16,7 @@ from holdfast.runbooks.engine.people import Person
 
 RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 QUIET = dt.timedelta(hours=24)
-"""What was met again so soon after its incident was resolved, and nobody knows since when, is taken for the same."""
+"""What is met again so soon after its incident was resolved, and was not well in between, is taken for the same."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,26 @@ class Room:
         return next((one for one in self.log.all() if one.key == key), None)
 
     def _same(self, before: Incident, what: Declaration) -> bool:
-        """Whether what is met is what the resolved incident was about: it has not been well since."""
+        """Whether what is met is what the resolved incident was about: it has not been well since, for a while. What is still not well
+        after that was resolved or closed by mistake. A drill that failed stays what it was: it is over.
+        """
+        if self._kept_elsewhere(before):
+            return True
         ended = before.resolved
-        if ended is None:
+        if ended is None or (what.since is not None and what.since >= ended.at):
             return False
-        return what.since < ended.at if what.since is not None else self.log.clock.now() - ended.at < QUIET
+        once = what.source.get("kind") == "drill" and what.since is not None
+        return once or self.log.clock.now() - ended.at < QUIET
+
+    def _kept_elsewhere(self, before: Incident) -> bool:
+        """Whether it was closed as a duplicate of one that is open."""
+        if before.outcome != "duplicate":
+            return False
+        why = next((str(one.data.get("why")) for one in reversed(before.events) if one.kind == "closed"), "")
+        try:
+            return self.log.load(why).open
+        except IncidentUnknown:
+            return False
 
     def _id(self, key: str, before: Incident | None) -> str:
         """The same on every host that meets the same thing and knows the same past."""
@@ -143,14 +158,30 @@ class Room:
         return self._do(incident, "reopened", by, {"why": why, "page": list(page), **self._unreached(page), **more}, check, page)
 
     def close(self, incident: str, by: Person, *, outcome: str = "learnt", why: str = "") -> Incident:
-        """``outcome``: learnt (needs a finished post-mortem); false alarm, duplicate, drill (need a reason). Raises PostmortemLacks."""
+        """``outcome``: learnt (needs a finished post-mortem); false alarm, duplicate, drill (need a reason). Raises PostmortemLacks,
+        and IncidentUsage for a duplicate of what was itself closed as one: in a circle nobody would write what was learnt.
+        """
         from holdfast.incidents.postmortem.rules import check_closing
 
         def check(found: Incident) -> None:
             check_closing(found, outcome, why)
+            if outcome == "duplicate":
+                self._check_kept(why)
 
         data = {"outcome": outcome, "why": why} if outcome != "learnt" else {}
         return self._do(incident, "closed", by, data, check)
+
+    def _check_kept(self, other: str) -> None:
+        try:
+            kept = self.log.load(other)
+        except IncidentUnknown:
+            return  # words, or an incident of a host that is not known here
+        if kept.state == "closed" and kept.outcome == "duplicate":
+            why = str(next((one.data.get("why") for one in reversed(kept.events) if one.kind == "closed"), ""))
+            raise IncidentUsage(
+                f"{kept.id} was itself closed as a duplicate of {why}.",
+                hint=f"Name the one whose post-mortem is written, or first: holdfast incident reopen {kept.id}",
+            )
 
     # ------------------------------------------------------------ what is said on the way
 

@@ -143,13 +143,19 @@ def _lost(one: Incident, facts: Mapping[str, Any]) -> float | None:
 
 
 def outcome_of(run: str, log: Log) -> str | None:
-    """How a run of any host ended: its verdict where it has one, else its outcome; None for one that is not known or has no end."""
+    """How a run of any host ended: its verdict where it has one, else its outcome; None for one that is not known or has no end. An
+    entry that is torn or was changed is passed over, and stands in the log's doubts.
+    """
     needle, found = f'"run":"{run}"'.encode(), None
     for path in log.files():
         with path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file):
                 if needle in line and line[_KIND : line.find(b'"', _KIND)].endswith((b".end", b".ended")):
-                    record = parse(line)
+                    try:
+                        record = parse(line)
+                    except ValueError as error:
+                        log.doubt(path, number, error)
+                        continue
                     data = record.payload.get("data")
                     facts = data if isinstance(data, Mapping) else record.payload
                     found = str(facts.get("verdict") or facts.get("outcome") or record.payload.get("outcome"))

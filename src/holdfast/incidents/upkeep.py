@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.connect.channels import Message, Reference
-from holdfast.incidents.messages import messages
+from holdfast.incidents.messages import keys_of, messages
 from holdfast.incidents.policy import Policy, Step
 from holdfast.incidents.postmortem.rules import due_at
 from holdfast.incidents.promises import elapsed
@@ -163,7 +163,8 @@ def queue(one: Incident, policy: Policy, log: Log, put: Put, remember: Callable[
     made = 0
     fresh = set[str]()
     for event, channel, message in messages(one, policy):
-        if message.key in one.delivered or message.key in one.dropped or (event.chain not in own and now - event.at < OTHERS_GRACE):
+        settled = any(key in one.delivered or key in one.dropped for key in keys_of(event, channel))
+        if settled or (event.chain not in own and now - event.at < OTHERS_GRACE):
             continue
         reference = one.references.get(channel)
         if channel not in fresh and isinstance(reference, dict):

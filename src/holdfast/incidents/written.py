@@ -98,14 +98,17 @@ def review(journal: Journal, by: Person, document: Written) -> None:
 
 
 def newest_review(log: Log) -> Review | None:
-    """Of any host."""
+    """Of any host. An entry that is torn or was changed is passed over, and stands in the log's doubts."""
     found = []
     for path in log.files():
         with path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file):
                 if b'"kind":"incident-plan.reviewed"' in line:
-                    record = parse(line)
-                    found.append(Review(record.at, str(record.payload["by"]["name"]), str(record.payload["sha256"])))
+                    try:
+                        record = parse(line)
+                        found.append(Review(record.at, str(record.payload["by"]["name"]), str(record.payload["sha256"])))
+                    except (KeyError, TypeError, ValueError) as error:
+                        log.doubt(path, number, error)
     return max(found, key=lambda one: one.at, default=None)
 
 

@@ -132,9 +132,13 @@ class Log:
                     try:
                         record = parse(line)
                     except ValueError as error:
-                        self.doubts[f"{path.stem}:{number}"] = f"Entry {number} of the journal {path.stem} was changed: {error}."
+                        self.doubt(path, number, error)
                         continue
                     yield record
+
+    def doubt(self, path: Path, number: int, error: Exception) -> None:
+        """A line that is torn or was changed is passed over, and told."""
+        self.doubts[f"{path.stem}:{number}"] = f"Entry {number} of the journal {path.stem} was changed: {error}."
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

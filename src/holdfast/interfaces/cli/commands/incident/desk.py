@@ -18,6 +18,7 @@ from holdfast.interfaces.cli.commands.runbook.desk import Desk as Bench
 from holdfast.interfaces.cli.commands.runbook.person import person
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.plan.errors import PlanInvalid, PlanMissing
 from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK
 from holdfast.runbooks.engine.people import Person
@@ -33,10 +34,22 @@ Lost = Annotated[tuple[str, ...], Option("data that was lost; may be repeated", 
 class Desk:
     """Made of a session."""
 
-    def __init__(self, session: Session, name: str | None = None) -> None:
+    def __init__(self, session: Session, name: str | None = None, *, plan_needed: bool = True) -> None:
+        """``plan_needed`` False: a plan that cannot be read is told, and what is done is done without one."""
         self.session = session
         self.bench = Bench(session)
         self.person: Person = person(name)
+        self.unread: str | None = None
+        if not plan_needed:
+            self._without_plan()
+
+    def _without_plan(self) -> None:
+        try:
+            _ = self.bench.plan
+        except (PlanInvalid, PlanMissing) as error:
+            self.bench.plan = None
+            self.unread = error.message
+            self.session.out.warn(f"Done without the plan, so nobody is asked or told before it can be read again: {error.message}")
 
     @cached_property
     def incidents(self) -> Incidents:
@@ -92,7 +105,7 @@ class Desk:
             out.warn(f"It is written down, and nobody was told yet: {error.message} {error.hint} The next command tries again.")
         self.pull()
         found = self.incidents.log.load(found.id)
-        shown = {**self.document(found), **more}
+        shown = {**self.document(found), **more, **self.without}
         out.result(shown, lambda: show(self.session, found, shown, self.bench.zone, brief=True))
         return 0
 
@@ -102,6 +115,11 @@ class Desk:
         self.doubt()
         lines = [line.to_json() for line in kept.lines(found.id)]
         return document(found, kept.policy, self.session.clock, runs(found, kept.log), lines)
+
+    @property
+    def without(self) -> dict[str, str]:
+        """For --json: why the plan was not used; nothing where it was, or where there is none."""
+        return {"plan_unread": self.unread} if self.unread else {}
 
     def pull(self) -> bool:
         """What other hosts wrote, out of the vault, which then also gets what was written here; whether the vault could be asked."""

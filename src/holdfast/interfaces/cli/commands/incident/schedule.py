@@ -28,7 +28,11 @@ class Schedule:
 
         found = [one.document() for one in due(self.kept.living(), self.kept.policy, self.kept.log)]
         now = self.session.clock.now()
-        return [*(one for one in found if _come(one["since"], now)), *self._review(now)]
+        found = [*(one for one in found if _come(one["since"], now)), *self._review(now)]
+        for text in self.kept.log.doubts.values():
+            self.session.out.warn(f"{text} It was passed over: holdfast log")
+        self.kept.log.doubts.clear()
+        return found
 
     def before(self) -> None:
         """Page whoever is next and send what waits, before the vault is asked for anything."""

@@ -1,4 +1,4 @@
-"""``holdfast incident ack``: JSON as of ``incident show``."""
+"""``holdfast incident ack``: JSON as of ``incident show``; ``"plan_unread"``: why the plan could not be read."""
 
 from typing import Annotated
 
@@ -11,6 +11,6 @@ def command(
     session: Session, incident: Id, *, note: Annotated[str, Option("what you know, or do first", metavar="TEXT")] = "", as_: As = None
 ) -> int:
     """Acknowledge: you have it, and nobody else is paged. Who is first is in command until somebody else takes the role."""
-    desk = Desk(session, as_)
+    desk = Desk(session, as_, plan_needed=False)
     found = desk.find(incident)
     return desk.done(desk.act(lambda: desk.room.acknowledge(found, desk.person, note)))

@@ -1,7 +1,7 @@
 """``holdfast incident declare``.
 
 JSON: as of ``incident show``, with ``"declared"``: false where the incident was there already. With ``--alertmanager``: ``{"incidents":
-[{"incident", "declared", "state", …}]}``.
+[{"incident", "declared", "state", …}]}``. Where the plan could not be read: ``"plan_unread"``, why.
 """
 
 import os
@@ -45,7 +45,7 @@ def command(
     It needs neither the vault nor a plan nor a network: it is in this host's journal when the command says so, and messages wait until
     their channels answer. Inside a runbook's step it is declared once, however often the step is tried.
     """
-    desk = Desk(session, as_)
+    desk = Desk(session, as_, plan_needed=False)
     if alertmanager is not None:
         return _alerts(session, desk, alertmanager)
     if title is None or not title.strip():
@@ -87,7 +87,7 @@ def _alerts(session: Session, desk: Desk, file: Path) -> int:
         if not made:
             session.out.say("Nothing to declare: no alert fires.")
 
-    session.out.result({"incidents": shown}, human)
+    session.out.result({"incidents": shown, **desk.without}, human)
     return 0
 
 
