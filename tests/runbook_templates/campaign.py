@@ -58,7 +58,8 @@ def go(made: Pass, ground: Path, out: Path | None = None) -> Passed:
         followed = follower.follow(scene.runbook, scene.parameters(), places, scene.awaited())
         settled = _settled(followed, known, places)
         scene.proved()
-        assert scene.done_twice() == []
+        twice = scene.done_twice()
+        assert not twice, twice
         reports = _reported(follower, followed, settled, out, made)
     shutil.rmtree(folder.parent, ignore_errors=True)
     return Passed(made, tuple(followed.lines), followed.seconds, reports)

@@ -57,7 +57,8 @@ def reload():
 def send():
     (control / "inbox" / rest[0]).touch(); wait("inbox/" + rest[0], False)
 asked = {{"paused": lambda: (control / "stands").exists(), "running": lambda: not (control / "stands").exists(),
-         "reloaded": lambda: (control / "reloaded").exists() and not (control / "reload").exists(),
+         "reloaded": lambda: wait("reload", False) or (control / "reloaded").exists(),
+         "sent": lambda: (control / "inbox" / rest[0]).exists() or (control / "sent" / rest[0]).exists(),
          "caught-up": lambda: (control / "caught-up").exists(), "arrived": lambda: (control / "arrived" / rest[0]).exists()}}
 if verb in asked:
     sys.exit(0 if asked[verb]() else 1)
@@ -74,7 +75,7 @@ class Lake:
         self.url = f"s3://{minio.bucket()}/curated"
         self.table = f"{self.url}/{TABLE}"
         self.control = folder / "control"
-        for each in ("inbox", "arrived"):
+        for each in ("inbox", "sent", "arrived"):
             (self.control / each).mkdir(parents=True)
         (folder / "holdfast.yaml").write_text(PLAN.format(folder=folder, url=self.url, endpoint=minio.endpoint))
         self.env = {"HOLDFAST_KEY": "open sesame", "HOLDFAST_SANDBOX": str(folder / "boxes"), **minio.environment}
@@ -228,6 +229,7 @@ class Lake:
                     self.after |= set(wrote)
                 for each in inbox[:1]:
                     self._did("send")
+                    (self.control / "sent" / each.name).touch()
                     each.unlink()
             beats += 1
             time.sleep(0.05)
