@@ -91,6 +91,12 @@ class Runbooks:
             ).fetchall()
         return [RunbookLine(row["id"], row["name"], row["status"], row["started"], row["ended"], json.loads(row["facts"])) for row in rows]
 
+    def last_done(self, name: str) -> str | None:
+        """When a run of that runbook last came to its good end, as ISO 8601 text."""
+        with self._db.reading() as db:
+            row = db.execute("select max(ended) as at from runbook_runs where name = ? and status = 'done'", (name,)).fetchone()
+        return None if row is None or row["at"] is None else str(row["at"])
+
     def matching(self, begin: str, limit: int = 5) -> list[str]:
         """Ids that begin so."""
         with self._db.reading() as db:
