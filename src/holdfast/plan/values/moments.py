@@ -20,6 +20,18 @@ class BadTime(Usage):
     code = "bad-time"
 
 
+def wanted(text: str | None) -> str:
+    """What is to be returned to, as it was said; ``latest`` where nothing was.
+
+    Raises BadTime for an empty text: a shell's variable that was never set must not bring back the newest state, damage and all.
+    """
+    if text is None:
+        return "latest"
+    if not text.strip():
+        raise BadTime("The moment to return to is empty.", hint="Was a variable not set? If the newest state is meant, say: latest")
+    return text.strip()
+
+
 def parse_time(text: str, *, now: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
     """An aware moment. Without an offset the time is on ``zone``'s wall clock; ``now`` is what relative times count from.
 

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.plan.values.moments import is_moment, parse_time
+from holdfast.plan.values.moments import is_moment, parse_time, wanted
 from holdfast.systems.delta.errors import RestoreUsage
 
 _HINT = "Write version:N, version:TABLE@N, a time (2026-11-21T10:00:00+01:00, 10:00, '2h ago'), latest, or a point's id or label."
@@ -14,7 +14,7 @@ def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, A
     """For ``RestoreRequest.until``: ``{"kind": "latest"}``, ``{"kind": "time", "time"}``, ``{"kind": "point", "point"}``,
     ``{"kind": "versions", "versions": {TABLE: N}}`` where the table ``*`` means the only one. Raises RestoreUsage, BadTime.
     """
-    said = (text or "latest").strip()
+    said = wanted(text)
     if said.lower() in ("latest", "immediate"):
         return {"kind": "latest"}
     if said.lower().startswith("version:"):

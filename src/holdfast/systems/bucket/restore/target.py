@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from holdfast.model import RecoveryPoint
-from holdfast.plan.values.moments import is_moment, parse_time
+from holdfast.plan.values.moments import is_moment, parse_time, wanted
 from holdfast.systems.bucket.errors import NoBucketPoint
 
 
@@ -19,7 +19,7 @@ class Chosen(NamedTuple):
 
 def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, Any]:
     """``{"kind": "latest"}``, ``{"kind": "time", "time": ISO 8601}``, ``{"kind": "point", "point"}``. Raises BadTime."""
-    said = (text or "latest").strip()
+    said = wanted(text)
     if said.lower() in ("latest", "immediate"):
         return {"kind": "latest"}
     if is_moment(said):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.model import RecoveryPoint
-from holdfast.plan.values.moments import is_moment, parse_time
+from holdfast.plan.values.moments import is_moment, parse_time, wanted
 from holdfast.systems.files.errors import NoPoint
 
 
@@ -14,7 +14,7 @@ def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo) -> Mapping[str, A
 
     Raises BadTime.
     """
-    said = (text or "latest").strip()
+    said = wanted(text)
     word = said.lower()
     if word in ("latest", "immediate"):
         return {"kind": "latest"}

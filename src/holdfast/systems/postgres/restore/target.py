@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from holdfast.errors import Usage
-from holdfast.plan.values.moments import on_wall
+from holdfast.plan.values.moments import BadTime, on_wall, wanted
 from holdfast.systems.postgres import lsn as positions
 
 Kind = Literal["latest", "immediate", "time", "lsn", "xid", "name", "point"]
@@ -135,7 +135,10 @@ def parse(text: str | None, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> Targe
     xid:N' leave out
     what committed exactly then. Raises BadTarget. Anything else is taken for the id or label of a recovery point.
     """
-    text = (text or "latest").strip()
+    try:
+        text = wanted(text)
+    except BadTime as error:
+        raise BadTarget(error.message, hint=error.hint) from None
     word = text.lower()
     if word == "latest":
         return Target("latest")
