@@ -249,10 +249,11 @@ def sealed_content(case: Case, draw: random.Random) -> Poison:
     return Poison(f"marker-{f'{day}-{number}':>12}".encode(), change)
 
 
-@_sealed("a table's value changed before it was sealed", ("delta",), ("structure", "compare"))
+# A page that is packed may not unpack any more: then it is the restore, which reads what it brings, that refuses.
+@_sealed("a table's value changed before it was sealed", ("delta",), ("restore", "structure", "compare"))
 def sealed_value(case: Case, draw: random.Random) -> Poison:
     def change(held: bytearray, at: int) -> None:
-        held[at + 15 - draw.randrange(3)] ^= 1
+        held[at + 14 - draw.randrange(3)] ^= 1
 
     return Poison(f"marker-{draw.randrange(1, 4) * ROWS + draw.randrange(ROWS):08d}".encode(), change)
 
