@@ -1,37 +1,18 @@
 """docs/guide-evidence.md works as printed."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-from tests.evidence.shop import SECRET
-from tests.guides.script import commands, script
+from tests.guides.on_files import DOCS, followed
+from tests.guides.script import commands
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide-evidence.md"
-PLAN = """
-platform: acme
-vault: {{key: {{env: HOLDFAST_KEY}}, locations: [{{name: here, url: "file://{folder}/vault"}}]}}
-tiers: {{t: {{rpo: 2d, rto: 1h, backup: daily, keep: {{last: 3}}}}}}
-sandbox: {{directory: {folder}/boxes}}
-systems: {{app: {{kind: files, tier: t, paths: [{folder}/app]}}}}
-"""
+PAGE = DOCS / "guide-evidence.md"
 
 
 def test_the_guide_works_as_printed(tmp_path):
-    programs, etc = tmp_path / "bin", tmp_path / "etc"
-    for folder in (programs, etc, tmp_path / "home", tmp_path / "app"):
-        folder.mkdir()
-    (tmp_path / "app" / "app.yaml").write_text("key: value\n")
-    (programs / "holdfast").write_text(f'#!/bin/sh\nexec {sys.executable} -m holdfast.interfaces.cli.main "$@"\n')
-    (programs / "holdfast").chmod(0o755)
-    (etc / "holdfast.yaml").write_text(PLAN.format(folder=tmp_path))
-    text = script(PAGE, {"/etc/holdfast": str(etc)}).replace("holdfast backup", "holdfast init --yes && holdfast backup", 1)
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "HOLDFAST_KEY": SECRET}
-    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    said, etc = followed(PAGE, tmp_path)
     assert len(commands(PAGE)) == 4
-    root = next(line.split()[-1] for line in done.stdout.splitlines() if line.startswith("its root"))
+    root = next(line.split()[-1] for line in said.splitlines() if line.startswith("its root"))
     words = [sys.executable, etc / "verify_evidence.py", etc / "report.json", "--root", root]
     alone = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (alone.returncode, alone.stdout.split(": ")[1].split("\n")[0]) == (0, "sound"), alone.stdout + alone.stderr
