@@ -58,9 +58,11 @@ def test_a_broken_service_is_tried_again(scene, status):
 @pytest.mark.parametrize("fault", ["garbage", "page", "cut", "die-before", Told(200, {"unexpected": []}), Told(201, b"[]")])
 def test_nonsense_is_an_error_that_says_so_and_is_tried_again(scene, fault):
     name, service, client = scene
-    if name == "webhook" and (fault == "page" or isinstance(fault, Told)):
-        pytest.skip("whatever answers 2xx took the message: a webhook's answer has no format")
     service.next = [fault]
+    if name == "webhook" and (fault == "page" or isinstance(fault, Told)):
+        # A webhook's answer has no format: whatever answers 2xx took the message.
+        client.send(message(), None)
+        return
     with pytest.raises(ChannelFailed) as failed:
         client.send(message(), None)
     assert not any(secret in shown(failed.value) for secret in kit.SECRETS)
@@ -72,7 +74,8 @@ def test_nonsense_is_an_error_that_says_so_and_is_tried_again(scene, fault):
 def test_a_service_that_takes_a_message_and_dies_before_its_answer_gets_it_once(scene):
     name, service, client = scene
     if name in KEYLESS:
-        pytest.skip("an incoming webhook of Slack has no key and shows nothing: its client says so")
+        assert "may stand there twice" in client.repeats
+        return
     reference = client.send(message(), None)
     told = [message("updated", number, title=f"step {number}") for number in (2, 3, 4, 5, 6)]
     for one in told:

@@ -1,5 +1,6 @@
 """What every kind of drill is made of: what was asked, what came of it, and phases that are written down before and after."""
 
+import abc
 import contextlib
 import datetime as dt
 import hashlib
@@ -71,7 +72,7 @@ class Played:
         self.clocks[name] = self.clocks.get(name, 0.0) + seconds
 
 
-class Course:
+class Course(abc.ABC):
     """A drill's way. ``isolation``: how production was kept out of it, in words. ``run`` may leave copies in ``standing``: whoever
     called it closes that, whatever it raised.
     """
@@ -91,17 +92,17 @@ class Course:
         self.objectives: dict[str, dict[str, float]] = {}
         self.began = clock.monotonic()
 
+    @abc.abstractmethod
     def refuse(self) -> None:
         """Whatever must not or cannot be: nothing has been written yet."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def begun(self) -> Begun:
         """What is fixed from here on."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def run(self) -> None:
         """All phases up to the acceptance and the controls."""
-        raise NotImplementedError
 
     @contextlib.contextmanager
     def phase(self, name: str, title: str, clock: str | None = None) -> Iterator[dict[str, Any]]:
