@@ -35,3 +35,19 @@ def test_it_comes_back(tmp_path, kind):
     rpo = next(one for one in done.checks if one.name == "rpo")
     assert 0 <= rpo.actual < 3600
     assert "an idle source lost less" in rpo.detail
+
+
+def test_expectations_that_are_not_there_are_no_pass(tmp_path):
+    """A folder without suites judged nothing; a drill by checks alone was green."""
+    import deltalake
+    import pyarrow as pa
+
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "lake").mkdir()
+    deltalake.write_deltalake(str(tmp_path / "lake" / "orders"), pa.table({"id": [1, 2]}))
+    shop = Shop(
+        None, tmp_path, f'  other: {{kind: delta, tier: t, url: "file://{tmp_path}/lake", tables: [orders], expectations: suites}}\n'
+    )
+    done = shop.drill(LOST.format(name="other").replace("sentinel, structure, content", "structure, checks"), ("other",))
+    assert done.outcome != "ok"
+    assert any("suites" in one.name for one in done.checks if one.state == "failed"), [one.to_json() for one in done.checks]

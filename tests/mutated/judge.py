@@ -7,10 +7,10 @@ from typing import Any
 
 from holdfast.assembly.known import known
 from holdfast.errors import HoldfastError
-from holdfast.interfaces.cli.commands.verify import checks_of
 from holdfast.model import Silent
 from holdfast.recovery import Content, Verification, verify
 from holdfast.systems.contract import Isolated
+from holdfast.validation import checks_of
 from holdfast.vault.check import Check
 from tests.mutated.stage import Case
 
@@ -46,7 +46,7 @@ def judge(case: Case, *, spoil: Spoil | None = None, content: Content | None = N
                 seen = verify(
                     recovery,
                     lambda: platform.history(name),
-                    checks_of(_Session(platform.plan), name),  # type: ignore[arg-type]
+                    checks_of(platform.plan, name),
                     progress=Silent(),
                     clock=platform.clock,
                     until=to,
@@ -73,11 +73,6 @@ def _check(vault: Any) -> Finding | None:
         return Finding("vault check", str(report.found[0]))
     assert not report.silent, report.silent
     return None
-
-
-@dataclass
-class _Session:
-    plan: Any
 
 
 class _Spoilt:

@@ -57,6 +57,15 @@ def test_nobody_answers():
             call()
 
 
+@pytest.mark.parametrize("name", ["packs/401-403", "AccessDenied", "RequestTimeTooSkewed"])
+def test_digits_and_words_of_a_name_are_no_answer_of_the_store(name):
+    options = {"endpoint": "http://127.0.0.1:9", "credentials": {"access_key_id": "x", "secret_access_key": "y"}, "brief": True}
+    storage = open_objects("s3", "bucket", "", options)
+    for call in (lambda: storage.put_if_absent(name, [b"x"]), lambda: storage.head(name), lambda: storage.get(name)):
+        with pytest.raises(StorageUnreachable):
+            call()
+
+
 class LosesAnswers:
     """A loopback proxy: the answer to the first PUT never comes back, though the store carried it out."""
 

@@ -6,6 +6,7 @@ from holdfast.validation.content import SNAPSHOT, against_snapshot, compare, str
 from holdfast.validation.expectations.errors import SuiteBroke
 from holdfast.validation.expectations.suite import suites_in
 from holdfast.validation.freshness import Known, Stored, fresh
+from holdfast.validation.planned import checks_of
 from holdfast.validation.results import Report, Result, joined
 from holdfast.validation.sampling import Sampling
 
@@ -21,6 +22,7 @@ __all__ = [
     "against_snapshot",
     "answer",
     "ask",
+    "checks_of",
     "compare",
     "fresh",
     "joined",

@@ -14,27 +14,16 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Progress
 from holdfast.plan import Plan
 from holdfast.systems.contract import RestoreRequest
-from holdfast.validation import Check, Result, compare, run, structure, suites_in
+from holdfast.validation import Check, Result, checks_of, compare, run, structure
 
 if TYPE_CHECKING:
     from holdfast.assembly.platform import Platform
     from holdfast.systems.contract import Isolated
 
 
-def checks_of(plan: Plan, name: str) -> list[Check]:
+def asked_of(plan: Plan, name: str) -> list[Check]:
     """The plan's checks of a system, as far as they need no answer of the source: what is compared is compared by content here."""
-    found = []
-    for spec in plan.effective(name).spec.checks:
-        timeout = spec.timeout.total_seconds() if spec.timeout else None
-        if spec.suite is not None:
-            suite = plan.resolve(spec.suite)
-            found.append(Check(spec.name, database=spec.database, expect=[], timeout=timeout, suite=suite, table=spec.table or ""))
-        elif spec.compare != "source":
-            found.append(Check(spec.name, spec.sql, spec.command, spec.database, spec.expect, False, None, timeout))
-    folder = getattr(plan.effective(name).spec, "expectations", None)
-    if folder is not None:
-        found += [Check(f"suite {table}", expect=[], suite=suite, table=table) for table, suite in suites_in(plan.resolve(folder))]
-    return found
+    return [one for one in checks_of(plan, name) if not one.compare]
 
 
 class StandingCopy:
@@ -70,7 +59,7 @@ class StandingCopy:
         if "structure" in criteria:
             found += structure(self.view, self._platform.clock)
         if "checks" in criteria:
-            found += run(checks_of(self._platform.plan, self.system), self.view, {}, self._platform.clock)
+            found += run(asked_of(self._platform.plan, self.system), self.view, {}, self._platform.clock)
         if "content" in criteria:
             found += compare(expected or {}, _Unmarked(self.view, self.hands), self._platform.clock)
         return found
@@ -114,7 +103,7 @@ class PlatformRestorer:
         )
         self.owner: str | None = getattr(effective.spec, "owner", None)
         self.hands = own or hands(platform, system)
-        self.has_checks = bool(checks_of(platform.plan, system))
+        self.has_checks = bool(asked_of(platform.plan, system))
         self.marked = self.hands is not None
         # A stale point is told by its marks, and a copy is changed by the same hands.
         self.controls: Sequence[Control] = CONTROLS if self.marked else ("truncated",)
@@ -125,7 +114,7 @@ class PlatformRestorer:
         found = [self._asked("vault", self._vault), self._asked("room", self._room)]
         if self.hands is not None:
             found.append(self._asked("marks", self.hands.ready))
-        checks = [one for one in checks_of(self.platform.plan, self.system) if one.suite is None and one.command is None]
+        checks = [one for one in asked_of(self.platform.plan, self.system) if one.suite is None and one.command is None]
         try:
             with self.platform.recovery(self.system).source() as view:
                 found.append(self._asked("source answers", lambda: str(view.reached)))

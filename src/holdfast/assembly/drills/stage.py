@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.drills import disasters
 from holdfast.assembly.drills.hands import hands
-from holdfast.assembly.drills.restorer import PlatformRestorer, StandingCopy, checks_of
+from holdfast.assembly.drills.restorer import PlatformRestorer, StandingCopy, asked_of
 from holdfast.drills.contract import Copy, Injector, Look, Probe, Restorer
 from holdfast.drills.errors import NotTornDown
 from holdfast.errors import HoldfastError
@@ -54,7 +54,7 @@ class PlatformStage:
             if copy.look() is not None:
                 found.append(Answers(f"{system} answers", copy))
             if self.platform.plan.effective(system).kind == "postgres":
-                found += [Asks(f"{system}: {one.name}", copy, one) for one in checks_of(self.platform.plan, system) if one.sql is not None]
+                found += [Asks(f"{system}: {one.name}", copy, one) for one in asked_of(self.platform.plan, system) if one.sql is not None]
                 found.append(Rows(f"{system}: rows", copy))
             for spec in specs:
                 check = Check(spec["name"], spec.get("sql"), spec.get("command"), spec.get("database"), spec.get("expect"), timeout=LONGEST)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import email.utils
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -21,19 +22,14 @@ from holdfast.storage.contract import (
     StorageUnreachable,
 )
 from holdfast.storage.names import before, check_name, common
+from holdfast.storage.objects.api import ApiError
 from holdfast.storage.objects.clients import Client
 
 _SKEWED = "RequestTimeTooSkewed"
-_REFUSED = (
-    "Unable to locate credentials",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "AccessDenied",
-    "NoSuchBucket",
-    "InvalidBucketName",
-    "403",
-    "401",
-)
+_ALONE = "Unable to locate credentials"
+_REFUSED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "NoSuchBucket", "InvalidBucketName", "401", "403"})
+_ANSWER = re.compile(r"status code: (\d{3})\b")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class ObjectStorage:
@@ -142,17 +138,19 @@ class ObjectStorage:
         pass
 
     def _fail(self, error: Exception, what: str) -> NoReturn:
-        text = " ".join(str(error).split())[:400]
+        whole = " ".join(str(error).split()).partition(" Debug source:")[0]  # the library tells all of it twice
+        # Only what the store answered counts: names, addresses and times in the text hold any digits by chance.
+        answered = {error.code} if isinstance(error, ApiError) else {*_ANSWER.findall(whole), *_CODE.findall(whole)}
         details = {"url": self.url, "name": what}
-        if _SKEWED in text:
+        if _SKEWED in answered:
             raise StorageDenied(
                 f"{self.url} refused {what}: this host's clock and the store's differ too much.",
                 hint="Set this host's clock by NTP. 'holdfast check' tells how far it is off.",
                 **details,
             ) from error
-        short = text.partition(" Debug source:")[0]  # the library tells all of it twice
+        short = whole[:400]
         denied = isinstance(error, said.PermissionDeniedError | said.UnauthenticatedError | PermissionError)
-        if denied or any(word in text for word in _REFUSED):
+        if denied or answered & _REFUSED or _ALONE in whole:
             raise StorageDenied(
                 f"{self.url} refused {what}: {short}",
                 hint="Look at the bucket's name, the credentials and what they allow (list, read, write, delete).",

@@ -19,7 +19,7 @@ from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.commands import spotting
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.tables import Cell
-from holdfast.validation import Check, Sampling, suites_in
+from holdfast.validation import Sampling, checks_of
 
 if TYPE_CHECKING:
     from holdfast.recovery import Content
@@ -99,25 +99,6 @@ def content_of(session: Session, name: str, sampling: Sampling | None = None, *,
     return Content(sampling, verify.on)
 
 
-def checks_of(session: Session, name: str) -> list[Check]:
-    """The plan's checks of a system."""
-    found = []
-    for spec in session.plan.effective(name).spec.checks:
-        timeout = spec.timeout.total_seconds() if spec.timeout else None
-        compare = spec.compare == "source"
-        if spec.suite is not None:
-            suite = session.plan.resolve(spec.suite)
-            found.append(Check(spec.name, database=spec.database, expect=[], timeout=timeout, suite=suite, table=spec.table or ""))
-            continue
-        found.append(Check(spec.name, spec.sql, spec.command, spec.database, spec.expect, compare, spec.on, timeout))
-    folder = getattr(session.plan.effective(name).spec, "expectations", None)
-    if folder is not None:
-        # Without any, the folder itself fails as a check: what was to be judged was not.
-        suites = suites_in(session.plan.resolve(folder)) or [(folder, session.plan.resolve(folder))]
-        found += [Check(f"suite {table}", expect=[], suite=suite, table=table) for table, suite in suites]
-    return found
-
-
 def _options(session: Session, names: Sequence[str], against: str | None, *, quick: bool) -> dict[str, Any]:
     if against is None:
         if quick:
@@ -143,7 +124,7 @@ def _verify(
             found = verify(
                 recovery,
                 lambda: platform.history(name),
-                checks_of(session, name),
+                checks_of(session.plan, name),
                 progress=work.watch(progress),
                 clock=session.clock,
                 until=until,

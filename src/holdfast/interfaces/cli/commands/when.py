@@ -92,10 +92,10 @@ def _line(shown: Any, zone: dt.tzinfo) -> str:
 
 
 def _check(session: Session, system: str, name: str) -> Any:
-    from holdfast.interfaces.cli.commands.verify import checks_of
+    from holdfast.validation import checks_of
     from holdfast.validation.expectations import read
 
-    checks = checks_of(session, system)
+    checks = checks_of(session.plan, system)
     found = next((one for one in checks if one.name == name), None)
     if found is None:
         raise WhenUsage(f"{system} has no check '{name}'.", hint="It has: " + (", ".join(one.name for one in checks) or "none"))
