@@ -4,10 +4,10 @@ import argparse
 import importlib
 import inspect
 
-from holdfast.interfaces.cli import settings
-from holdfast.interfaces.cli.command import add_parameters
-from holdfast.interfaces.cli.loading import load, there
-from holdfast.interfaces.cli.parser import Parser
+from holdfast.interfaces.cli.grammar import settings
+from holdfast.interfaces.cli.grammar.command import add_parameters
+from holdfast.interfaces.cli.grammar.loading import load, there
+from holdfast.interfaces.cli.grammar.parser import Parser
 from holdfast.interfaces.cli.registry import SECTIONS, Entry, Group
 
 HEAD = """# Command line

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast.interfaces.cli.commands.runbook.words import _wrong
+from holdfast.interfaces.cli.commands.runbook.written.words import _wrong
 from holdfast.interfaces.cli.registry import COMMANDS
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "holdfast"

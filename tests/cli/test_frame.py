@@ -9,7 +9,8 @@ import time
 import pytest
 
 from holdfast.errors import Damaged, FoundWrong, HoldfastError, Refused, Unreachable, Usage
-from holdfast.interfaces.cli import app, failures, loading
+from holdfast.interfaces.cli import app, failures
+from holdfast.interfaces.cli.grammar import loading
 from holdfast.interfaces.cli.registry import COMMANDS, Entry
 from tests.cli.running import PROGRAM, answer, environment, holdfast, with_plan
 from tests.plan.writing import changed
@@ -261,7 +262,7 @@ def test_starting_is_quick(tmp_path):
 
 
 def test_every_error_of_the_program_is_in_the_reference():
-    from holdfast.interfaces.cli.reference import commands, errors, everywhere
+    from holdfast.interfaces.cli.grammar.reference import commands, errors, everywhere
 
     found = errors()
     assert {"plan-invalid", "secret-unavailable", "wrong-usage", "not-confirmed"} <= {kind.code for kind in found}
@@ -271,7 +272,7 @@ def test_every_error_of_the_program_is_in_the_reference():
 
 
 def test_a_code_has_one_exit_status():
-    from holdfast.interfaces.cli.reference import errors
+    from holdfast.interfaces.cli.grammar.reference import errors
 
     seen = {}
     for kind in errors():

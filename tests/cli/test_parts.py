@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.interfaces.cli.command import Argument, Option, add_parameters, call
-from holdfast.interfaces.cli.confirm import NotConfirmed, confirm
-from holdfast.interfaces.cli.output import Output, ready
-from holdfast.interfaces.cli.parser import Parser, WrongUsage
-from holdfast.interfaces.cli.progress import LineProgress, amount
-from holdfast.interfaces.cli.tables import Cell, plain_table
-from holdfast.interfaces.cli.times import understood
+from holdfast.interfaces.cli.grammar.command import Argument, Option, add_parameters, call
+from holdfast.interfaces.cli.grammar.parser import Parser, WrongUsage
+from holdfast.interfaces.cli.terminal.confirm import NotConfirmed, confirm
+from holdfast.interfaces.cli.terminal.output import Output, ready
+from holdfast.interfaces.cli.terminal.progress import LineProgress, amount
+from holdfast.interfaces.cli.terminal.tables import Cell, plain_table
+from holdfast.interfaces.cli.terminal.times import understood
 from holdfast.plan.values.moments import BadTime, parse_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -156,7 +156,7 @@ def test_progress_without_a_terminal_is_sparse_and_counts_from_many_threads():
 
 
 def test_bars_on_a_terminal():
-    from holdfast.interfaces.cli.progress import progress
+    from holdfast.interfaces.cli.terminal.progress import progress
 
     screen = Terminal()
     with progress(screen) as bars:

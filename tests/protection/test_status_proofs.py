@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from holdfast.interfaces.cli.commands.status import last_proofs
+from holdfast.interfaces.cli.commands.prove.status import last_proofs
 from holdfast.plan.shape.operations import Windows
 from holdfast.protection.status import system_status
 from holdfast.state import Proof

@@ -54,7 +54,7 @@ def _there(pattern: str) -> bool:
 
 
 def plant(doom: Doom) -> None:
-    from holdfast.interfaces.cli.commands.runbook.watching import Telling
+    from holdfast.interfaces.cli.commands.runbook.runs.watching import Telling
     from holdfast.runbooks.engine.at_work import AtWork
     from holdfast.runbooks.engine.driver import Driver
     from holdfast.runbooks.engine.record import Records

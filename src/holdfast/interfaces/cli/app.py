@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from types import FrameType
 
 import holdfast
-from holdfast.interfaces.cli import failures, helptext, settings
-from holdfast.interfaces.cli.command import add_parameters, call
+from holdfast.interfaces.cli import failures
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.loading import load
-from holdfast.interfaces.cli.output import PipeClosed
-from holdfast.interfaces.cli.parser import Parser, WrongUsage, nearest
+from holdfast.interfaces.cli.grammar import helptext, settings
+from holdfast.interfaces.cli.grammar.command import add_parameters, call
+from holdfast.interfaces.cli.grammar.loading import load
+from holdfast.interfaces.cli.grammar.parser import Parser, WrongUsage, nearest
 from holdfast.interfaces.cli.registry import COMMANDS, Entry, Group
+from holdfast.interfaces.cli.terminal.output import PipeClosed
 
 
 def run(arguments: list[str]) -> int:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from holdfast.interfaces.cli.output import Output
-from holdfast.interfaces.cli.settings import Settings
+from holdfast.interfaces.cli.grammar.settings import Settings
+from holdfast.interfaces.cli.terminal.output import Output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,19 +86,19 @@ class Session:
 
     def progress(self) -> "contextlib.AbstractContextManager[Progress]":
         """``with session.progress() as progress:``."""
-        from holdfast.interfaces.cli.progress import progress
+        from holdfast.interfaces.cli.terminal.progress import progress
 
         return progress(self.out.stderr)
 
     def confirm(self, name: str, change: str) -> None:
         """Ask for ``name`` before ``change``. Raises NotConfirmed."""
-        from holdfast.interfaces.cli.confirm import confirm
+        from holdfast.interfaces.cli.terminal.confirm import confirm
 
         confirm(name, change, yes=self.settings.yes)
 
     def time(self, text: str) -> dt.datetime:
         """A moment as a person wrote it; the instant understood is told on stderr when the text was not exact itself. Raises BadTime."""
-        from holdfast.interfaces.cli.times import understood
+        from holdfast.interfaces.cli.terminal.times import understood
         from holdfast.plan.values.moments import parse_time
 
         now = self.clock.now()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Entry:
-    """One command. ``module`` below ``commands``; it holds ``command``."""
+    """One command. ``module`` below ``commands``, in the folder of its section or of its group; it holds ``command``."""
 
     module: str
     summary: str
@@ -24,7 +24,7 @@ class Group:
 SECTIONS: dict[str, dict[str, Entry | Group]] = {
     "Begin": {
         "demo": Entry("demo.run", "start an embedded platform, protect it, break it, recover it, and show what was measured"),
-        "init": Entry("init", "write a commented plan and create the vault in every location"),
+        "init": Entry("begin.init", "write a commented plan and create the vault in every location"),
         "plan": Group(
             "the continuity plan, without touching the network",
             {
@@ -34,36 +34,36 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "assess": Entry("plan.assess", "what is promised beside what is configured, measured and paid"),
             },
         ),
-        "expectations": Entry("expectations", "derive a Great Expectations suite from a healthy table, to be a check of the plan"),
-        "check": Entry("check", "connect to everything in the plan and say what works, what does not, and what to do"),
+        "expectations": Entry("begin.expectations", "derive a Great Expectations suite from a healthy table, to be a check of the plan"),
+        "check": Entry("begin.check", "connect to everything in the plan and say what works, what does not, and what to do"),
     },
     "Protect": {
-        "backup": Entry("backup", "take recovery points"),
-        "follow": Entry("follow", "keep shipping logs until stopped"),
+        "backup": Entry("protect.backup", "take recovery points"),
+        "follow": Entry("protect.follow", "keep shipping logs until stopped"),
         "wal": Group(
             "the commands for PostgreSQL's configuration",
             {
                 "push": Entry("wal", "hand a finished WAL segment to the follower (archive_command)"),
                 "get": Entry("wal", "fetch a WAL segment (restore_command)"),
-                "serve": Entry("wal_serve", "serve WAL out of the vault to 'wal get', until nothing is asked any more"),
+                "serve": Entry("protect.wal_serve", "serve WAL out of the vault to 'wal get', until nothing is asked any more"),
             },
         ),
-        "due": Entry("due", "what is due now by plan and history; --run does it once"),
-        "pause": Entry("pause", "suspend what is scheduled for a system, until a time and for a reason"),
+        "due": Entry("protect.due", "what is due now by plan and history; --run does it once"),
+        "pause": Entry("protect.pause", "suspend what is scheduled for a system, until a time and for a reason"),
     },
     "Recover": {
-        "points": Entry("points", "recovery points, and the ranges one can return to"),
-        "show": Entry("show", "one recovery point in full"),
-        "ls": Entry("ls", "what is inside a recovery point"),
-        "get": Entry("get", "files out of a recovery point"),
-        "export": Entry("export", "a recovery point in portable formats"),
-        "restore": Entry("restore", "restore a system into a new target"),
-        "handover": Entry("handover", "let a restored cluster take its source's place: its own configuration comes back"),
-        "open": Entry("open", "a temporary, isolated, running copy at any moment"),
-        "when": Entry("when", "search history: the last good moment, the first bad one"),
+        "points": Entry("recover.points", "recovery points, and the ranges one can return to"),
+        "show": Entry("recover.show", "one recovery point in full"),
+        "ls": Entry("recover.ls", "what is inside a recovery point"),
+        "get": Entry("recover.get", "files out of a recovery point"),
+        "export": Entry("recover.export", "a recovery point in portable formats"),
+        "restore": Entry("recover.restore", "restore a system into a new target"),
+        "handover": Entry("recover.handover", "let a restored cluster take its source's place: its own configuration comes back"),
+        "open": Entry("recover.open", "a temporary, isolated, running copy at any moment"),
+        "when": Entry("recover.when", "search history: the last good moment, the first bad one"),
     },
     "Prove": {
-        "verify": Entry("verify", "restore into isolation, run the checks, compare, tear down"),
+        "verify": Entry("prove.verify", "restore into isolation, run the checks, compare, tear down"),
         "drill": Group(
             "rehearsals against the clock that can fail; 'holdfast drill SCENARIO' runs one",
             {
@@ -78,7 +78,7 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
             },
             otherwise="run",
         ),
-        "status": Entry("status", "promise, exposure now and last proof of each system"),
+        "status": Entry("prove.status", "promise, exposure now and last proof of each system"),
         "report": Entry("evidence.report", "signed evidence of a run, or of all tests of a period"),
         "evidence": Group(
             "evidence files",
@@ -104,25 +104,25 @@ SECTIONS: dict[str, dict[str, Entry | Group]] = {
                 "serve": Entry("vault.serve", "serve a folder append-only to another account"),
             },
         ),
-        "jobs": Entry("jobs", "what runs"),
-        "log": Entry("log", "what a run did"),
-        "cancel": Entry("cancel", "stop a run at a safe point"),
+        "jobs": Entry("operate.jobs", "what runs"),
+        "log": Entry("operate.log", "what a run did"),
+        "cancel": Entry("operate.cancel", "stop a run at a safe point"),
         "failover": Entry("failover", "move work to the standby"),
         "failback": Entry("failback", "move work home again"),
         "runbook": Group(
             "steps that people and machines take together, from Markdown files",
             {
-                "new": Entry("runbook.new", "write a runbook to be filled in"),
-                "list": Entry("runbook.list", "list runbooks, and systems that have none"),
-                "show": Entry("runbook.show", "a runbook's steps, or its page for paper"),
-                "lint": Entry("runbook.lint", "check runbooks, and that every system has one"),
-                "run": Entry("runbook.run", "run a runbook"),
-                "resume": Entry("runbook.resume", "go on with a run, after a kill too"),
-                "takeover": Entry("runbook.takeover", "take over a run whose host is gone, from the vault"),
-                "approve": Entry("runbook.approve", "answer what a run waits for: approve, confirm, choose, or say what happened"),
-                "skip": Entry("runbook.skip", "leave out a step of a run, with a reason"),
-                "abort": Entry("runbook.abort", "end a run and undo what ran"),
-                "history": Entry("runbook.history", "runs of runbooks, or everything that one of them did"),
+                "new": Entry("runbook.written.new", "write a runbook to be filled in"),
+                "list": Entry("runbook.written.list", "list runbooks, and systems that have none"),
+                "show": Entry("runbook.written.show", "a runbook's steps, or its page for paper"),
+                "lint": Entry("runbook.written.lint", "check runbooks, and that every system has one"),
+                "run": Entry("runbook.runs.run", "run a runbook"),
+                "resume": Entry("runbook.runs.resume", "go on with a run, after a kill too"),
+                "takeover": Entry("runbook.runs.takeover", "take over a run whose host is gone, from the vault"),
+                "approve": Entry("runbook.runs.approve", "answer what a run waits for: approve, confirm, choose, or say what happened"),
+                "skip": Entry("runbook.runs.skip", "leave out a step of a run, with a reason"),
+                "abort": Entry("runbook.runs.abort", "end a run and undo what ran"),
+                "history": Entry("runbook.runs.history", "runs of runbooks, or everything that one of them did"),
             },
         ),
         "incident": Group(

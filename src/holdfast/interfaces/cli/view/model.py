@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.interfaces.cli.commands.runbook.watching import harmless, said
+from holdfast.interfaces.cli.commands.runbook.runs.watching import harmless, said
 from holdfast.runbooks.engine.state import RunState
 
 LINES = 2000

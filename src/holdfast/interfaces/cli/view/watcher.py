@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any, Self
 
-from holdfast.interfaces.cli.commands.runbook.watching import PROMPTS, harmless, understood
+from holdfast.interfaces.cli.commands.runbook.runs.watching import PROMPTS, harmless, understood
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.view.keys import Keys, Line
 from holdfast.interfaces.cli.view.layout import encoded, frame

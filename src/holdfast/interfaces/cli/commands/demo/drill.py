@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 STYLES = {"passed": "ok", "failed": "fail", "skipped": "warn"}
 

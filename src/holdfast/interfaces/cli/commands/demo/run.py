@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 REPORT = "holdfast-demo.html"
 DRILL = "holdfast-drill.html"

@@ -8,12 +8,12 @@ import datetime as dt
 from typing import Annotated
 
 from holdfast.drills.findings import BY_HAND
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
-from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.commands.runbook.runs.person import person
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 
 def command(

@@ -5,9 +5,9 @@ JSON: ``{"ok", "scenarios", "problems": [{"severity", "file", "line", "column", 
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Argument
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument
 
 
 def command(

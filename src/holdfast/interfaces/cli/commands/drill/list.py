@@ -9,7 +9,7 @@ from holdfast.drills.history import Ran, drills
 from holdfast.drills.scenario.library import Found
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 
 def command(session: Session) -> int:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from holdfast.drills.contract import Answer, Question
 from holdfast.drills.engine.parts import Unattended
 from holdfast.drills.errors import DrillNeedsPeople, DrillUsage
-from holdfast.interfaces.cli.confirm import ask
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
+from holdfast.interfaces.cli.terminal.confirm import ask
 
 NO = ("no", "n", "refuse", "refused")
 

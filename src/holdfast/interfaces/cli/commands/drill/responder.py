@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from holdfast.drills.contract import Responder
 from holdfast.errors import FoundWrong
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.loading import there
+from holdfast.interfaces.cli.grammar.loading import there
 from holdfast.interfaces.cli.registry import COMMANDS, Group
 
 

@@ -8,12 +8,12 @@ from typing import Annotated
 from holdfast.drills.engine.drill import OK
 from holdfast.drills.errors import DrillUsage
 from holdfast.drills.retest import forced, proved, refuse_weaker
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.commands.drill.running import controls, go, result, systems_of
 from holdfast.interfaces.cli.commands.drill.showing import document, show
-from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.commands.runbook.runs.person import person
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, Option
 
 
 def command(

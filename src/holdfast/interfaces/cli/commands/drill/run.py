@@ -8,10 +8,10 @@ status 0 only when every objective, criterion and control was met; 4 where it di
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Argument, DryRun, Option
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.commands.drill.running import controls, go, result, systems_of
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, DryRun, Option
 
 
 def command(

@@ -14,7 +14,7 @@ from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.commands.drill.people import people, require_somebody
 from holdfast.interfaces.cli.commands.drill.responder import responder
 from holdfast.interfaces.cli.commands.drill.showing import Telling, document, show
-from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.commands.runbook.runs.person import person
 from holdfast.interfaces.cli.context import Session
 from holdfast.model import Silent
 from holdfast.protection.due import missed_since

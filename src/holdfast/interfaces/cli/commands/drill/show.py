@@ -5,9 +5,9 @@ JSON: ``{"scenario", "hash", "file", "document"}``, the document as the drill wo
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Argument
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument
 
 
 def command(session: Session, scenario: Annotated[str, Argument("a scenario's name, or the path of its file", "SCENARIO")]) -> int:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from holdfast.drills.engine.drill import Finished
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 STYLES = {"passed": "ok", "failed": "fail", "skipped": "warn"}
 

@@ -7,10 +7,10 @@ JSON: ``{"at_work": [{"run", "scenario", "pid"}], "drills": [{"run", "scenario",
 from typing import Annotated
 
 from holdfast.drills.history import drills
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 
 def command(session: Session, *, limit: Annotated[int, Option("how many of the last ones")] = 20) -> int:

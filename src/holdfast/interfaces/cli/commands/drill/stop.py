@@ -8,9 +8,9 @@ import signal
 from typing import Annotated
 
 from holdfast.drills.errors import DrillUnknown, NotTornDown
-from holdfast.interfaces.cli.command import Argument
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk, look_after
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument
 from holdfast.state.process import current
 
 PATIENCE = 600.0

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from holdfast.errors import Usage
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.grammar.command import Argument, Option
+from holdfast.interfaces.cli.terminal.tables import Cell
 
 if TYPE_CHECKING:
     from holdfast.evidence.verifier import Verdict

@@ -5,10 +5,10 @@ from typing import Annotated
 from holdfast.incidents.errors import IncidentUsage
 from holdfast.incidents.postmortem.document import check_day
 from holdfast.incidents.timeline import outcome_of
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.interfaces.cli.grammar.command import Argument, Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
 
 
 def command(

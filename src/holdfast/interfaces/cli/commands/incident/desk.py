@@ -12,12 +12,12 @@ from holdfast.incidents.record.state import Incident
 from holdfast.incidents.room import Room
 from holdfast.incidents.timeline import runs
 from holdfast.incidents.view import document
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.incident.shown import show
 from holdfast.interfaces.cli.commands.runbook.desk import Desk as Bench
-from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.commands.runbook.runs.person import person
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.interfaces.cli.grammar.command import Argument, Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
 from holdfast.plan.errors import PlanInvalid, PlanMissing
 from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK

@@ -7,12 +7,12 @@ JSON: ``{"incidents": [{"incident", "title", "severity", "state", "drill", "outc
 from typing import Annotated
 
 from holdfast.incidents.view import summary
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.incident.desk import Desk
 from holdfast.interfaces.cli.commands.incident.shown import STYLES
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
-from holdfast.interfaces.cli.times import local
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.terminal.tables import Cell
+from holdfast.interfaces.cli.terminal.times import local
 
 
 def command(

@@ -7,11 +7,11 @@ dropped. Exit status 1 while a message is lost.
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.incident.desk import Desk
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
-from holdfast.interfaces.cli.times import local
+from holdfast.interfaces.cli.grammar.command import Argument, Option
+from holdfast.interfaces.cli.terminal.tables import Cell
+from holdfast.interfaces.cli.terminal.times import local
 from holdfast.model.words import counted
 from holdfast.state.outbox import Standing
 
@@ -34,7 +34,7 @@ def command(
     A channel that is down is tried again for as long as the plan's ``give_up`` says, with the order of each incident kept; 'due --run'
     does it. A message that is refused, or waited too long, is lost: correct what is wrong, then --retry. Fails (1) while one is lost.
     """
-    from holdfast.interfaces.cli.parser import WrongUsage
+    from holdfast.interfaces.cli.grammar.parser import WrongUsage
 
     if drop and not number:
         raise WrongUsage("--drop needs --id.", hint="The list shows the numbers.")

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from holdfast.incidents.written import html, newest_review, review, review_due, written
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
 
 
 def command(

@@ -8,10 +8,10 @@ from holdfast.incidents.errors import IncidentUsage
 from holdfast.incidents.postmortem.document import markdown, read
 from holdfast.incidents.postmortem.rules import check_finishing
 from holdfast.incidents.record.state import Incident
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
 
 
 def command(

@@ -9,10 +9,10 @@ JSON: ``{"incident", "title", "severity", "meaning", "state": "declared" | "ackn
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.incident.desk import Desk, Id
 from holdfast.interfaces.cli.commands.incident.shown import show
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Option
 
 
 def command(

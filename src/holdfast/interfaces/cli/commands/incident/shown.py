@@ -6,10 +6,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from holdfast.incidents.record.state import Incident
-from holdfast.interfaces.cli.commands.runbook.watching import harmless
+from holdfast.interfaces.cli.commands.runbook.runs.watching import harmless
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
-from holdfast.interfaces.cli.times import local
+from holdfast.interfaces.cli.terminal.tables import Cell
+from holdfast.interfaces.cli.terminal.times import local
 from holdfast.model import counted
 from holdfast.plan.values.units import format_duration
 

@@ -7,9 +7,9 @@ import secrets
 from typing import Annotated
 
 from holdfast.connect.channels import Message, Severity
-from holdfast.interfaces.cli.command import Argument, Option
-from holdfast.interfaces.cli.commands.runbook.person import person
+from holdfast.interfaces.cli.commands.runbook.runs.person import person
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, Option
 
 
 def command(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from holdfast.interfaces.cli.command import Systems
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Systems
 from holdfast.plan.assess import Assessment, assess
 
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from holdfast.interfaces.cli.command import Argument
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument
 from holdfast.plan import load
 from holdfast.plan.diff import Change, changes, weakenings
 

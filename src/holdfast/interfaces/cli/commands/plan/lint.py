@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Option
 from holdfast.plan import examine
 
 

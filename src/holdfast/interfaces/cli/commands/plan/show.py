@@ -3,8 +3,8 @@
 from typing import Annotated, Any
 
 from holdfast.errors import Usage
-from holdfast.interfaces.cli.command import Option, Systems
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Option, Systems
 from holdfast.plan import Plan
 from holdfast.plan.digest import NOT_MEANING
 

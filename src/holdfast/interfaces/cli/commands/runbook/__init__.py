@@ -1,1 +1,1 @@
-"""Runbooks: steps for people and machines. One command a file; ``desk`` is what they share."""
+"""Runbooks: steps for people and machines. ``written`` has the commands on files, ``runs`` those on runs; ``desk`` is what they share."""

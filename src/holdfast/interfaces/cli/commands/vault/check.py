@@ -6,9 +6,9 @@ Exit status 5 for damage, 3 where a location did not answer, 1 for a gap in a lo
 from typing import TYPE_CHECKING, Annotated
 
 from holdfast.errors import Usage
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.grammar.command import Option
+from holdfast.interfaces.cli.terminal.tables import Cell
 from holdfast.model import counted
 from holdfast.plan import human_size
 

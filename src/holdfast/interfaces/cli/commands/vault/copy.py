@@ -8,8 +8,8 @@ that failed.
 from typing import Annotated, Any
 
 from holdfast.errors import HoldfastError
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Option
 from holdfast.model import counted
 from holdfast.plan import human_size
 

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal
 
 from holdfast.errors import Usage
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, Option
 
 
 class HoldIncomplete(Usage):

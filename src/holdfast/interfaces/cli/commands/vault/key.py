@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from holdfast.interfaces.cli import newkeys
-from holdfast.interfaces.cli.command import Argument, DryRun, Option
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.newkeys import KeyCommandIncomplete
+from holdfast.interfaces.cli.grammar.command import Argument, DryRun, Option
+from holdfast.interfaces.cli.terminal import newkeys
+from holdfast.interfaces.cli.terminal.newkeys import KeyCommandIncomplete
 from holdfast.model import counted
 
 if TYPE_CHECKING:

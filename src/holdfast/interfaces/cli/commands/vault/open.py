@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from holdfast.errors import Refused
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.vault.status import show
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, Option
 from holdfast.plan import human_size
 
 

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import DryRun, Option
 from holdfast.interfaces.cli.commands.vault.check import Share
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.grammar.command import DryRun, Option
+from holdfast.interfaces.cli.terminal.tables import Cell
 from holdfast.model import counted
 from holdfast.plan import format_duration, human_size
 from holdfast.vault.prune import Pruned, PrunePlan

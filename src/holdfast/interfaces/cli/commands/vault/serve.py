@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 from holdfast.errors import Usage
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, Option
 
 
 class BadMode(Usage):

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.tables import Cell
+from holdfast.interfaces.cli.terminal.tables import Cell
 from holdfast.model import counted
 from holdfast.plan import human_size
 from holdfast.vault.copy import Behind

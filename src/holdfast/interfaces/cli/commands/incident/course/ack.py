@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Option
 
 
 def command(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 from holdfast.incidents.room import Declaration, severity
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, pairs
 from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.parser import WrongUsage
+from holdfast.interfaces.cli.grammar.command import Argument, Option
+from holdfast.interfaces.cli.grammar.parser import WrongUsage
 from holdfast.plan.values.moments import parse_time
 from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK
 

@@ -3,9 +3,9 @@
 import sys
 from typing import Annotated
 
-from holdfast.interfaces.cli.command import Argument
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument
 
 
 def command(

@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 
 from holdfast.incidents.page import public_text, state_of
-from holdfast.interfaces.cli.command import Argument, Option
 from holdfast.interfaces.cli.commands.incident.desk import As, Desk, Id
 from holdfast.interfaces.cli.context import Session
+from holdfast.interfaces.cli.grammar.command import Argument, Option
 
 
 def command(

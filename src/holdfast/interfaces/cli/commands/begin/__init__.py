@@ -1,0 +1,1 @@
+"""The single commands under Begin in ``holdfast --help``."""

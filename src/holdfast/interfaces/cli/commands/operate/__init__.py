@@ -1,0 +1,1 @@
+"""The single commands under Operate in ``holdfast --help``."""

@@ -1,0 +1,1 @@
+"""The single commands under Protect in ``holdfast --help``."""

@@ -1,0 +1,1 @@
+"""The single commands under Prove in ``holdfast --help``."""

@@ -1,0 +1,1 @@
+"""The single commands under Recover in ``holdfast --help``."""

@@ -1,0 +1,1 @@
+"""Runs of runbooks: start, go on, take over, answer, skip, end, look back."""

@@ -1,0 +1,1 @@
+"""Runbooks as files: begin one, list, show and check them."""
