@@ -400,7 +400,7 @@ def test_every_error_has_a_hint_or_says_enough(lake):
 
 
 def test_export_and_a_plan_out_of_the_vault_alone(lake):
-    from holdfast.assembly.bare import bare_plan
+    from holdfast.assembly.vault.bare import bare_plan
     from holdfast.plan import load
     from holdfast.systems.delta.export import export
 

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from holdfast.assembly import Platform
-from holdfast.assembly.proving import Prover
+from holdfast.assembly.evidence.proving import Prover
 from holdfast.model import SystemClock
 from holdfast.plan import load
 from holdfast.protection.recorded import recorded

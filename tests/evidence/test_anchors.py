@@ -7,7 +7,7 @@ import json
 import pytest
 
 from holdfast.assembly import Platform, stored_records
-from holdfast.assembly.proving import Prover
+from holdfast.assembly.evidence.proving import Prover
 from holdfast.evidence import verifier
 from holdfast.journal import canonical, parse
 from holdfast.journal.record import make

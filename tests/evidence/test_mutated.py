@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from holdfast.assembly.compared import compared
+from holdfast.assembly.evidence.compared import compared
 from holdfast.evidence import verifier
 from holdfast.evidence.verifier import FORMAT, canonical, verify
 from tests.evidence import mutations

@@ -95,7 +95,7 @@ def test_what_is_no_period(text):
 
 
 def test_from_the_journals_of_all_hosts_of_a_vault(tmp_path):
-    from holdfast.assembly.period import all_tests, signed_tests
+    from holdfast.assembly.evidence.period import all_tests, signed_tests
 
     one, two = Shop(tmp_path / "one"), Shop(tmp_path / "two", vault=tmp_path / "one")
     run = two.run(verdict="passed", results=[check("rows", 1, 1)], clocks={"restore": 3.0})

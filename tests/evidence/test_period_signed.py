@@ -7,8 +7,8 @@ import sys
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from holdfast.assembly.compared import compared
-from holdfast.assembly.period import signed_tests
+from holdfast.assembly.evidence.compared import compared
+from holdfast.assembly.evidence.period import signed_tests
 from holdfast.evidence import verifier
 from holdfast.evidence.verifier import canonical
 from holdfast.protection.recorded import recorded

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from holdfast.assembly.period import all_tests
+from holdfast.assembly.evidence.period import all_tests
 from holdfast.evidence import verifier
 from holdfast.evidence.issue import RunGoesOn, RunNotFound
 from holdfast.evidence.page import page

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.assembly.known import known
+from holdfast.assembly.systems.known import known
 from holdfast.errors import HoldfastError
 from holdfast.model import Silent
 from holdfast.recovery import Content, Verification, verify

@@ -4,10 +4,10 @@ Everything is made when it is first asked for: `status` on a laptop does not nee
 one file for each purpose; a new kind of system is a part of its own.
 """
 
-from holdfast.assembly.bare import bare_plan, bare_vault, stored_plan
 from holdfast.assembly.host import cache_directory
-from holdfast.assembly.places import Created, VaultHistory
 from holdfast.assembly.platform import Platform
-from holdfast.assembly.records import stored_records
+from holdfast.assembly.vault.bare import bare_plan, bare_vault, stored_plan
+from holdfast.assembly.vault.places import Created, VaultHistory
+from holdfast.assembly.vault.records import stored_records
 
 __all__ = ["Created", "Platform", "VaultHistory", "bare_plan", "bare_vault", "cache_directory", "stored_plan", "stored_records"]

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.assembly import bucket, delta, files
-from holdfast.assembly.postgres import PostgresSystems
+from holdfast.assembly.systems import bucket, delta, files
+from holdfast.assembly.systems.postgres import PostgresSystems
 from holdfast.model import Progress, RecoveryPoint
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Platform(PostgresSystems):
 
             return export_tables(found, self.history(found.system), folder, delta.of_points(self, found.system), progress)
         if found.kind == "bucket":
-            from holdfast.assembly.postgres import KindLacks
+            from holdfast.assembly.systems.postgres import KindLacks
 
             raise KindLacks(
                 f"{found.system} is a bucket: its objects are exported by restoring them into a folder.",

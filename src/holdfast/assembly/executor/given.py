@@ -10,7 +10,7 @@ from holdfast.plan.values.secret import KeyRef
 from holdfast.systems.contract import Pool, Probe, Sharing
 
 if TYPE_CHECKING:
-    from holdfast.assembly.places import Places
+    from holdfast.assembly.vault.places import Places
     from holdfast.model import Progress
 
 

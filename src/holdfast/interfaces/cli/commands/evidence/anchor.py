@@ -11,7 +11,7 @@ def command(session: Session) -> int:
 
     'holdfast due --run' does it as often as the plan says, and every run that proved something does.
     """
-    from holdfast.assembly.proving import Prover
+    from holdfast.assembly.evidence.proving import Prover
 
     platform = session.platform
     platform.vault()

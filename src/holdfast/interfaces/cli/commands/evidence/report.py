@@ -46,7 +46,7 @@ def command(
 
     A run that has no report yet gets one: it is numbered, signed, noted in the journal and copied into the vault.
     """
-    from holdfast.assembly.proving import Prover
+    from holdfast.assembly.evidence.proving import Prover
 
     if html and pdf:
         raise ReportUsage("--html and --pdf are two files.", hint="Ask for one after the other.")
@@ -94,7 +94,7 @@ def _write(session: Session, path: Path, data: bytes) -> None:
 
 
 def _period(session: Session, text: str, control: str | None, out: Path | None, *, html: bool) -> int:
-    from holdfast.assembly.period import signed_tests
+    from holdfast.assembly.evidence.period import signed_tests
 
     session.platform.vault()
     issued = signed_tests(session.platform, text, session.out.warn)

@@ -81,7 +81,7 @@ def _what(facts: dict[str, Any]) -> str:
 
 def _compare(session: Session, found: "list[tuple[Verdict, bytes]]") -> None:
     """What the host's key could have signed anew is compared with what nobody could take back."""
-    from holdfast.assembly.compared import compared
+    from holdfast.assembly.evidence.compared import compared
 
     for verdict, data in found:
         if verdict.state == "sound":

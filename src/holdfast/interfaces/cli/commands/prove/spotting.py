@@ -7,7 +7,7 @@ from holdfast.interfaces.cli.context import Session
 
 def asked(session: Session, systems: Sequence[str]) -> int:
     """Say what a person is to restore by hand."""
-    from holdfast.assembly.spotchecks import SpotCheckUsage, ask
+    from holdfast.assembly.evidence.spotchecks import SpotCheckUsage, ask
 
     names = session.select(tuple(systems))
     if len(names) != 1:
@@ -30,7 +30,7 @@ def asked(session: Session, systems: Sequence[str]) -> int:
 
 def recorded(session: Session, id_: str, result: str | None, by: str | None, note: str | None) -> int:
     """Hold what the person computed against the vault. Exit status 1 where it is something else."""
-    from holdfast.assembly.spotchecks import SpotCheckUsage, record
+    from holdfast.assembly.evidence.spotchecks import SpotCheckUsage, record
     from holdfast.interfaces.cli.commands.runbook.runs.person import person
 
     if result is None:

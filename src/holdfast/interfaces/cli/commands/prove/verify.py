@@ -112,7 +112,7 @@ def _options(session: Session, names: Sequence[str], against: str | None, *, qui
 def _verify(
     session: Session, name: str, to: str | None, options: Mapping[str, Any] = NOTHING, *, content: "Content | None"
 ) -> dict[str, Any]:
-    from holdfast.assembly.known import known
+    from holdfast.assembly.systems.known import known
     from holdfast.protection.recorded import recorded
     from holdfast.recovery import verify
 

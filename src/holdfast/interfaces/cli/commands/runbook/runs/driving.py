@@ -20,7 +20,7 @@ from holdfast.runbooks.engine.state import RunState
 from holdfast.runbooks.format.insert import insert
 
 if TYPE_CHECKING:
-    from holdfast.assembly.recording import Recording
+    from holdfast.assembly.vault.recording import Recording
 
 
 def driver(session: Session, desk: Desk, person: Person, job: str, watcher: Watcher | None = None) -> Driver:
@@ -91,7 +91,7 @@ class Job:
 
     def __enter__(self) -> str:
         if self._desk.plan is not None:
-            from holdfast.assembly.recording import Recording
+            from holdfast.assembly.vault.recording import Recording
 
             self._recording = Recording(self._desk.plan, self._session.clock, self._session.out.warn).__enter__()
             self._desk.records.written = self._recording.nudge

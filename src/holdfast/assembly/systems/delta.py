@@ -4,10 +4,10 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from holdfast.assembly.bucket import LOOK
 from holdfast.assembly.executor import sharing_of
-from holdfast.assembly.places import Places
-from holdfast.assembly.sandbox import allowance
+from holdfast.assembly.systems.bucket import LOOK
+from holdfast.assembly.systems.sandbox import allowance
+from holdfast.assembly.vault.places import Places
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def store(platform: Places, effective: EffectiveSystem, url: str, patience: floa
         raise RestoreUsage(
             f"{url} is not understood.", hint="Write a path, file:///folder, or s3://, gs:// or az:// with bucket and prefix."
         )
-    from holdfast.assembly.bucket import options
+    from holdfast.assembly.systems.bucket import options
     from holdfast.connect.objects import open_objects, split
     from holdfast.plan.shape.systems.delta import DeltaSystem as Spec
     from holdfast.systems.delta.objects import Bucket, ObjectStore

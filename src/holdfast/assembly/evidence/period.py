@@ -12,7 +12,7 @@ from holdfast.protection.confidence import kept
 from holdfast.protection.measured import returns
 
 if TYPE_CHECKING:
-    from holdfast.assembly.places import Places
+    from holdfast.assembly.vault.places import Places
 
 
 def signed_tests(platform: "Places", text: str, told: Callable[[str], None]) -> IssuedPeriod:
@@ -20,7 +20,7 @@ def signed_tests(platform: "Places", text: str, told: Callable[[str], None]) -> 
 
     ``told`` hears of locations that the anchor did not reach. Raises PeriodNotUnderstood, Unreachable, JournalDoubtful.
     """
-    from holdfast.assembly.proving import Prover
+    from holdfast.assembly.evidence.proving import Prover
 
     span = period(text, platform.plan.zone)
     prover = Prover(platform, told)
@@ -68,7 +68,7 @@ def _tests(platform: "Places", span: Period, chains: Mapping[str, Sequence[Recor
 
 def _chains(platform: "Places") -> tuple[dict[str, list[Record]], list[str]]:
     """The chains of this host as they are here, and of other hosts what lies in the vault."""
-    from holdfast.assembly.records import stored_records
+    from holdfast.assembly.vault.records import stored_records
 
     chains = {tag: platform.journal.believed(tag) for tag in platform.journal.chains()}
     doubts = [f"journal {problem.chain}: {problem.text}" for problem in platform.journal.verify() if problem.kind != "torn"]

@@ -276,7 +276,7 @@ class Places(Host):
         """Whether something was recorded by it."""
         if not self.anchoring and not any(proves(one.kind) for one in self.journal.written):
             return False
-        from holdfast.assembly.proving import Prover
+        from holdfast.assembly.evidence.proving import Prover
         from holdfast.errors import HoldfastError
 
         try:

@@ -18,7 +18,7 @@ from holdfast.journal import boot
 from holdfast.plan.values.cron import parse_schedule
 
 if TYPE_CHECKING:
-    from holdfast.assembly.places import Places
+    from holdfast.assembly.vault.places import Places
     from holdfast.journal import Record
     from holdfast.model import RecoveryPoint
     from holdfast.storage import Storage

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from holdfast.assembly.places import Places
-from holdfast.assembly.sandbox import allowance
+from holdfast.assembly.systems.sandbox import allowance
+from holdfast.assembly.vault.places import Places
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:

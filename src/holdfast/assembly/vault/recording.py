@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from holdfast.assembly.places import Places
+from holdfast.assembly.vault.places import Places
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock
 from holdfast.plan import Plan

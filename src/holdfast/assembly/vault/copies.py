@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.assembly.places import Places
+from holdfast.assembly.vault.places import Places
 from holdfast.errors import HoldfastError
 from holdfast.model import Progress
 from holdfast.plan import Location

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.executor import sharing_of
-from holdfast.assembly.places import Places
-from holdfast.assembly.sandbox import allowance
+from holdfast.assembly.systems.sandbox import allowance
+from holdfast.assembly.vault.places import Places
 from holdfast.plan import EffectiveSystem
 
 if TYPE_CHECKING:

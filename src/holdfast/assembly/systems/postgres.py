@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.assembly.copies import Copies
+from holdfast.assembly.vault.copies import Copies
 from holdfast.errors import Usage
 from holdfast.model import Progress, RecoveryPoint
 from holdfast.plan import EffectiveSystem
