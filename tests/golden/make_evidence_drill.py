@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from holdfast.assembly.period import signed_tests
+from holdfast.assembly.evidence.period import signed_tests
 from holdfast.evidence.drilled import Begun, Check, Did, Ended, Finding, Flow, Returned, Step
 from holdfast.protection.recorded import recorded
 from tests.evidence.shop import Shop
