@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.model import Entry
-from holdfast.vault import holds, names, prune
+from holdfast.vault import prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import VaultExists
+from holdfast.vault.format import names
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.logs.compact import compact
-from holdfast.vault.retention import Keep
+from holdfast.vault.points import holds
+from holdfast.vault.points.retention import Keep
 from tests.campaign.content import CHUNK, files, log_bytes, streamed
 from tests.campaign.folders import back_up_folder, restore_folder, restored_right
 from tests.campaign.stage import BOTH, CHEAP, CLOCK, SCOPES, SECRET, Stage, wait_until_older

@@ -9,8 +9,10 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.model import SystemClock
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, holds, selfdescription
+from holdfast.vault import Vault
 from holdfast.vault.check.verify import Verifier
+from holdfast.vault.format import selfdescription
+from holdfast.vault.points import holds
 from tests.campaign.content import CHUNK, log_bytes
 from tests.campaign.stage import SECRET, Stage
 from tests.vault.kit import add_all, finish

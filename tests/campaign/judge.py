@@ -3,8 +3,9 @@
 import secrets
 from dataclasses import dataclass
 
-from holdfast.vault import Vault, names
+from holdfast.vault import Vault
 from holdfast.vault.errors import WrongKey
+from holdfast.vault.format import names
 from tests.campaign.content import everything, log_bytes
 from tests.campaign.folders import FOLDER, tree_of
 from tests.campaign.stage import BOTH, Stage

@@ -10,7 +10,7 @@ import random
 import pytest
 
 from holdfast.errors import HoldfastError
-from holdfast.vault import names
+from holdfast.vault.format import names
 from tests.campaign import faults, fulldisk
 from tests.campaign.deeds import DEEDS, lived_in
 from tests.campaign.driver import Campaign, campaign

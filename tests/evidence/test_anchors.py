@@ -13,7 +13,7 @@ from holdfast.journal import canonical, parse
 from holdfast.journal.record import make
 from holdfast.plan import load
 from holdfast.protection.recorded import recorded
-from holdfast.vault.proofs import Proofs
+from holdfast.vault.records.proofs import Proofs
 from tests.evidence.authority import Authority
 from tests.evidence.shop import SECRET, Shop
 from tests.servers import need
@@ -156,7 +156,7 @@ def test_copies_written_anew_do_not_fit_the_anchor_either(shop):
                 path.unlink()
     rewritten(shop, lambda record: {**record.payload, "note": "forged"})
     (shop.platform.journal.folder / "exported.json").unlink()
-    from holdfast.vault.records import RecordCopies
+    from holdfast.vault.records.copies import RecordCopies
 
     vault = shop.platform.vault()
     shop.platform.journal.export("again", RecordCopies(vault.locations.first, vault.notary, shop.clock.now))

@@ -106,7 +106,7 @@ def test_a_run_has_one_report_and_a_deleted_one_leaves_its_number(shop):
 
 
 def _stored(shop):
-    from holdfast.vault.proofs import Proofs
+    from holdfast.vault.records.proofs import Proofs
 
     vault = shop.platform.vault()
     return Proofs(vault.locations.storages[1], vault.notary, shop.clock.now).evidence()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Entry
 from holdfast.systems.files.capture.entries import Stamps, plain_entry
-from holdfast.vault import content
-from holdfast.vault.capture.batch import packs_of, single
+from holdfast.vault.capture.intake.batch import packs_of, single
+from holdfast.vault.format import content
+from holdfast.vault.format.text import to_json
 from holdfast.vault.restore.tree import Stored, Tree, to_document
-from holdfast.vault.text import to_json
 from tests.files.kit import Scene
 
 GOLDEN = Path(__file__).parent / "golden" / "lines.jsonl"

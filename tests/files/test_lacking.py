@@ -21,8 +21,8 @@ from holdfast.systems.files.git.part import GitPart
 from holdfast.systems.files.restore import run as running
 from holdfast.vault import Vault
 from holdfast.vault.capture import tree as writing
-from holdfast.vault.content import NO_PACK
 from holdfast.vault.errors import PackDamaged
+from holdfast.vault.format.content import NO_PACK
 from tests.files.git.kit import Bench, new
 from tests.files.kit import CHEAP, SECRET, Scene, differences, picture
 

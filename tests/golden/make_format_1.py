@@ -5,8 +5,9 @@ from pathlib import Path
 
 from holdfast.model import Entry, SystemClock
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import Vault, holds
+from holdfast.vault import Vault
 from holdfast.vault.keys.slots import PassphraseCost
+from holdfast.vault.points import holds
 from tests.golden import content
 
 HERE = Path(__file__).parent

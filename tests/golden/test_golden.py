@@ -10,9 +10,10 @@ import pytest
 
 from holdfast.model import SystemClock
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import Vault, holds
+from holdfast.vault import Vault
 from holdfast.vault.check import Check
 from holdfast.vault.errors import WrongKey
+from holdfast.vault.points import holds
 from tests.golden import content
 
 HERE = Path(__file__).parent
@@ -108,7 +109,7 @@ def test_todays_reader_reads_the_scopes_of_a_golden_vault(tmp_path):
             [
                 sys.executable,
                 "-I",
-                HERE.parents[1] / "src/holdfast/vault/decoder.py",
+                HERE.parents[1] / "src/holdfast/vault/format/decoder.py",
                 HERE / name,
                 "--point",
                 facts(name)[system],

@@ -216,8 +216,8 @@ class Poison:
 @contextlib.contextmanager
 def poisoned(poison: Poison) -> Iterator[None]:
     with (
-        mock.patch("holdfast.vault.capture.worker.blake3", poison),
-        mock.patch("holdfast.vault.capture.batch.blake3", poison),
+        mock.patch("holdfast.vault.capture.workers.worker.blake3", poison),
+        mock.patch("holdfast.vault.capture.intake.batch.blake3", poison),
     ):
         yield
     assert poison.done == 1, "the fault did not fire"

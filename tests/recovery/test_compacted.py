@@ -11,7 +11,7 @@ from holdfast.systems.postgres.follow.meta import merge
 from holdfast.systems.postgres.wal.coverage import indexes
 from holdfast.vault import prune
 from holdfast.vault.logs.compact import compact_system
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from tests.postgres.restore.conftest import stop
 from tests.recovery.whole import whole
 from tests.servers import PostgresServer, need

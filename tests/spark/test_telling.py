@@ -32,7 +32,7 @@ def test_a_master_that_is_not_there_is_told_at_once():
 TRACE = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 3.0 failed 4 times, most recent failure: Lost task 0.3
 (TID 8) (127.0.0.1 executor 1): org.apache.spark.api.python.PythonException: Traceback (most recent call last):
-  File "/opt/holdfast/site-packages/holdfast/vault/capture/engine.py", line 90, in check
+  File "/opt/holdfast/site-packages/holdfast/vault/capture/workers/engine.py", line 90, in check
     raise error
 OSError: [Errno 28] No space left on device
 \tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handlePythonException(PythonRunner.scala:581)

@@ -7,9 +7,10 @@ import pytest
 from holdfast.errors import HoldfastError
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
-from holdfast.vault import Vault, names
+from holdfast.vault import Vault
 from holdfast.vault.check import Check
 from holdfast.vault.errors import VaultExists, VaultRemains
+from holdfast.vault.format import names
 from tests.vault.kit import CHEAP, CLOCK, SECRET, capture, create, restore
 
 

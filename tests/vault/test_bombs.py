@@ -10,10 +10,10 @@ import zstandard
 
 from holdfast.storage.contract import ObjectInfo
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import crypto, envelope
 from holdfast.vault.check import Check
 from holdfast.vault.errors import ObjectTooLarge
-from holdfast.vault.expand import expand
+from holdfast.vault.format import crypto, envelope
+from holdfast.vault.format.expand import expand
 from holdfast.vault.packs import layout
 from tests.vault.kit import CLOCK, capture, create
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from holdfast.errors import Damaged, HoldfastError
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, config, content, envelope
+from holdfast.vault import Vault
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, PackMissing
+from holdfast.vault.format import config, content, envelope
 from holdfast.vault.index import objects
 from holdfast.vault.keys import slots
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
 from holdfast.vault.packs import layout
 from tests.vault.kit import CLOCK, SECRET, capture, create, packs_of, restore
 

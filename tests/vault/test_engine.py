@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast.vault.capture import engine as module
-from holdfast.vault.capture.engine import Engine
+from holdfast.vault.capture.workers import engine as module
+from holdfast.vault.capture.workers.engine import Engine
 
 
 class _Lock:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault.content import PLACE
+from holdfast.vault.format.content import PLACE
 from holdfast.vault.index.seen import SeenChunks
 from holdfast.vault.index.segment import find_all, merge_segments, write_segment
 from holdfast.vault.index.store import IndexStore

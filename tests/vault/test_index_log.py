@@ -1,7 +1,7 @@
 """The index that a running session writes: in pieces small enough to be made beside all else that it holds."""
 
 from holdfast.model import SystemClock
-from holdfast.vault.capture.index_log import IndexLog
+from holdfast.vault.capture.session.index_log import IndexLog
 from holdfast.vault.index import objects
 from holdfast.vault.packs import layout
 from holdfast.vault.packs.layout import FrameEntry

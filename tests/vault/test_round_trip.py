@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from holdfast.model import Entry
-from holdfast.vault.content import PART_CHUNKS
 from holdfast.vault.errors import TooLarge
+from holdfast.vault.format.content import PART_CHUNKS
 from tests.vault.kit import Bytes, add_all, capture, create, finish, reopen, restore
 
 CHUNK = 4096

@@ -12,9 +12,9 @@ from holdfast.model import Entry, SystemClock
 from holdfast.storage.contract import StorageFull
 from holdfast.storage.memory import MemoryStorage
 from holdfast.vault import Vault
-from holdfast.vault.capture import session
 from holdfast.vault.capture.commit import check_not_condemned
-from holdfast.vault.capture.session import decide
+from holdfast.vault.capture.session import session
+from holdfast.vault.capture.session.session import decide
 from holdfast.vault.errors import ClockSkew, Condemned, PointAmbiguous, PointUnknown, RoleLacking, SessionAborted
 from holdfast.vault.keys.keyring import Keyring
 from tests.vault.kit import CHEAP, CLOCK, Bytes, add_all, capture, create, finish, packs_of, reopen, restore

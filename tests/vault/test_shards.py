@@ -13,7 +13,7 @@ from holdfast.vault import Vault, prune
 from holdfast.vault.capture.shard import Shard
 from holdfast.vault.errors import PackMissing
 from holdfast.vault.keys.keyring import Keyring
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from tests.vault.kit import CHEAP, CLOCK, SECRET, add_all, create, finish, packs_of, reopen, restore
 
 FILES = [

@@ -8,9 +8,11 @@ import pytest
 
 from holdfast.model import Entry, SystemClock
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, condemned, names
+from holdfast.vault import Vault
+from holdfast.vault.format import names
 from holdfast.vault.keys.slots import PassphraseCost
 from holdfast.vault.logs import SystemLogs
+from holdfast.vault.packs import condemned
 
 CHEAP = PassphraseCost(memory_kib=8, passes=1)
 SECRET = "open sesame"

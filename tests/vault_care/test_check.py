@@ -6,8 +6,8 @@ import pytest
 
 from holdfast.vault.check import Check
 from holdfast.vault.check.verify import Verifier
+from holdfast.vault.format.names import parse_pack
 from holdfast.vault.keys.keyring import Keyring
-from holdfast.vault.names import parse_pack
 from tests.vault_care.conftest import CHEAP, Depot, files
 
 

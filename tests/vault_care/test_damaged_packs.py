@@ -12,13 +12,15 @@ from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.open import open_storage
 from holdfast.storage.served.server import serve_socket
 from holdfast.storage.wrappers.faults import Fault, Faulty
-from holdfast.vault import damage, names, prune
-from holdfast.vault.capture.worker import Worker
+from holdfast.vault import prune
+from holdfast.vault.capture.workers.worker import Worker
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import ReusedDamaged
+from holdfast.vault.format import names
 from holdfast.vault.keys.keyring import Keyring
-from holdfast.vault.retention import Keep
+from holdfast.vault.packs import damage
+from holdfast.vault.points.retention import Keep
 from tests.servers.account import server_folder
 from tests.vault_care.conftest import CHEAP, SECRET, Depot, files
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import selfdescription
+from holdfast.vault.format import selfdescription
 from tests.vault_care.conftest import SECRET, Depot, files
 
 ALLOWED = {"argon2", "blake3", "cryptography", "zstandard"}

@@ -9,11 +9,12 @@ import pytest
 from holdfast.model import Entry
 from holdfast.storage.memory import MemoryStorage
 from holdfast.vault import prune
-from holdfast.vault.capture import thin, writer
-from holdfast.vault.capture.thin import Thin
+from holdfast.vault.capture import writer
+from holdfast.vault.capture.reuse import thin
+from holdfast.vault.capture.reuse.thin import Thin
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.packs.sink import PackSink
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from tests.vault.kit import Bytes
 from tests.vault_care.conftest import CHEAP, SECRET, Depot
 

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import Vault, condemned, prune
+from holdfast.vault import Vault, prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
-from holdfast.vault.retention import Keep
+from holdfast.vault.packs import condemned
+from holdfast.vault.points.retention import Keep
 from tests.vault_care.conftest import SECRET, Depot, files
 
 CHILD = """
@@ -20,9 +21,10 @@ from pathlib import Path
 from holdfast.model import SystemClock
 from holdfast.storage.local import LocalStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
-from holdfast.vault import Vault, condemned, prune
+from holdfast.vault import Vault, prune
+from holdfast.vault.packs import condemned
 from holdfast.vault.copy import copy
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 
 verb, cache, left, late, *folders = sys.argv[1:]
 left = int(left)

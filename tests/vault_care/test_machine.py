@@ -16,7 +16,7 @@ from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.vault import prune
 from holdfast.vault.errors import Condemned, PackMissing, SessionAborted
-from holdfast.vault.retention import Keep, NothingProvedLeft
+from holdfast.vault.points.retention import Keep, NothingProvedLeft
 from tests.vault_care.conftest import Depot, files
 
 seeds = st.integers(0, 1)

@@ -14,14 +14,16 @@ from holdfast.storage.local import LocalStorage
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.systems.postgres.lsn import replay_begins
-from holdfast.vault import copy, envelope, holds, names, points, prune
-from holdfast.vault.capture.spill import SpillFolder
+from holdfast.vault import copy, prune
+from holdfast.vault.capture.session.spill import SpillFolder
 from holdfast.vault.errors import Condemned, KeyringPartly, NotBelieved, PackMissing, SessionAborted, SlotRemoved, WrongKey
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.text import from_json, to_json
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.keyring import Keyring
+from holdfast.vault.points import holds, stored
+from holdfast.vault.points.retention import Keep
 from holdfast.vault.prune import drop
-from holdfast.vault.retention import Keep
-from holdfast.vault.text import from_json, to_json
 from tests.vault_care.conftest import CHEAP, SECRET, Depot, files
 
 NONE = dt.timedelta(0)
@@ -76,7 +78,7 @@ def require_whole_in_each(depot):
 
 SPILLS = """
 import pathlib, sys
-from holdfast.vault.capture.spill import SpillFolder
+from holdfast.vault.capture.session.spill import SpillFolder
 folder = SpillFolder(pathlib.Path(sys.argv[1]), "killed")
 folder.path.mkdir()
 (folder.path / "x").write_text("x")
@@ -323,7 +325,7 @@ def test_a_point_whose_sealed_part_tells_of_another_one_is_not_believed(depot, l
     true = {"id": session, "system": "orders", "writer": vault.notary.writer}
     told = point.model_copy(update=true | {lie: {"id": point.id, "system": "events", "writer": "f" * 16}[lie]})
     fields = {"session": session, "system": vault.notary.tag("system", "orders"), "clock": "", "scope": "vault", "epoch": 1}
-    vault.locations.put(name, [vault.notary.make(name, "point", vault.now(), fields, plain=points.encode(told, []))])
+    vault.locations.put(name, [vault.notary.make(name, "point", vault.now(), fields, plain=stored.encode(told, []))])
     fresh = depot.open()
     assert [one.id for one in fresh.points()] == [point.id]
     assert [type(error) for error in fresh.damaged] == [NotBelieved]
@@ -340,12 +342,12 @@ def test_a_point_that_the_second_location_refuses_is_told_and_a_copy_completes_i
         point = writer.commit(kind="postgres", start={}, stop={}).id
     assert writer.lacking == {depot.storages[1].url: "no room"}
     depot.points[point] = CONTENT
-    held, silent = points.places(depot.open().locations)
+    held, silent = stored.places(depot.open().locations)
     assert (held[point], silent) == ({depot.storages[0].url}, [])
-    assert points.lacking(depot.open().locations, [point]) == {point: [depot.storages[1].url]}
+    assert stored.lacking(depot.open().locations, [point]) == {point: [depot.storages[1].url]}
     assert depot.require_whole() == [point]
     assert copy.copy(*depot.storages).refused == []
-    assert points.lacking(depot.open().locations, [point]) == {}
+    assert stored.lacking(depot.open().locations, [point]) == {}
     assert require_whole_in_each(depot) == [point]
 
 
@@ -468,7 +470,7 @@ def test_a_location_that_falls_silent_during_a_backup_is_left_out_and_completed_
     broken = depot.open(lambda storage: Faulty(storage, fault) if storage is depot.storages[1] else storage)
     near = depot.take(OTHER, vault=broken, base=base.id)
     assert silent
-    assert points.lacking(depot.open().locations, [base.id, near.id]) == {near.id: [depot.storages[1].url]}
+    assert stored.lacking(depot.open().locations, [base.id, near.id]) == {near.id: [depot.storages[1].url]}
     depot.take(OTHER, base=near.id)
     assert copy.copy(*depot.storages).points == 2
     assert len(require_whole_in_each(depot)) == 3

@@ -9,7 +9,7 @@ from holdfast.storage.probe import require_fit
 from holdfast.vault import prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from tests.vault_care.conftest import Depot, files
 
 pytestmark = pytest.mark.minio

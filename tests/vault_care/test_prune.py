@@ -8,10 +8,11 @@ from holdfast.model import Entry
 from holdfast.storage import StorageUnreachable
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
-from holdfast.vault import holds, prune
+from holdfast.vault import prune
 from holdfast.vault.errors import Condemned, RoleLacking, SessionAborted
 from holdfast.vault.keys.keyring import Keyring
-from holdfast.vault.retention import Keep
+from holdfast.vault.points import holds
+from holdfast.vault.points.retention import Keep
 from tests.vault_care.conftest import CHEAP, Depot, files
 
 UTC = dt.UTC

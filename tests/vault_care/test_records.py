@@ -12,7 +12,7 @@ from holdfast.plan.portable import relocated
 from holdfast.vault.check import Check
 from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.keys.keyring import Keyring
-from holdfast.vault.records import RecordCopies, newest_plan
+from holdfast.vault.records.copies import RecordCopies, newest_plan
 from tests.vault_care.conftest import CHEAP
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.vault.retention import Candidate, Keep, NothingProvedLeft, PolicyEmpty, decide
+from holdfast.vault.points.retention import Candidate, Keep, NothingProvedLeft, PolicyEmpty, decide
 
 UTC = dt.UTC
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -14,7 +14,7 @@ from holdfast.vault.copy import ask, behind, complete, copy
 from holdfast.vault.errors import ObjectDamaged, VaultMixed, WrongKey
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.logs import body
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from holdfast.vault.status import status
 from tests.vault_care.conftest import CHEAP, Depot, files
 from tests.vault_locations.test_backup_and_restore import alone, listed, lost, wrapped

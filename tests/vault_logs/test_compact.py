@@ -13,7 +13,7 @@ from holdfast.vault.errors import ObjectDamaged
 from holdfast.vault.logs import names
 from holdfast.vault.logs.body import seal
 from holdfast.vault.logs.compact import compact
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from tests.vault_logs.conftest import Place
 
 NOW = dt.timedelta(seconds=-1)

@@ -224,8 +224,8 @@ def test_a_writers_key_appends_but_does_not_read_anothers(place):
     bundle = vault.notary.bundle
     from holdfast.vault.keys import WriterKeys
     from holdfast.vault.keys.keyring import certify
+    from holdfast.vault.keys.notary import Notary
     from holdfast.vault.logs import SystemLogs
-    from holdfast.vault.notary import Notary
 
     keys = WriterKeys.new(os.urandom)
     certify(vault.locations, vault.notary, keys, "", vault.now())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from holdfast.state.outbox import Line
     from holdfast.storage.contract import Storage
     from holdfast.vault import Vault
-    from holdfast.vault.notary import Notary
+    from holdfast.vault.keys.notary import Notary
 
 FIRST = 2000
 """Newest entries of another host that are fetched when nothing of it is here: incidents that are open are young."""
@@ -134,13 +134,13 @@ class StoredJournals:
         self._storage, self._notary = storage, notary
 
     def tags(self) -> list[str]:
-        from holdfast.vault import names
+        from holdfast.vault.format import names
 
         return [each.removeprefix(names.JOURNAL).strip("/") for each in self._storage.folders(names.JOURNAL)]
 
     def lines(self, tag: str, begin: int) -> Iterator[bytes]:
-        from holdfast.vault import names
         from holdfast.vault.errors import RoleLacking
+        from holdfast.vault.format import names
 
         folder = f"{names.JOURNAL}{tag}/"
         after = f"{folder}{begin - 1:016x}" if begin else ""

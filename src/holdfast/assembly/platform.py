@@ -112,8 +112,8 @@ class Platform(PostgresSystems):
     def prune_plan(self) -> "PrunePlan":
         """What retention says, over all systems and locations of the plan. Nothing is changed. Raises what ``vault.prune.make`` raises."""
         from holdfast.systems.postgres.lsn import replay_begins
+        from holdfast.vault.points.retention import Keep
         from holdfast.vault.prune import make
-        from holdfast.vault.retention import Keep
 
         policies: dict[str, Keep] = {}
         proved: set[str] = set()

@@ -27,7 +27,7 @@ Stamp = Callable[[bytes], bytes]
 
 
 class Holds(Protocol):
-    """What is asked of a location (``vault.proofs.Proofs``)."""
+    """What is asked of a location (``vault.records.proofs.Proofs``)."""
 
     def put_host(self, key: str, document: Mapping[str, Any]) -> bool: ...
 

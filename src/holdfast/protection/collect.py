@@ -14,8 +14,8 @@ from holdfast.storage import Storage
 from holdfast.systems.contract import LogStore
 from holdfast.vault.copy.behind import Behind, Held, ask, behind
 from holdfast.vault.copy.logs import lacking_increments
+from holdfast.vault.format.names import LOGS
 from holdfast.vault.logs.names import increments
-from holdfast.vault.names import LOGS
 
 
 class Vaulted(Protocol):

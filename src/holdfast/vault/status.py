@@ -10,8 +10,8 @@ from holdfast.model import RecoveryPoint
 from holdfast.storage.contract import ObjectInfo, Storage
 from holdfast.vault.copy import Behind, Held, behind
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.format.names import parse_point
 from holdfast.vault.logs.names import parse
-from holdfast.vault.names import parse_point
 from holdfast.vault.vault import Vault
 
 

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Self
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import config, crypto, names, points, selfdescription
-from holdfast.vault.begun import first_epoch, put_ours, remove_foreign
-from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import KeyringRolledBack, PointGone, PointUnknown, ScopeClosed, VaultMissing, VaultMixed
+from holdfast.vault.format import config, crypto, names, selfdescription
+from holdfast.vault.format.envelope import Envelope
+from holdfast.vault.format.text import from_b64, to_b64
 from holdfast.vault.keys import opening, ring
+from holdfast.vault.keys.begun import first_epoch, put_ours, remove_foreign
 from holdfast.vault.keys.bundle import SCOPE, Bundle
 from holdfast.vault.keys.kms import Secret
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.keys.ring import Found, RingMemory
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
-from holdfast.vault.placement import place
-from holdfast.vault.points import PointCache, choose
-from holdfast.vault.text import from_b64, to_b64
+from holdfast.vault.locations.placement import place
+from holdfast.vault.points import stored
+from holdfast.vault.points.stored import PointCache, choose
 
 if TYPE_CHECKING:  # what captures and restores is imported where it is used: a status must not wait for numpy
     from holdfast.vault.capture.writer import Writer
@@ -238,7 +239,7 @@ class Vault:
         """
         from holdfast.vault.capture.settings import Settings
         from holdfast.vault.capture.writer import Writer
-        from holdfast.vault.content import MAX_CHUNK, MIN_CHUNK
+        from holdfast.vault.format.content import MAX_CHUNK, MIN_CHUNK
 
         if chunk_size & (chunk_size - 1) or not MIN_CHUNK <= chunk_size <= MAX_CHUNK:
             raise ValueError(f"a chunk size is a power of two from {MIN_CHUNK} to {MAX_CHUNK}, not {chunk_size}")
@@ -278,7 +279,7 @@ class Vault:
         from holdfast.vault.restore.reader import Reader
 
         try:
-            envelope, found, tree = points.read(self.locations, self.notary, f"{names.POINTS}{point.id}")
+            envelope, found, tree = stored.read(self.locations, self.notary, f"{names.POINTS}{point.id}")
         except ObjectMissing as error:
             raise PointGone(point.id) from error
         if found is None:

@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import Damaged, HoldfastError
-from holdfast.vault import crypto, envelope, names
 from holdfast.vault.errors import ObjectDamaged, WrongKey
+from holdfast.vault.format import crypto, envelope, names
+from holdfast.vault.format.text import to_json
 from holdfast.vault.keys import ring as ring_room
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.bundle import Bundle
 from holdfast.vault.keys.ring import Listed, Ring, RingMemory
-from holdfast.vault.text import to_json
 from tests.vault.kit import CHEAP, CLOCK, SECRET, capture, restore
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import crypto
 from holdfast.vault.check import Check
 from holdfast.vault.errors import KeyringForked, KeyringRolledBack, RoleLacking, SlotOld, WrongKey
+from holdfast.vault.format import crypto
 from holdfast.vault.keys import slots
-from holdfast.vault.notary import Notary
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.packs.layout import parse_header
 from tests.vault.keys.kit import label
 from tests.vault.kit import CLOCK, SECRET, capture, packs_of, restore
@@ -130,7 +130,7 @@ def test_a_slot_removed_while_another_process_rotates_is_not_given_the_new_epoch
     one, two = house.keys(), house.keys()
     done = between(house, lambda: two.remove("going").id)
     number = one.rotate()
-    from holdfast.vault import envelope
+    from holdfast.vault.format import envelope
 
     gone = slots.parse(done[0], kept[f"keys/slots/{done[0]}"][0])
     holders = envelope.recipients(envelope.parse("x", house.near.objects[f"keys/epochs/vault/{number:04x}"][0]))

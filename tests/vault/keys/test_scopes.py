@@ -8,13 +8,14 @@ import pytest
 from holdfast.errors import HoldfastError
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty, unreachable
-from holdfast.vault import crypto, envelope, prune
+from holdfast.vault import prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import LastSlot, NotBelieved, RoleLacking, ScopeClosed, ScopeErased, ScopeExists, ScopeUnknown
+from holdfast.vault.format import crypto, envelope
 from holdfast.vault.keys import scopes as scopes_room
 from holdfast.vault.packs import layout
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
 from tests.vault.kit import CLOCK, SECRET, capture, restore
 
 PII = "the pii's passphrase"

@@ -118,7 +118,7 @@ def test_a_planted_slot_opens_nothing_and_is_given_no_later_key(house):
     with pytest.raises(SlotRemoved, match="does not list"):
         house.open("attacker")
     number = house.keys().rotate()
-    from holdfast.vault import crypto, envelope
+    from holdfast.vault.format import crypto, envelope
 
     holders = envelope.recipients(envelope.parse("x", house.near.objects[f"keys/epochs/vault/{number:04x}"][0]))
     assert crypto.recipient(slots.parse("a" * 16, planted).public) not in holders

@@ -5,15 +5,17 @@ import datetime as dt
 import pytest
 
 from holdfast.errors import Damaged
-from holdfast.vault import crypto, envelope, holds, names, prune
+from holdfast.vault import prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import NotBelieved, RoleLacking, SignedAfterRevocation, WriterRevoked, WriterUnknown, WrongKey
+from holdfast.vault.format import crypto, envelope, names
 from holdfast.vault.keys.bundle import WriterKeys
 from holdfast.vault.keys.writers import OwnWriter
 from holdfast.vault.packs import layout
-from holdfast.vault.records import RecordCopies
-from holdfast.vault.retention import Keep
+from holdfast.vault.points import holds
+from holdfast.vault.points.retention import Keep
+from holdfast.vault.records.copies import RecordCopies
 from tests.vault.kit import CLOCK, SECRET, add_all, capture, finish, restore
 
 FILES = {"secret/name.txt": b"very secret content " * 5000, "large": bytes(range(256)) * 5000}
@@ -224,12 +226,12 @@ def test_a_writer_cannot_speak_for_another(house, writer):
         house.open().notary.check(name, lie)
     # A point under its own signature that says inside that another wrote it.
     point = capture(house.open(), FILES)
-    from holdfast.vault import points
+    from holdfast.vault.points import stored
 
     target = names.point("0" * 32)
     told = point.model_copy(update={"id": "0" * 32})
     fields = {"session": "0" * 32, "system": notary.tag("system", "s"), "scope": "vault", "epoch": 1}
-    house.near.put_if_absent(target, [notary.make(target, "point", at, fields, plain=points.encode(told, []))])
+    house.near.put_if_absent(target, [notary.make(target, "point", at, fields, plain=stored.encode(told, []))])
     owner = house.open()
     assert [one.id for one in owner.points()] == [point.id]
     assert [type(error) for error in owner.damaged] == [NotBelieved]

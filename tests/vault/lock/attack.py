@@ -6,10 +6,10 @@ from collections import Counter
 
 from botocore.exceptions import ClientError
 
-from holdfast.vault import envelope, names
-from holdfast.vault.crypto import SYSTEM_RANDOM
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.crypto import SYSTEM_RANDOM
 from holdfast.vault.keys.bundle import Bundle
-from holdfast.vault.notary import Notary
+from holdfast.vault.keys.notary import Notary
 
 
 class Attack:

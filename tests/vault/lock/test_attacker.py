@@ -12,11 +12,13 @@ import pytest
 from holdfast.model import SystemClock
 from holdfast.storage import StorageDenied
 from holdfast.storage.open import open_storage
-from holdfast.vault import Vault, holds, names
+from holdfast.vault import Vault
 from holdfast.vault.check import Check
+from holdfast.vault.format import names
+from holdfast.vault.format.text import to_json
 from holdfast.vault.lock.asof import BadGeneration, as_of
-from holdfast.vault.records import RecordCopies, newest_plan
-from holdfast.vault.text import to_json
+from holdfast.vault.points import holds
+from holdfast.vault.records.copies import RecordCopies, newest_plan
 from tests.vault.lock.attack import Attack
 from tests.vault.lock.conftest import MODES, options, root
 from tests.vault_care.conftest import files

@@ -7,13 +7,14 @@ import pytest
 from holdfast.model import SystemClock
 from holdfast.storage import Lock, ObjectLocked, StorageDenied, versions_of
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import names, prune
+from holdfast.vault import prune
 from holdfast.vault.check import Check
 from holdfast.vault.copy import copy
+from holdfast.vault.format import names
 from holdfast.vault.lock import LOG_TERM, again, keep_logs, slack, term
 from holdfast.vault.logs.compact import TARGET, compact
-from holdfast.vault.records import RecordCopies
-from holdfast.vault.retention import Keep
+from holdfast.vault.points.retention import Keep
+from holdfast.vault.records.copies import RecordCopies
 from tests.vault.lock.conftest import MODES
 from tests.vault_care.conftest import files
 

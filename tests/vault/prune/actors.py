@@ -8,11 +8,12 @@ from pathlib import Path
 
 from holdfast.model import Entry
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, envelope, names, prune
+from holdfast.vault import Vault, prune
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import PackMissing, SessionAborted
+from holdfast.vault.format import envelope, names
 from holdfast.vault.logs import SystemLogs
-from holdfast.vault.retention import Keep, NothingProvedLeft
+from holdfast.vault.points.retention import Keep, NothingProvedLeft
 from tests.vault.prune.interleave import Actor, Gated, Scheduler
 from tests.vault_care.conftest import SECRET, Depot, Shifted, files
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from holdfast.model import RecoveryPoint, SystemClock
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, names, points, prune
+from holdfast.vault import Vault, prune
+from holdfast.vault.format import names
 from holdfast.vault.keys.slots import PassphraseCost
-from holdfast.vault.retention import Keep
+from holdfast.vault.points import stored
+from holdfast.vault.points.retention import Keep
 
 PACKS = 6
 """Of each point; half of them shared with the point before."""
@@ -39,7 +41,7 @@ def build(vault: Vault, count: int) -> None:
         )  # fmt: skip
         fields = {"session": session, "system": vault.notary.tag("system", "db"), "clock": "", "scope": "vault", "epoch": 1}
         name = names.point(session)
-        made = vault.notary.make(name, "point", at, fields, plain=points.encode(point, []), packs=b"".join(sorted(packs)))
+        made = vault.notary.make(name, "point", at, fields, plain=stored.encode(point, []), packs=b"".join(sorted(packs)))
         storage.put_if_absent(name, [made])
 
 

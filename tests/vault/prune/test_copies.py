@@ -7,10 +7,12 @@ import pytest
 from holdfast.model import Entry
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.faults import Fault, Faulty
-from holdfast.vault import condemned, names, prune
+from holdfast.vault import prune
 from holdfast.vault.copy import copy
+from holdfast.vault.format import names
+from holdfast.vault.packs import condemned
+from holdfast.vault.points.retention import Keep
 from holdfast.vault.prune import drop
-from holdfast.vault.retention import Keep
 from tests.vault_care.conftest import Depot, files
 
 NONE = dt.timedelta(0)

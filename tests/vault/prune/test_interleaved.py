@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import condemned
+from holdfast.vault.packs import condemned
 from holdfast.vault.prune.place import Place
 from tests.vault.prune.actors import play
 from tests.vault_care import test_prune

@@ -13,9 +13,10 @@ import pytest
 
 from holdfast.model import SystemClock
 from holdfast.storage.local import LocalStorage
-from holdfast.vault import Vault, condemned
+from holdfast.vault import Vault
 from holdfast.vault.keys.slots import PassphraseCost
 from holdfast.vault.logs import SystemLogs
+from holdfast.vault.packs import condemned
 from tests.vault.prune import worker
 
 ROLES = (("writer", 1), ("writer", 2), ("prune", 3), ("copy", 4))

@@ -13,12 +13,12 @@ from pathlib import Path
 from holdfast.model import Entry, SystemClock
 from holdfast.storage.local import LocalStorage
 from holdfast.vault import Vault, prune
-from holdfast.vault.capture import session
+from holdfast.vault.capture.session import session
 from holdfast.vault.copy import copy
 from holdfast.vault.errors import SessionAborted
 from holdfast.vault.logs import SystemLogs
 from holdfast.vault.logs.errors import LogFollowed
-from holdfast.vault.retention import Keep, NothingProvedLeft
+from holdfast.vault.points.retention import Keep, NothingProvedLeft
 
 SECRET = "open sesame"
 # Who was killed is given up after seconds, not after an hour: otherwise nothing would be deleted behind the first kill.

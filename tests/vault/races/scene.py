@@ -11,16 +11,19 @@ from pathlib import Path
 from holdfast.model import Entry
 from holdfast.storage.contract import ObjectExists, Storage
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import Vault, damage, holds, names, prune
+from holdfast.vault import Vault, prune
 from holdfast.vault.copy import copy
+from holdfast.vault.format import names
 from holdfast.vault.keys.keyring import Keyring
 from holdfast.vault.keys.ring import RingMemory
 from holdfast.vault.logs import SystemLogs
 from holdfast.vault.logs.compact import compact_system
-from holdfast.vault.proofs import Proofs
+from holdfast.vault.packs import damage
+from holdfast.vault.points import holds
+from holdfast.vault.points.retention import Keep
 from holdfast.vault.prune.drop import LEASE, make_abort
-from holdfast.vault.records import RecordCopies
-from holdfast.vault.retention import Keep
+from holdfast.vault.records.copies import RecordCopies
+from holdfast.vault.records.proofs import Proofs
 from tests.vault.races.meddling import Changes, Cut, Cutting
 from tests.vault_care.conftest import CHEAP, SECRET, Depot, files
 

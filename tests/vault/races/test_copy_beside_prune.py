@@ -6,10 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from holdfast.storage.wrappers.base import Wrapper
-from holdfast.vault import Vault, names, prune
+from holdfast.vault import Vault, prune
 from holdfast.vault.copy import copy
+from holdfast.vault.format import names
+from holdfast.vault.points.retention import Keep
 from holdfast.vault.prune.drop import LEASE, make_abort
-from holdfast.vault.retention import Keep
 from tests.vault.races.meddling import Changes
 from tests.vault.races.scene import with_cut
 from tests.vault_care.conftest import SECRET, depot, files

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from holdfast.storage.wrappers.base import Wrapper
-from holdfast.vault import names
+from holdfast.vault.format import names
 from tests.vault.races import work
 from tests.vault.races.scene import DAY, Scene
 from tests.vault.races.trial import Trial, calls_of, changes_of, run, settle

@@ -8,8 +8,9 @@ from holdfast.storage.contract import ObjectExists, ObjectMissing, StorageUnreac
 from holdfast.storage.memory import MemoryStorage
 from holdfast.storage.wrappers.base import Wrapper
 from holdfast.storage.wrappers.retry import Retrying
-from holdfast.vault import Vault, names
+from holdfast.vault import Vault
 from holdfast.vault.errors import ObjectDamaged, VaultExists
+from holdfast.vault.format import names
 from holdfast.vault.locations import put_same
 from holdfast.vault.logs import SystemLogs
 from tests.vault.kit import CHEAP, CLOCK, SECRET, capture, create, restore

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.memory import MemoryStorage
-from holdfast.vault import damage, holds, names
 from holdfast.vault.check import Check
 from holdfast.vault.copy import ask, behind, copy
 from holdfast.vault.errors import (
@@ -20,12 +19,15 @@ from holdfast.vault.errors import (
     SlotUnknown,
     WrongKey,
 )
-from holdfast.vault.holds import HoldTooLate
+from holdfast.vault.format import names
 from holdfast.vault.logs import SystemLogs
 from holdfast.vault.logs.errors import LeaseLost, LogFollowed
-from holdfast.vault.proofs import Proofs
-from holdfast.vault.records import RecordCopies, journals, newest_plan, newest_runbooks
-from holdfast.vault.retention import NothingProvedLeft
+from holdfast.vault.packs import damage
+from holdfast.vault.points import holds
+from holdfast.vault.points.holds import HoldTooLate
+from holdfast.vault.points.retention import NothingProvedLeft
+from holdfast.vault.records.copies import RecordCopies, journals, newest_plan, newest_runbooks
+from holdfast.vault.records.proofs import Proofs
 from holdfast.vault.status import status
 from tests.vault.races.scene import DAY, OTHER, SCOPED, SMALL, Scene, Wrap, log_bytes, plain
 

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from holdfast.vault.proofs import Proofs
+from holdfast.vault.records.proofs import Proofs
 
 if TYPE_CHECKING:
     from holdfast.vault import Vault

@@ -121,7 +121,7 @@ class Prover:
 
     def _places(self) -> list[Place]:
         from holdfast.storage.contract import versions_of
-        from holdfast.vault.proofs import Proofs
+        from holdfast.vault.records.proofs import Proofs
 
         places = []
         for url, (vault, storage) in self._storages().items():
@@ -133,7 +133,7 @@ class Prover:
     @functools.cached_property
     def signer(self) -> Signer:
         """The host's key, with the certificate of the writer as whom the vault is open."""
-        from holdfast.vault.proofs import encoded, vouch, writer_of
+        from holdfast.vault.records.proofs import encoded, vouch, writer_of
 
         key, name, vault = self._platform.host_key, socket.gethostname(), self._vault
         if vault is None:

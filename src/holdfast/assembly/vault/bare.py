@@ -35,7 +35,7 @@ def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> 
     """
     from holdfast.plan.portable import relocated_text
     from holdfast.storage import versions_of
-    from holdfast.vault.records import newest_plan
+    from holdfast.vault.records.copies import newest_plan
 
     text, wrong = newest_plan(vault.locations.first, vault.notary)
     if text is None:

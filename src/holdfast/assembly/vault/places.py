@@ -247,7 +247,7 @@ class Places(Host):
         """
         from holdfast.errors import HoldfastError
         from holdfast.plan.portable import as_text
-        from holdfast.vault.records import RecordCopies
+        from holdfast.vault.records.copies import RecordCopies
 
         copies = {
             storage.url: (f"{vault.id} {storage.url}", RecordCopies(storage, vault.notary, self.clock.now))

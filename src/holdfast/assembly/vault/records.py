@@ -68,7 +68,7 @@ class StoredRecords:
 
 def stored_records(vault: "Vault") -> StoredRecords:
     """Of the vault's first location."""
-    from holdfast.vault.records import journals, newest_plan, newest_runbooks
+    from holdfast.vault.records.copies import journals, newest_plan, newest_runbooks
 
     storage, notary = vault.locations.first, vault.notary
     plan, plan_wrong = newest_plan(storage, notary)
@@ -83,7 +83,7 @@ def stored_records(vault: "Vault") -> StoredRecords:
 def _anchored(vault: "Vault", lines: Mapping[str, Sequence[bytes]]) -> Iterator[tuple[str, str]]:
     """Where a journal is not the one that was anchored: a chain that was written anew is whole in itself."""
     from holdfast.journal import parse
-    from holdfast.vault.proofs import Proofs
+    from holdfast.vault.records.proofs import Proofs
 
     for tag, n, found in Proofs(vault.locations.first, vault.notary, vault.now).anchors():
         anchored = found.get("anchor") if isinstance(found, dict) else None

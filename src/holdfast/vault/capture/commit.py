@@ -6,7 +6,7 @@
    meanwhile waits for this session and pardons it, so this only tells of a location that was set back to an older state of itself;
    nor did a check find one of them damaged everywhere meanwhile;
 4. the locks of reused packs reach as far as the new point's own will;
-5. the point is put, in every location that is still a member of the session (``vault.placement``): that alone commits.
+5. the point is put, in every location that is still a member of the session (``vault.locations.placement``): that alone commits.
 """
 
 import datetime as dt
@@ -17,11 +17,13 @@ from pathlib import Path
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import condemned, damage, lock, names
-from holdfast.vault.capture.session import Session, check_skew
+from holdfast.vault import lock
+from holdfast.vault.capture.session.session import Session, check_skew
 from holdfast.vault.errors import Condemned, PackMissing, ReusedDamaged
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
+from holdfast.vault.packs import condemned, damage
 from holdfast.vault.packs.table import PackTable
 
 _ASKED_SINGLY = 256

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.vault import content
-from holdfast.vault.capture.reuse import Reuse
+from holdfast.vault.capture.reuse.reuse import Reuse
 from holdfast.vault.capture.tree import TreeWriter
-from holdfast.vault.capture.work import FilePart, FileWork
-from holdfast.vault.content import PART_CHUNKS, Part
+from holdfast.vault.capture.workers.work import FilePart, FileWork
+from holdfast.vault.format import content
+from holdfast.vault.format.content import PART_CHUNKS, Part
+from holdfast.vault.format.text import to_b64
 from holdfast.vault.packs.table import PackTable
-from holdfast.vault.text import to_b64
 
 INLINE = 8192
 """Content lists up to this many bytes stand in the entry's line."""

@@ -9,14 +9,14 @@ from zlib import crc32
 import blake3
 import zstandard
 
-from holdfast.vault.capture.batch import Batch
-from holdfast.vault.capture.work import FileWork
-from holdfast.vault.content import ChunkRef
+from holdfast.vault.capture.intake.batch import Batch
+from holdfast.vault.capture.workers.work import FileWork
+from holdfast.vault.format.content import ChunkRef
+from holdfast.vault.format.text import to_json
 from holdfast.vault.packs import layout
 from holdfast.vault.packs.sink import PackSink
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.tree import to_document
-from holdfast.vault.text import to_json
 
 SEGMENT = 1 << 20
 LEAST = 512 << 10

@@ -10,31 +10,31 @@ from holdfast import __version__
 from holdfast.connect.pace import Pace
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Finding, Progress, RecoveryPoint, Totals
-from holdfast.vault import points
-from holdfast.vault.capture.batch import Batch, Read
-from holdfast.vault.capture.bulk import Bulk
 from holdfast.vault.capture.commit import Commit
-from holdfast.vault.capture.engine import Engine
 from holdfast.vault.capture.finishing import Finisher
-from holdfast.vault.capture.index_log import IndexLog
-from holdfast.vault.capture.reuse import Reuse
-from holdfast.vault.capture.session import Session
+from holdfast.vault.capture.intake.batch import Batch, Read
+from holdfast.vault.capture.intake.bulk import Bulk
+from holdfast.vault.capture.intake.slicing import Slicer
+from holdfast.vault.capture.intake.stream import StreamSink
+from holdfast.vault.capture.reuse.reuse import Reuse
+from holdfast.vault.capture.session.index_log import IndexLog
+from holdfast.vault.capture.session.session import Session
+from holdfast.vault.capture.session.spill import SpillFolder
 from holdfast.vault.capture.settings import Settings
 from holdfast.vault.capture.shard import Shard
-from holdfast.vault.capture.slicing import Slicer
-from holdfast.vault.capture.spill import SpillFolder
-from holdfast.vault.capture.stream import StreamSink
 from holdfast.vault.capture.tree import TreeWriter
-from holdfast.vault.capture.work import Buffer, BufferSource, FilePart, FileWork, Inspect, Source, Task
-from holdfast.vault.capture.worker import Shared, Worker
-from holdfast.vault.content import PART_CHUNKS
+from holdfast.vault.capture.workers.engine import Engine
+from holdfast.vault.capture.workers.work import Buffer, BufferSource, FilePart, FileWork, Inspect, Source, Task
+from holdfast.vault.capture.workers.worker import Shared, Worker
+from holdfast.vault.format.content import PART_CHUNKS
+from holdfast.vault.format.text import to_time
 from holdfast.vault.index.seen import SeenChunks
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
 from holdfast.vault.packs.sink import Finished, PackSink, Sealing
 from holdfast.vault.packs.table import PackTable
+from holdfast.vault.points import stored
 from holdfast.vault.restore.reader import Reader
-from holdfast.vault.text import to_time
 
 _FILES = 512
 """Files that may be open in queued tasks."""
@@ -375,7 +375,7 @@ class Writer:
                 "scope": self.settings.scope,
                 "epoch": self._notary.bundle.epoch(self.settings.scope)[0],
             }
-            sealed = points.encode(point, self._tree.segments, thin)
+            sealed = stored.encode(point, self._tree.segments, thin)
             return self._notary.make(
                 self._session.point_name, "point", point.committed_at, fields, plain=sealed, packs=packs, scope=self.settings.scope
             )

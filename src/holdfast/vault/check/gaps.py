@@ -6,9 +6,9 @@ from typing import Any
 
 from holdfast.errors import Damaged
 from holdfast.model import Increment, RecoveryPoint
-from holdfast.vault import names
 from holdfast.vault.check.report import Found
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.format import names
 from holdfast.vault.logs import body
 from holdfast.vault.vault import Vault
 

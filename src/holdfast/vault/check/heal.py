@@ -12,11 +12,12 @@ import blake3
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Progress
 from holdfast.storage.contract import ObjectExists, ObjectLocked, ObjectMissing, Storage
-from holdfast.vault import condemned, names
 from holdfast.vault.check.verify import Verifier, whole
 from holdfast.vault.copy import Copied, copy
 from holdfast.vault.copy.judge import Judge
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
+from holdfast.vault.packs import condemned
 
 ASIDE = "aside/"
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from holdfast.errors import Damaged, Unreachable
-from holdfast.vault import names
 from holdfast.vault.check.report import Found
 from holdfast.vault.errors import PointGone, RoleLacking
-from holdfast.vault.points import read
+from holdfast.vault.format import names
+from holdfast.vault.points.stored import read
 from holdfast.vault.vault import Vault
 
 MOST_FILES = 100

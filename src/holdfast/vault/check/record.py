@@ -8,10 +8,11 @@ import blake3
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectLocked, ObjectMissing, Storage
-from holdfast.vault import damage, names
 from holdfast.vault.check.report import Found
 from holdfast.vault.check.verify import Verifier, whole
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
+from holdfast.vault.packs import damage
 
 TOLD = " It is in no location whole: the next backup does not rely on it and stores again what of it is there still."
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from holdfast.errors import Damaged, Refused, Unreachable
 from holdfast.model import Increment, Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectInfo, ObjectMissing, Storage, StorageDenied
-from holdfast.vault import damage, lock, names, selfdescription
+from holdfast.vault import lock
 from holdfast.vault.check.gaps import judge
 from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
@@ -20,10 +20,12 @@ from holdfast.vault.check.vanished import Vanished
 from holdfast.vault.check.verify import Verifier, largest
 from holdfast.vault.copy import Copied
 from holdfast.vault.copy.logs import covers
-from holdfast.vault.envelope import PACK_ENTRY
+from holdfast.vault.format import names, selfdescription
+from holdfast.vault.format.envelope import PACK_ENTRY
 from holdfast.vault.index import objects
 from holdfast.vault.locations import get_if_there
 from holdfast.vault.logs.names import furthest, increments
+from holdfast.vault.packs import damage
 from holdfast.vault.vault import Vault
 
 _THREADS = 2

@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from holdfast.errors import Damaged
 from holdfast.model import Increment, RecoveryPoint
 from holdfast.storage.contract import Storage
-from holdfast.vault import names
 from holdfast.vault.check.gaps import position_of
 from holdfast.vault.copy.judge import Judge
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import get_if_there
-from holdfast.vault.notary import Notary
 
 _TRIES = 5
 _COME_AND_GO = (names.SESSIONS, names.CONDEMNED, names.DAMAGED, names.INDEX, "aside/", "probe/")

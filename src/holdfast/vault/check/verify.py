@@ -6,15 +6,15 @@ import blake3
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import Storage
-from holdfast.vault import config, crypto, envelope, names, selfdescription
 from holdfast.vault.errors import FormatNewer, ObjectDamaged, RoleLacking, SignedAfterRevocation
+from holdfast.vault.format import config, crypto, envelope, names, selfdescription
 from holdfast.vault.index import objects
 from holdfast.vault.keys import slots
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.keys.ring import parse as ring_of
 from holdfast.vault.logs import body
-from holdfast.vault.notary import Notary
 from holdfast.vault.packs import layout
-from holdfast.vault.points import decode
+from holdfast.vault.points.stored import decode
 
 KINDS = {
     names.WRITERS: ("writer",),

@@ -8,11 +8,11 @@ from typing import Any
 from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Increment
 from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import envelope, names
 from holdfast.vault.copy.logs import lacking_increments
-from holdfast.vault.envelope import PACK_ENTRY
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.envelope import PACK_ENTRY
+from holdfast.vault.format.text import from_time
 from holdfast.vault.logs.names import increments
-from holdfast.vault.text import from_time
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ import blake3
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import config, envelope, names
-from holdfast.vault.envelope import PACK_ENTRY, Envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, VaultMissing, VaultMixed
+from holdfast.vault.format import config, envelope, names
+from holdfast.vault.format.envelope import PACK_ENTRY, Envelope
+from holdfast.vault.format.text import from_b64
 from holdfast.vault.keys import slots, writer_id
+from holdfast.vault.keys.notary import ROOT_KINDS, inventory_entry
 from holdfast.vault.keys.ring import Ring, newest
 from holdfast.vault.logs.names import parse as parse_log
-from holdfast.vault.notary import ROOT_KINDS, inventory_entry
-from holdfast.vault.text import from_b64
 
 PLAIN = ("FORMAT.md", "decoder.py")
 _KINDS = {

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, cast
 
 from holdfast.model import Progress, Silent
 from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectMissing, Storage
-from holdfast.vault import condemned, damage, names
 from holdfast.vault.copy.judge import PLAIN, Judge
 from holdfast.vault.copy.logs import lacking_increments
 from holdfast.vault.copy.sources import Sources
-from holdfast.vault.envelope import PACK_ENTRY
 from holdfast.vault.errors import VaultMixed
+from holdfast.vault.format import names
+from holdfast.vault.format.envelope import PACK_ENTRY
 from holdfast.vault.locations import get_if_there
 from holdfast.vault.lock import attach, before_copied
+from holdfast.vault.packs import condemned, damage
 
 if TYPE_CHECKING:
-    from holdfast.vault.notary import Notary
+    from holdfast.vault.keys.notary import Notary
 
 _THREADS = 3
 """Each holds a whole pack."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdfast.vault.content import PLACE, Places
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.format.content import PLACE, Places
 from holdfast.vault.packs import layout
 from holdfast.vault.packs.layout import FrameEntry
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast.vault.content import PLACE
+from holdfast.vault.format.content import PLACE
 from holdfast.vault.index.segment import Segment, keys_of, merge_segments, write_segment
 
 Row = tuple[int, int, int, int, int]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.vault.content import PLACE, Places
+from holdfast.vault.format.content import PLACE, Places
 
 _SUFFIXES = (".keys", ".ids", ".places")
 _MERGE_ROWS = 1 << 18

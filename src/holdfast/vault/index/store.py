@@ -15,14 +15,14 @@ import numpy as np
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectMissing
-from holdfast.vault import names
-from holdfast.vault.content import Places
-from holdfast.vault.envelope import Envelope
+from holdfast.vault.format import names
+from holdfast.vault.format.content import Places
+from holdfast.vault.format.envelope import Envelope
 from holdfast.vault.index import objects
 from holdfast.vault.index.objects import PackChunks
 from holdfast.vault.index.segment import Segment, keys_of, merge_segments, write_segment
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
 
 _ROWS = 1 << 18
 _MOST = 8

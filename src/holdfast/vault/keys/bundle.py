@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import blake3
 
-from holdfast.vault import crypto
 from holdfast.vault.errors import RoleLacking
-from holdfast.vault.text import from_b64, to_b64
+from holdfast.vault.format import crypto
+from holdfast.vault.format.text import from_b64, to_b64
 
 Role = Literal["owner", "reader", "writer"]
 SCOPE = "vault"

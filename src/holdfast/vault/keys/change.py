@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectExists, ObjectLocked, Storage
-from holdfast.vault import crypto, envelope, names
 from holdfast.vault.errors import KeyringBusy, KeyringPartly, RoleLacking
+from holdfast.vault.format import crypto, envelope, names
+from holdfast.vault.format.text import to_json
 from holdfast.vault.keys import opening
 from holdfast.vault.keys.bundle import SCOPE, Bundle
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.keys.ring import Found, Listed, Ring, RingMemory, newest
 from holdfast.vault.locations import Locations, get_if_there, put_same
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import to_json
 
 _TRIES = 20
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 from holdfast.errors import Damaged, Unreachable, Usage
 from holdfast.storage.contract import Storage
-from holdfast.vault import crypto, names
 from holdfast.vault.errors import KeyringPartly, LastSlot, ScopeClosed, SlotOld, SlotUnknown, SlotUnproved, WrongKey
+from holdfast.vault.format import crypto, names
+from holdfast.vault.format.text import to_b64, to_json, to_time
 from holdfast.vault.keys import opening, secret_text, slots
 from holdfast.vault.keys.bundle import SCOPE, Bundle, Epoch, Role, WriterKeys
 from holdfast.vault.keys.change import Changes, Stale, removed
 from holdfast.vault.keys.kms import Secret
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.keys.ring import Listed, Ring, RingMemory
 from holdfast.vault.keys.scopes import Scopes
 from holdfast.vault.keys.slots import DEFAULT_COST, PassphraseCost, Slot
 from holdfast.vault.keys.writers import Writers
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import to_b64, to_json, to_time
 
 _TRIES = 20
 _MOST_SLOTS = 250

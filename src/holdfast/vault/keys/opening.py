@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from holdfast.errors import Damaged
-from holdfast.vault import crypto, envelope, names
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, ScopeClosed, ScopeErased, ScopeUnknown, SlotRemoved, WrongKey
+from holdfast.vault.format import crypto, envelope, names
+from holdfast.vault.format.text import from_b64, from_json
 from holdfast.vault.keys import slots
 from holdfast.vault.keys.bundle import SCOPE, Bundle, Epoch
 from holdfast.vault.keys.kms import Secret
 from holdfast.vault.keys.ring import AT_ONCE, Found, Ring, newest
 from holdfast.vault.keys.slots import Slot
 from holdfast.vault.locations import Locations
-from holdfast.vault.text import from_b64, from_json
 
 _TRIES = 5
 

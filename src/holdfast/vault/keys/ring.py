@@ -19,10 +19,10 @@ import blake3
 
 from holdfast.errors import Damaged, Unreachable
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import envelope, names
 from holdfast.vault.errors import KeyringForked, KeyringRolledBack, NotBelieved, ObjectDamaged
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.text import from_b64, from_json, from_time, to_b64, to_time
 from holdfast.vault.keys.bundle import SCOPE, Role
-from holdfast.vault.text import from_b64, from_json, from_time, to_b64, to_time
 
 AFTER_LOCK, AT_ONCE = "after-lock", "at-once"
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from holdfast.errors import Damaged, HoldfastError, Usage
 from holdfast.storage.contract import ObjectExists, ObjectLocked, Storage, versions_of
-from holdfast.vault import crypto, names
 from holdfast.vault.errors import NotBelieved, ScopeErased, ScopeExists, ScopeUnknown
+from holdfast.vault.format import crypto, names
+from holdfast.vault.format.text import from_b64, to_b64, to_json, to_time
 from holdfast.vault.keys import opening, slots
 from holdfast.vault.keys.bundle import SCOPE, Bundle, Epoch
 from holdfast.vault.keys.change import Changes, removed
@@ -21,7 +22,6 @@ from holdfast.vault.keys.kms import Secret
 from holdfast.vault.keys.ring import AFTER_LOCK, AT_ONCE, Listed, Ring
 from holdfast.vault.keys.slots import PassphraseCost, Slot
 from holdfast.vault.locations import put_same
-from holdfast.vault.text import from_b64, to_b64, to_json, to_time
 
 CERTIFICATE = "holdfast scope erasure 1"
 _MEANS = (

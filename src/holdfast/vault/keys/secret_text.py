@@ -2,8 +2,8 @@
 
 import blake3
 
-from holdfast.vault import crypto
 from holdfast.vault.errors import WrongKey
+from holdfast.vault.format import crypto
 
 RECOVERY = "hf1-"
 FILE = "hff1-"

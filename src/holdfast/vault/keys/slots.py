@@ -8,12 +8,12 @@ from typing import Any
 import blake3
 
 from holdfast.errors import Usage
-from holdfast.vault import crypto
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.format import crypto
+from holdfast.vault.format.text import from_b64, from_json, from_time, to_b64, to_json, to_time
 from holdfast.vault.keys import secret_text
 from holdfast.vault.keys.bundle import SCOPE, Bundle, Role
 from holdfast.vault.keys.kms import Kms, Secret
-from holdfast.vault.text import from_b64, from_json, from_time, to_b64, to_json, to_time
 
 _ROLES = ("owner", "reader", "writer")
 _KINDS = ("passphrase", "recovery", "file", "kms")

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from holdfast.errors import Damaged, Refused
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import envelope, names
 from holdfast.vault.errors import WriterUnknown
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.text import from_json, to_time
 from holdfast.vault.keys.change import Changes, removed
+from holdfast.vault.keys.notary import inventory_entry
 from holdfast.vault.keys.ring import Ring
-from holdfast.vault.notary import inventory_entry
-from holdfast.vault.text import from_json, to_time
 
 _THREADS = 8
 _SIGNED = (

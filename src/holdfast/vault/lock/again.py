@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from holdfast.storage.contract import Storage, versions_of
-from holdfast.vault import names
+from holdfast.vault.format import names
 from holdfast.vault.lock.extend import MARGIN, LockBook, extend
 from holdfast.vault.lock.policy import slack
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from holdfast.errors import Usage
 from holdfast.storage.contract import Buffer, ObjectInfo, ObjectMissing, Storage, StorageDenied
 from holdfast.storage.wrappers.base import Wrapper
-from holdfast.vault import names
+from holdfast.vault.format import names
 
 
 class BadGeneration(Usage):

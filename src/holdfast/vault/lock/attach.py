@@ -39,7 +39,7 @@ class Believed:
     def _holds(self, name: str, data: bytes) -> bool:
         import blake3
 
-        from holdfast.vault import names
+        from holdfast.vault.format import names
 
         parsed = names.parse_pack(name)
         if parsed is not None:
@@ -56,8 +56,8 @@ class Believed:
         return self._signed(name, data)
 
     def _signed(self, name: str, data: bytes) -> bool:
-        from holdfast.vault import envelope, names
-        from holdfast.vault.notary import ROOT_KINDS
+        from holdfast.vault.format import envelope, names
+        from holdfast.vault.keys.notary import ROOT_KINDS
 
         parsed = envelope.parse(name, data)
         vault, root = self._trusted()
@@ -75,7 +75,7 @@ class Believed:
         with self._lock:
             if self._root is not None:
                 return self._root
-        from holdfast.vault import names
+        from holdfast.vault.format import names
 
         found = self_signed(self._storage.get(names.CONFIG))
         with self._lock:
@@ -83,9 +83,9 @@ class Believed:
         return found
 
     def _writer(self, writer: str) -> bytes:
-        from holdfast.vault import envelope, names
+        from holdfast.vault.format import envelope, names
+        from holdfast.vault.format.text import from_b64
         from holdfast.vault.keys import writer_id
-        from holdfast.vault.text import from_b64
 
         with self._lock:
             known = self._writers.get(writer)
@@ -102,8 +102,8 @@ class Believed:
 
 def self_signed(data: bytes) -> tuple[bytes, bytes]:
     """(vault's id, root's public key) of a ``config`` that its own root signed; ValueError for any other, Damaged for what is none."""
-    from holdfast.vault import config, envelope
-    from holdfast.vault.text import from_b64
+    from holdfast.vault.format import config, envelope
+    from holdfast.vault.format.text import from_b64
 
     parsed = config.parse(data)
     vault, root = bytes.fromhex(str(parsed.clear["vault"])), from_b64(str(parsed.clear["root_public"]))

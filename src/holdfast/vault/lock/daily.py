@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from holdfast.vault import names
+from holdfast.vault.format import names
 
 if TYPE_CHECKING:
     from holdfast.vault.vault import Vault

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from holdfast.model import Increment
 from holdfast.storage.contract import KeepsVersions, ObjectMissing, Storage, versions_of
-from holdfast.vault import names
+from holdfast.vault.format import names
 from holdfast.vault.lock.policy import LOG_TERM, slack
 
 _THREADS = 16

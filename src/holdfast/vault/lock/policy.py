@@ -3,8 +3,8 @@
 import datetime as dt
 
 from holdfast.storage.contract import Lock
-from holdfast.vault import envelope, names
-from holdfast.vault.text import from_json
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.text import from_json
 
 LOG_TERM = dt.timedelta(days=4)
 """Of an increment as it is put: over a long weekend. Compaction, or a later commit, holds for all days what is still needed then."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from holdfast.storage.contract import KeepsVersions, ObjectInfo, Storage, versions_of
-from holdfast.vault import names
+from holdfast.vault.format import names
 from holdfast.vault.lock.policy import term
 
 _THREADS = 16

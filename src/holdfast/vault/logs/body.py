@@ -9,13 +9,13 @@ from typing import Any
 import blake3
 
 from holdfast.storage.contract import Buffer
-from holdfast.vault import crypto
-from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import ObjectDamaged, RoleLacking
+from holdfast.vault.format import crypto
+from holdfast.vault.format.envelope import Envelope
+from holdfast.vault.format.text import from_json, to_json
 from holdfast.vault.keys import SCOPE
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.logs.names import parse
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from typing import Any
 from holdfast.model import Clock, Increment
 from holdfast.storage.contract import ObjectExists, ObjectMissing, Storage
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations, get_if_there
 from holdfast.vault.lock.extend import hold_full
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.store import SystemLogs
-from holdfast.vault.notary import Notary
 
 SMALL = 4 << 20
 TARGET = 32 << 20

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.contract import Storage
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.logs.level import fill, listed
-from holdfast.vault.notary import Notary
 
 EVERY = 10.0
 """Seconds between two tries."""

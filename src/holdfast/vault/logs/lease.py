@@ -24,8 +24,8 @@ import blake3
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.logs.errors import LeaseLost, LogFollowed
-from holdfast.vault.notary import Notary
 
 SECONDS = 60
 _TRIES = 10

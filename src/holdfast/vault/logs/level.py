@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Increment
 from holdfast.storage.contract import ObjectExists, Storage
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.logs import body, names
-from holdfast.vault.notary import Notary
 
 Listed = Mapping[str, Increment]
 

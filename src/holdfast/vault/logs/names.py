@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from holdfast.model import Increment
 from holdfast.storage.contract import ObjectInfo
-from holdfast.vault import names
+from holdfast.vault.format import names
 
 LONGEST = 1 << 26
 """Bytes of the log that one increment covers at most (64 MiB): a reader that begins at a position lists from that far before it."""

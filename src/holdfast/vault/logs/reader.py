@@ -9,12 +9,12 @@ from typing import Any
 
 from holdfast.errors import Damaged
 from holdfast.model import Increment
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.body import Opened
 from holdfast.vault.logs.errors import gap
 from holdfast.vault.logs.marker import Marker
-from holdfast.vault.notary import Notary
 
 _KEPT_BYTES = 64 << 20
 _KEPT_METAS = 1024

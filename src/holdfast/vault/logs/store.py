@@ -8,15 +8,15 @@ from typing import Literal
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import Clock, Increment
 from holdfast.storage.contract import ObjectMissing, Storage
+from holdfast.vault.format.names import LOGS
 from holdfast.vault.keys import SCOPE
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
 from holdfast.vault.logs import body, names
 from holdfast.vault.logs.lease import SECONDS
 from holdfast.vault.logs.marker import Marker
 from holdfast.vault.logs.reader import BranchReader
 from holdfast.vault.logs.writer import BranchWriter
-from holdfast.vault.names import LOGS
-from holdfast.vault.notary import Notary
 
 
 class SystemLogs:

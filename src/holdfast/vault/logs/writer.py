@@ -11,6 +11,7 @@ from holdfast.model import Clock, Increment
 from holdfast.storage.contract import Buffer, ObjectExists, ObjectMissing, Storage
 from holdfast.vault.errors import NotBelieved, RoleLacking
 from holdfast.vault.keys import SCOPE
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import get_if_there
 from holdfast.vault.lock.keeper import LogKeeper
 from holdfast.vault.logs import body, names
@@ -20,7 +21,6 @@ from holdfast.vault.logs.late import CatchUp
 from holdfast.vault.logs.lease import SECONDS, Lease
 from holdfast.vault.logs.level import level, listed, reaches
 from holdfast.vault.logs.marker import Marker
-from holdfast.vault.notary import Notary
 
 _TRIES = 5
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import zstandard
 
-from holdfast.vault import crypto
-from holdfast.vault.expand import expand
-from holdfast.vault.text import from_b64, from_json, to_b64, to_json
+from holdfast.vault.format import crypto
+from holdfast.vault.format.expand import expand
+from holdfast.vault.format.text import from_b64, from_json, to_b64, to_json
 
 MAGIC = b"HFPACK1\n"
 END = b"HFPEND1\n"

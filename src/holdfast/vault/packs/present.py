@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from holdfast.storage.contract import Storage
-from holdfast.vault import names
+from holdfast.vault.format import names
 
 _ROW = np.dtype("V48")
 

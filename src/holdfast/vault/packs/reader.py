@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import crypto, names
 from holdfast.vault.errors import PackDamaged, PackMissing, RoleLacking
+from holdfast.vault.format import crypto, names
 from holdfast.vault.packs import layout
 
 T = TypeVar("T")

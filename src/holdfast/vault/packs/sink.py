@@ -10,7 +10,7 @@ import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from holdfast.storage.contract import Buffer
-from holdfast.vault import crypto, names
+from holdfast.vault.format import crypto, names
 from holdfast.vault.packs import layout
 from holdfast.vault.packs.layout import FrameEntry
 from holdfast.vault.packs.table import PackTable

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.vault.content import NO_PACK
+from holdfast.vault.format.content import NO_PACK
 
 
 class PackTable:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectExists, ObjectMissing, Storage
-from holdfast.vault import holds, names
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
+from holdfast.vault.points import holds
 from holdfast.vault.prune.errors import PruneUnsure
 from holdfast.vault.prune.mark import PackLists, mark
 from holdfast.vault.vault import Vault

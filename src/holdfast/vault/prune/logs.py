@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from holdfast.errors import Damaged
 from holdfast.model import Increment, RecoveryPoint
 from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import names
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.logs import body
 from holdfast.vault.logs.names import increments
-from holdfast.vault.notary import Notary
 
 MARGIN = dt.timedelta(minutes=10)
 """Clocks of hosts and stores may differ by five minutes."""

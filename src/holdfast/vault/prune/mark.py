@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectInfo, ObjectMissing, Storage
-from holdfast.vault import lock, names
-from holdfast.vault.condemned import entries
-from holdfast.vault.envelope import Envelope
+from holdfast.vault import lock
 from holdfast.vault.errors import SignedAfterRevocation
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.format.envelope import Envelope
+from holdfast.vault.keys.notary import Notary
+from holdfast.vault.packs.condemned import entries
 from holdfast.vault.prune.errors import PruneUnsure
 
 if TYPE_CHECKING:

@@ -20,11 +20,13 @@ from typing import Any
 from holdfast.errors import Damaged
 from holdfast.model import Progress
 from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectLocked, Storage
-from holdfast.vault import condemned, damage, lock, names
-from holdfast.vault.condemned import CondemnedList
+from holdfast.vault import lock
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.format import names
 from holdfast.vault.index import objects
 from holdfast.vault.locations import get_if_there
+from holdfast.vault.packs import condemned, damage
+from holdfast.vault.packs.condemned import CondemnedList
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.drop import LEASE, make_abort
 from holdfast.vault.prune.errors import PruneUnsure

@@ -9,13 +9,16 @@ from typing import Any
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import RecoveryPoint
 from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import condemned, holds, lock, names
+from holdfast.vault import lock
 from holdfast.vault.errors import RoleLacking
+from holdfast.vault.format import names
+from holdfast.vault.packs import condemned
+from holdfast.vault.points import holds
+from holdfast.vault.points.retention import Candidate, Decision, Keep, decide
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.errors import PruneTooMuch, PruneUnsure
 from holdfast.vault.prune.logs import Begins, doubled, list_logs, too_old
 from holdfast.vault.prune.mark import Marked, PackLists, mark, stored_packs
-from holdfast.vault.retention import Candidate, Decision, Keep, decide
 from holdfast.vault.vault import Vault
 
 GRACE = dt.timedelta(days=1)

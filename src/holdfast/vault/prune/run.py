@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from holdfast.errors import Unreachable
 from holdfast.model import Progress, RecoveryPoint, Silent
 from holdfast.storage.contract import ObjectInfo, Storage
-from holdfast.vault import lock, names
+from holdfast.vault import lock
+from holdfast.vault.format import names
 from holdfast.vault.prune import sessions
 from holdfast.vault.prune.drop import drop_points
 from holdfast.vault.prune.errors import PruneUnsure

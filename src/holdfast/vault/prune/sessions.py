@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import Storage
-from holdfast.vault import names
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
 
 LONGEST_LEASE = dt.timedelta(hours=24)
 """A session object may ask for less, never for more: a forged or foolish one must not stop prunes for ever."""

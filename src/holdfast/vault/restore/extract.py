@@ -12,9 +12,9 @@ import blake3
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Extracted, Progress
-from holdfast.vault.capture.engine import Engine
-from holdfast.vault.content import NO_PACK, ZERO_ID, Part
+from holdfast.vault.capture.workers.engine import Engine
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.format.content import NO_PACK, ZERO_ID, Part
 from holdfast.vault.restore.frames import Frames
 from holdfast.vault.restore.small import SmallFile, Takes, Wanted, Whole
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, own

@@ -8,20 +8,20 @@ from typing import Any
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Extracted, Progress, RecoveryPoint, Silent
-from holdfast.vault import names
-from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import PointGone, TooLarge
+from holdfast.vault.format import names
+from holdfast.vault.format.envelope import Envelope
+from holdfast.vault.format.text import from_json
 from holdfast.vault.index.store import IndexStore
 from holdfast.vault.keys import SCOPE
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
 from holdfast.vault.packs.present import PresentPacks
 from holdfast.vault.packs.reader import PackReader
 from holdfast.vault.restore import extract
 from holdfast.vault.restore.extract import Target
 from holdfast.vault.restore.frames import Frames
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree, to_stored
-from holdfast.vault.text import from_json
 
 MOST_WHOLE = 64 << 20
 
@@ -66,7 +66,7 @@ class Reader:
 
     @property
     def thin(self) -> object:
-        """What the point says of packs that it uses little of (``vault.capture.thin``)."""
+        """What the point says of packs that it uses little of (``vault.capture.reuse.thin``)."""
         return from_json(self._notary.open(self._envelope)).get("thin", ())
 
     def needs(self, pack: bytes) -> bool:

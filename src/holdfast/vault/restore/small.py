@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from holdfast.errors import HoldfastError
-from holdfast.vault.content import NO_PACK
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.format.content import NO_PACK
+from holdfast.vault.format.text import from_b64
 from holdfast.vault.restore.tree import Stored, StoredEntry, Tree
-from holdfast.vault.text import from_b64
 
 LARGEST = 4 << 20
 """A larger one needs a target."""

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import Entry
-from holdfast.vault import content
-from holdfast.vault.content import ChunkRef, Part
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.format import content
+from holdfast.vault.format.content import ChunkRef, Part
+from holdfast.vault.format.text import from_b64
 from holdfast.vault.packs.reader import PackReader
-from holdfast.vault.text import from_b64
 
 _KINDS = {"f": "file", "d": "dir", "l": "symlink", "p": "fifo", "s": "socket", "c": "char", "b": "block"}
 _CODES = {kind: code for code, kind in _KINDS.items()}

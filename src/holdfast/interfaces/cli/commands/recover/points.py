@@ -23,8 +23,8 @@ def command(
 
     Without a name, for every system of the plan.
     """
-    from holdfast.vault import points as points_of
     from holdfast.vault.errors import ScopeErased
+    from holdfast.vault.points import stored
 
     moment = session.time(at) if at else None
     found: list[dict[str, Any]] = []
@@ -37,7 +37,7 @@ def command(
             continue
         if moment is not None:
             points = [point for point in points if point.committed_at <= moment][-1:]
-        lacking = points_of.lacking(session.platform.vault(name).locations, [point.id for point in points])
+        lacking = stored.lacking(session.platform.vault(name).locations, [point.id for point in points])
         found.append({"system": name, "points": points, "lacking": lacking, "ranges": session.platform.ranges(name), "erased": None})
         for point, where in lacking.items():
             session.out.warn(f"{point[:14]} of {name} is not in {', '.join(where)}. Complete it with: holdfast vault copy")

@@ -21,7 +21,7 @@ def command(
     reason: Annotated[str | None, Option("why: it stays on record", metavar="TEXT")] = None,
 ) -> int:
     """Keep a recovery point whatever retention says, until somebody releases it."""
-    from holdfast.vault import holds
+    from holdfast.vault.points import holds
 
     vault = session.platform.vault()
     if action != "list":

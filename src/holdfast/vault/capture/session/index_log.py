@@ -3,11 +3,11 @@
 import threading
 
 from holdfast.model import Clock
-from holdfast.vault import names
+from holdfast.vault.format import names
 from holdfast.vault.index import objects
 from holdfast.vault.index.objects import PackChunks
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
 from holdfast.vault.packs.sink import Finished
 
 _PACKS = 64

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from holdfast.errors import Damaged, Unreachable
 from holdfast.model import RecoveryPoint
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import crypto, lock, names
-from holdfast.vault.envelope import Envelope
+from holdfast.vault import lock
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, PointAmbiguous, PointUnknown
+from holdfast.vault.format import crypto, names
+from holdfast.vault.format.envelope import Envelope
+from holdfast.vault.format.text import from_json, to_json
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import from_json, to_json
 
 _LEAST = 4
 _BATCH = 1024

@@ -8,9 +8,9 @@ import numpy as np
 import zstandard
 
 from holdfast.model import Progress
-from holdfast.vault.capture.batch import Batch
-from holdfast.vault.capture.work import FilePart, Piece, Task
-from holdfast.vault.content import NO_PACK, PLACE, ZERO_ID, Places
+from holdfast.vault.capture.intake.batch import Batch
+from holdfast.vault.capture.workers.work import FilePart, Piece, Task
+from holdfast.vault.format.content import NO_PACK, PLACE, ZERO_ID, Places
 from holdfast.vault.index.seen import Row, SeenChunks
 from holdfast.vault.packs import layout
 from holdfast.vault.packs.sink import PackSink

@@ -3,12 +3,12 @@
 import datetime as dt
 from typing import Any
 
-from holdfast.vault import envelope, names
-from holdfast.vault.envelope import Envelope
 from holdfast.vault.errors import FormatNewer, NotBelieved, ObjectDamaged
+from holdfast.vault.format import envelope, names
+from holdfast.vault.format.envelope import Envelope
+from holdfast.vault.format.text import from_b64, to_b64
 from holdfast.vault.keys import Bundle
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import from_b64, to_b64
+from holdfast.vault.keys.notary import Notary
 
 FORMAT = 1
 

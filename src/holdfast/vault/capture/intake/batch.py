@@ -12,13 +12,13 @@ import blake3
 import numpy as np
 
 from holdfast.model import Entry
-from holdfast.vault.content import NO_PACK, PLACE, ZERO_ID, Places
+from holdfast.vault.format.content import NO_PACK, PLACE, ZERO_ID, Places
+from holdfast.vault.format.text import to_b64, to_json
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.tree import to_document
-from holdfast.vault.text import to_b64, to_json
 
 if TYPE_CHECKING:
-    from holdfast.vault.capture.worker import Worker
+    from holdfast.vault.capture.workers.worker import Worker
 
 Read = Callable[[Sequence[Any], memoryview], Sequence[tuple[Entry, int, int] | None]]
 """Fills the buffer with the content of the handles: for each its entry and the range of the buffer, None to leave it out."""

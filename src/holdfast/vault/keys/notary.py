@@ -9,11 +9,11 @@ import blake3
 
 from holdfast.errors import HoldfastError, Unreachable
 from holdfast.storage.contract import ObjectMissing
-from holdfast.vault import crypto, envelope, names
-from holdfast.vault.envelope import PACK_ENTRY, Envelope
 from holdfast.vault.errors import NotBelieved, ObjectDamaged, ObjectTooLarge, RoleLacking, SignedAfterRevocation, WriterRevoked
+from holdfast.vault.format import crypto, envelope, names
+from holdfast.vault.format.envelope import PACK_ENTRY, Envelope
+from holdfast.vault.format.text import from_b64, to_time
 from holdfast.vault.keys import SCOPE, Bundle, writer_id
-from holdfast.vault.text import from_b64, to_time
 
 if TYPE_CHECKING:
     from holdfast.vault.keys.ring import Ring

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from holdfast.errors import Refused, Usage
 from holdfast.model import Clock
-from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged, SignedAfterRevocation
+from holdfast.vault.format import names
+from holdfast.vault.format.text import from_json, from_time, to_json
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import from_json, from_time, to_json
 
 RELEASED = ".released"
 

@@ -8,10 +8,10 @@ from typing import NoReturn
 from holdfast.errors import Unreachable
 from holdfast.model import Clock
 from holdfast.storage.contract import ObjectExists, Storage
-from holdfast.vault import names
 from holdfast.vault.errors import ClockSkew, ObjectDamaged, SessionAborted
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations, get_if_there, put_same
-from holdfast.vault.notary import Notary
 
 MOST_SKEW = dt.timedelta(minutes=5)
 LEASE = dt.timedelta(hours=1)

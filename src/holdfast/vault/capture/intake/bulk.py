@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from holdfast.model import Entry
-from holdfast.vault.capture.batch import Batch, Read, packs_of
-from holdfast.vault.capture.reuse import Reuse
-from holdfast.vault.content import decode, weights
+from holdfast.vault.capture.intake.batch import Batch, Read, packs_of
+from holdfast.vault.capture.reuse.reuse import Reuse
+from holdfast.vault.format.content import decode, weights
+from holdfast.vault.format.text import from_b64, to_json
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.tree import StoredEntry, own, to_document
-from holdfast.vault.text import from_b64, to_json
 
 MOST_LINES = 1024
 MOST_FILES = 512

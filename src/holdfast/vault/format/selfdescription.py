@@ -11,7 +11,7 @@ DECODER = "decoder.py"
 
 def parts() -> dict[str, bytes]:
     """Object name → bytes, as this version ships them."""
-    here = files("holdfast.vault")
+    here = files("holdfast.vault.format")
     return {name: (here / name).read_bytes() for name in (FORMAT, DECODER)}
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from holdfast.vault.capture.work import Buffer, FilePart, FileWork, Piece, new_part
-from holdfast.vault.content import PART_CHUNKS, Part
+from holdfast.vault.capture.workers.work import Buffer, FilePart, FileWork, Piece, new_part
+from holdfast.vault.format.content import PART_CHUNKS, Part
 from holdfast.vault.packs.table import PackTable
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectExists, Storage
-from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged, RoleLacking
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import from_json, to_json
+from holdfast.vault.format import names
+from holdfast.vault.format.text import from_json, to_json
+from holdfast.vault.keys.notary import Notary
 
 RUNBOOKS = ".runbooks"
 Now = Callable[[], dt.datetime]

@@ -9,10 +9,10 @@ from typing import Any
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectExists, Storage
-from holdfast.vault import crypto, names
 from holdfast.vault.errors import ObjectDamaged, RoleLacking
-from holdfast.vault.notary import Notary
-from holdfast.vault.text import from_json, to_b64, to_json
+from holdfast.vault.format import crypto, names
+from holdfast.vault.format.text import from_json, to_b64, to_json
+from holdfast.vault.keys.notary import Notary
 
 Now = Callable[[], dt.datetime]
 _NUMBER = 16

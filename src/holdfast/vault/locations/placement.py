@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.storage.contract import Buffer, ObjectMissing, Storage
-from holdfast.vault import config, names
 from holdfast.vault.errors import TooFewLocations, VaultMissing, VaultMixed
+from holdfast.vault.format import config, names
 from holdfast.vault.locations import Locations, put_same
 
 _BULK = (names.PACKS, names.INDEX)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from holdfast.vault.capture.engine import Engine
-from holdfast.vault.capture.work import FilePart, FileWork, Piece, Task, new_part
-from holdfast.vault.content import PART_CHUNKS, Part
+from holdfast.vault.capture.workers.engine import Engine
+from holdfast.vault.capture.workers.work import FilePart, FileWork, Piece, Task, new_part
+from holdfast.vault.format.content import PART_CHUNKS, Part
 from holdfast.vault.packs.table import PackTable
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import Damaged, HoldfastError, Unreachable
-from holdfast.vault import condemned, content, damage, names
-from holdfast.vault.capture import thin
-from holdfast.vault.capture.work import FileWork
-from holdfast.vault.content import ChunkRef, Part
+from holdfast.vault.capture.reuse import thin
+from holdfast.vault.capture.workers.work import FileWork
 from holdfast.vault.errors import PointGone
+from holdfast.vault.format import content, names
+from holdfast.vault.format.content import ChunkRef, Part
 from holdfast.vault.index.seen import Row
 from holdfast.vault.index.store import IndexStore
+from holdfast.vault.keys.notary import Notary
 from holdfast.vault.locations import Locations
-from holdfast.vault.notary import Notary
+from holdfast.vault.packs import condemned, damage
 from holdfast.vault.packs.present import PresentPacks
 from holdfast.vault.packs.table import PackTable
 from holdfast.vault.restore.reader import Reader

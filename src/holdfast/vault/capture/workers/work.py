@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from holdfast.model import Entry
-from holdfast.vault.capture.batch import Batch
-from holdfast.vault.content import NO_PACK, PLACE, Part, Places
+from holdfast.vault.capture.intake.batch import Batch
+from holdfast.vault.format.content import NO_PACK, PLACE, Part, Places
 from holdfast.vault.packs.table import PackTable
 
 Buffer = bytes | bytearray | memoryview

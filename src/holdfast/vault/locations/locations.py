@@ -9,8 +9,8 @@ from typing import TypeVar
 from holdfast.errors import Damaged, HoldfastError, Unreachable
 from holdfast.model import counted
 from holdfast.storage.contract import Buffer, ObjectExists, ObjectInfo, ObjectMissing, Storage
-from holdfast.vault import names
 from holdfast.vault.errors import ObjectDamaged
+from holdfast.vault.format import names
 
 T = TypeVar("T")
 _HEAVY = (names.PACKS, names.INDEX, names.LOGS)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectExists, ObjectMissing, Storage
-from holdfast.vault import names
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.keys.notary import Notary
 
 BYTES = "bytes"
 """The object's bytes are not those that its name promises: other bytes may come back (a heal), and then the record goes."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectMissing, Storage
-from holdfast.vault import names
-from holdfast.vault.envelope import PACK_ENTRY, Envelope
-from holdfast.vault.notary import Notary
+from holdfast.vault.format import names
+from holdfast.vault.format.envelope import PACK_ENTRY, Envelope
+from holdfast.vault.keys.notary import Notary
 
 Believe = Callable[[str, bytes], Envelope]
 """An object's name and bytes to a believed envelope of kind ``condemned``; raises Damaged."""

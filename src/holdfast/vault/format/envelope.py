@@ -11,10 +11,10 @@ from typing import Any
 import blake3
 import zstandard
 
-from holdfast.vault import crypto
 from holdfast.vault.errors import ObjectDamaged
-from holdfast.vault.expand import expand
-from holdfast.vault.text import from_json, to_json
+from holdfast.vault.format import crypto
+from holdfast.vault.format.expand import expand
+from holdfast.vault.format.text import from_json, to_json
 
 MAGIC = b"HFENV1\r\n"
 PACK_ENTRY = 48

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from holdfast.errors import Damaged
 from holdfast.storage.contract import ObjectExists, Storage
-from holdfast.vault import envelope, names
 from holdfast.vault.errors import VaultExists, VaultRemains
+from holdfast.vault.format import envelope, names
 from holdfast.vault.keys import SCOPE, slots
 from holdfast.vault.keys.bundle import Bundle
 from holdfast.vault.locations import get_if_there

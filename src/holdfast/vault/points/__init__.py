@@ -1,0 +1,1 @@
+"""Recovery points: as they are stored, which a policy keeps, which nobody may delete."""

@@ -1,0 +1,1 @@
+"""What lies beside the data for the rooms above: copies of journal and plan, and what proves them."""
