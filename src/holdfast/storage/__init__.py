@@ -14,6 +14,7 @@ from holdfast.storage.contract import (
     StorageFull,
     StorageUnfit,
     StorageUnreachable,
+    StorageUntrusted,
     versions_of,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "StorageFull",
     "StorageUnfit",
     "StorageUnreachable",
+    "StorageUntrusted",
     "versions_of",
 ]

@@ -22,6 +22,12 @@ class StorageDenied(Unreachable):
     code = "location-denied"
 
 
+class StorageUntrusted(StorageDenied):
+    """Who answers at the location's address proved by no certificate that is believed here to be the store: nothing was said to it."""
+
+    code = "location-untrusted"
+
+
 class StorageFull(Unreachable):
     """No room left: nothing half written stays under a final name."""
 

@@ -20,6 +20,7 @@ from holdfast.storage.contract import (
     ObjectMissing,
     StorageDenied,
     StorageUnreachable,
+    StorageUntrusted,
 )
 from holdfast.storage.names import before, check_name, common
 from holdfast.storage.objects.api import ApiError
@@ -30,6 +31,8 @@ _ALONE = "Unable to locate credentials"
 _REFUSED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "NoSuchBucket", "InvalidBucketName", "401", "403"})
 _ANSWER = re.compile(r"status code: (\d{3})\b")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+# As the library shows its error's parts; an address in the text is encoded and holds no blank.
+_UNTRUSTED = re.compile(r"\berror: InvalidCertificate\( (\w+)")
 
 
 class ObjectStorage:
@@ -138,7 +141,16 @@ class ObjectStorage:
         pass
 
     def _fail(self, error: Exception, what: str) -> NoReturn:
-        whole = " ".join(str(error).split()).partition(" Debug source:")[0]  # the library tells all of it twice
+        whole, _, shown = " ".join(str(error).split()).partition(" Debug source:")  # the library tells all of it twice
+        untrusted = _untrusted(error, shown)
+        if untrusted is not None:
+            # Asking again would not make it right.
+            raise StorageUntrusted(
+                f"{self.url} is not trusted: {untrusted}.",
+                hint="Name the PEM file of its authority (tls: {ca: …}), or set its certificate right.",
+                url=self.url,
+                name=what,
+            ) from error
         # Only what the store answered counts: names, addresses and times in the text hold any digits by chance.
         answered = {error.code} if isinstance(error, ApiError) else {*_ANSWER.findall(whole), *_CODE.findall(whole)}
         details = {"url": self.url, "name": what}
@@ -159,3 +171,12 @@ class ObjectStorage:
         raise StorageUnreachable(
             f"{self.url} failed at {what}: {short}", hint="Look at the endpoint and the network.", **details
         ) from error
+
+
+def _untrusted(error: Exception, shown: str) -> str | None:
+    """What is wrong with the certificate of who answered, or None. ``shown``: the library's error with its parts."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return reason.verify_message
+    found = _UNTRUSTED.search(shown)
+    return f"its certificate is refused ({found.group(1)})" if found else None
