@@ -27,6 +27,11 @@ def words(adf) -> str:
     return "\n\n".join("".join(node.get("text", "\n") for node in part["content"]) for part in adf["content"])
 
 
+def status(name: str) -> dict:
+    key = {"Open": "new", "In Progress": "indeterminate", "Done": "done"}[name]
+    return {"id": name, "name": name, "statusCategory": {"id": 1, "key": key, "name": name}}
+
+
 class Jira(Service):
     """``issues`` by key. ``unseen``: keys that the search does not show yet."""
 
@@ -37,7 +42,7 @@ class Jira(Service):
         self.workflow = {
             "Open": [("11", "Start", "In Progress"), ("31", "Close at once", "Done")],
             "In Progress": [("21", "Finish", "Done")],
-            "Done": [],
+            "Done": [("41", "Archive", "Done"), ("51", "Back to work", "In Progress"), ("61", "Re-open issue", "Open")],
         }
         super().__init__(tls)
 
@@ -115,7 +120,7 @@ class Jira(Service):
             value = issue["properties"].get(rest.removeprefix("/properties/"))
             return Told(404, {"errorMessages": ["no property"]}) if value is None else Told(200, {"key": "holdfast", "value": value})
         if rest == "/transitions" and asked.method == "GET":
-            ways = [{"id": id_, "name": name, "to": {"name": to}} for id_, name, to in self.workflow[issue["status"]]]
+            ways = [{"id": id_, "name": name, "to": status(to)} for id_, name, to in self.workflow[issue["status"]]]
             return Told(200, {"transitions": ways})
         if rest == "/transitions":
             exactly(asked.json(), {"transition": lambda v: list(v) == ["id"]})
@@ -123,5 +128,5 @@ class Jira(Service):
             issue["status"] = ways[asked.json()["transition"]["id"]]
             return Told(204)
         if not rest and asked.method == "GET":
-            return Told(200, {"key": issue["key"], "fields": {"status": {"name": issue["status"]}}})
+            return Told(200, {"key": issue["key"], "fields": {"status": status(issue["status"])}})
         return Told(405, {"errorMessages": ["Method Not Allowed"]})

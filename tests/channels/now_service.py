@@ -21,11 +21,14 @@ WRITABLE = {
 
 
 class Now(Service):
-    """``records`` by sys_id; ``correlated``: whether the table has the field correlation_id."""
+    """``records`` by sys_id; ``correlated``: whether the table has the field correlation_id; ``closed_for_good``: how a change of a record
+    that is closed is refused: told, or in silence.
+    """
 
     def __init__(self, tls=None) -> None:
         self.records: dict[str, dict] = {}
         self.correlated = True
+        self.closed_for_good = "told"
         super().__init__(tls)
 
     def refuse(self, why):
@@ -59,6 +62,12 @@ class Now(Service):
             exactly(asked.json(), {}, WRITABLE)
             change = asked.json()
             self.resolvable(change)
+            if record["state"] in ("7", "8"):
+                if self.closed_for_good == "told":
+                    return Told(
+                        403, {"error": {"message": "Operation Failed", "detail": "ACL Exception Update Failed"}, "status": "failure"}
+                    )
+                change = {}
             record["notes"] += [change.pop("work_notes")] if "work_notes" in change else []
             record |= change
         elif asked.method != "GET":

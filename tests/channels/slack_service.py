@@ -31,10 +31,11 @@ def blocks(value: object) -> bool:
 
 
 class Slack(Service):
-    """``posted``: the messages of the one conversation, oldest first. ``rights``: a bot may always post."""
+    """``posted``: the messages of its conversations, oldest first. ``rights``: a bot may always post."""
 
     def __init__(self, tls=None) -> None:
         self.posted: list[dict] = []
+        self.conversations = {CONVERSATION}
         self.rights = {"chat:write", "channels:history"}
         self.members = True
         super().__init__(tls)
@@ -60,7 +61,9 @@ class Slack(Service):
             return self.post(asked.json())
         if method == "chat.getPermalink":
             exactly(asked.query, {"channel": str, "message_ts": str})
-            return Told(200, {"ok": True, "permalink": f"https://shop.slack.com/archives/{CONVERSATION}/p{asked.query['message_ts']}"})
+            return Told(
+                200, {"ok": True, "permalink": f"https://shop.slack.com/archives/{asked.query['channel']}/p{asked.query['message_ts']}"}
+            )
         if method in ("conversations.history", "conversations.replies"):
             return self.history(method, asked.query)
         return Told(200, {"ok": False, "error": "unknown_method"})
@@ -68,16 +71,16 @@ class Slack(Service):
     def post(self, body) -> Told:
         exactly(
             body,
-            {"channel": str, "text": text(40_000), "blocks": blocks},
-            {"thread_ts": str, "reply_broadcast": bool, "metadata": dict, "unfurl_links": bool, "unfurl_media": bool},
+            {"channel": str, "text": text(40_000)},
+            {"blocks": blocks, "thread_ts": str, "reply_broadcast": bool, "metadata": dict, "unfurl_links": bool, "unfurl_media": bool},
         )
         if "metadata" in body:
             exactly(body["metadata"], {"event_type": text(255), "event_payload": dict})
-        if body["channel"] != CONVERSATION:
+        if body["channel"] not in self.conversations:
             return Told(200, {"ok": False, "error": "channel_not_found"})
         if not self.members:
             return Told(200, {"ok": False, "error": "not_in_channel"})
-        if "thread_ts" in body and body["thread_ts"] not in [one["ts"] for one in self.posted]:
+        if "thread_ts" in body and body["thread_ts"] not in [one["ts"] for one in self.posted if one["channel"] == body["channel"]]:
             raise Wrong("no such thread")
         stamp = f"{1_777_636_800 + len(self.posted)}.{len(self.posted):06d}"
         self.posted.append({**body, "ts": stamp})
@@ -88,19 +91,20 @@ class Slack(Service):
         exactly(query, {"channel": str, **({"ts": str} if replies else {})}, {"limit": str, "oldest": str, "cursor": str, "inclusive": str})
         if "channels:history" not in self.rights:
             return Told(200, {"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": "chat:write"})
-        if query["channel"] != CONVERSATION:
+        if query["channel"] not in self.conversations:
             return Told(200, {"ok": False, "error": "channel_not_found"})
+        here = [one for one in self.posted if one["channel"] == query["channel"]]
         if replies:
-            found = [one for one in self.posted if query["ts"] in (one["ts"], one.get("thread_ts"))]
+            found = [one for one in here if query["ts"] in (one["ts"], one.get("thread_ts"))]
         else:
-            found = [one for one in reversed(self.posted) if "thread_ts" not in one or one.get("reply_broadcast")]
+            found = [one for one in reversed(here) if "thread_ts" not in one or one.get("reply_broadcast")]
         oldest, inclusive = float(query.get("oldest", 0)), query.get("inclusive") == "true"
         found = [one for one in found if float(one["ts"]) > oldest or (inclusive and float(one["ts"]) == oldest)]
         # Pages of two, so that a client that reads one alone is found out.
         begin = int(query.get("cursor", "0"))
         page = found[begin : begin + 2]
         more = {"next_cursor": str(begin + 2)} if begin + 2 < len(found) else {"next_cursor": ""}
-        shown = [{"type": "message", "ts": one["ts"], "text": one["text"], "blocks": one["blocks"]} for one in page]
+        shown = [{"type": "message", "ts": one["ts"], "text": one["text"], "blocks": one.get("blocks", [])} for one in page]
         return Told(200, {"ok": True, "messages": shown, "has_more": bool(more["next_cursor"]), "response_metadata": more})
 
     def hook(self, asked: Asked) -> Told:

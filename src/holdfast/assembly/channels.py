@@ -101,6 +101,7 @@ class Channels:
                         labels=part.labels,
                         priority={str(level): word for level, word in part.priority.items()},
                         done=part.done,
+                        reopen=part.reopen,
                     ),
                 )
             case shape.ServiceNowChannel():

@@ -1,6 +1,7 @@
 """What an incident's entries say to people, as messages of channels. Pure: the same entry makes the same message with the same key."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -24,16 +25,17 @@ KINDS: dict[str, Kind] = {
 def messages(one: Incident, policy: Policy) -> Iterator[tuple[Event, str, Message]]:
     """(entry, channel, message), in the order of the entries; nothing for entries that came too late to change anything."""
     severity = str(one.declared.data["severity"])
-    over = False
+    over, round_ = False, 1
     for event in one.events:
         if event.name in one.ignored or event.name in one.repeated:
             continue
         if event.kind == "severity":
             severity = str(event.data["to"])
-        over = over and event.kind != "reopened"
+        if event.kind == "reopened":
+            over, round_ = False, round_ + 1
         for each in event.data.get("tell", ()):
             channel = str(each["channel"])
-            yield event, channel, _message(one, policy, event, channel, tuple(each["to"]), severity, over=over)
+            yield event, channel, replace(_message(one, policy, event, channel, tuple(each["to"]), severity), over=over, round=round_)
         over = over or event.kind in ("resolved", "closed")
 
 
@@ -53,7 +55,7 @@ def keys_of(event: Event, channel: str) -> set[str]:
     return {key_of(event, channel), *older}
 
 
-def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tuple[str, ...], severity: str, *, over: bool) -> Message:
+def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tuple[str, ...], severity: str) -> Message:
     title, text = _said(one, event)
     facts: dict[str, str] = {"severity": f"{severity}: {policy.meaning(severity)}"}
     if event.kind in ("declared", "reopened", "escalated"):
@@ -73,7 +75,6 @@ def _message(one: Incident, policy: Policy, event: Event, channel: str, to: tupl
         at=event.at.isoformat(timespec="seconds"),
         facts=facts,
         to=to,
-        over=over,
     )
 
 

@@ -53,6 +53,9 @@ class Message:
     to: tuple[str, ...] = ()
     over: bool = False
     """The incident had ended when it was said (a reminder, a last word): nobody is woken up for it."""
+    round: int = 1
+    """Counts the times that the incident was opened: 1, and one more each time that it was opened again. A ticket is opened again, and an
+    alert made anew, by the first message of a round that arrives; ``Reference.round`` says which one that was."""
 
     @property
     def marks(self) -> str:
@@ -82,6 +85,7 @@ class Message:
             "facts": dict(self.facts),
             "to": list(self.to),
             **({"over": True} if self.over else {}),
+            **({"round": self.round} if self.round > 1 else {}),
         }
 
     @classmethod
@@ -89,7 +93,8 @@ class Message:
         """What ``to_json`` gave, also an older version's. Raises KeyError, TypeError or ValueError for something else."""
         if found["kind"] not in KINDS or found.get("severity", "P3") not in SEVERITIES:
             raise ValueError("no message of a channel")
-        known = {name: found[name] for name in ("severity", "drill", "platform", "by", "at", "facts", "text", "over") if name in found}
+        names = ("severity", "drill", "platform", "by", "at", "facts", "text", "over", "round")
+        known = {name: found[name] for name in names if name in found}
         links = tuple(Link(str(title), str(url)) for title, url in found.get("links", ()))
         whom = tuple(str(one) for one in found.get("to", ()))
         return cls(found["incident"], found["key"], found["kind"], found["title"], links=links, to=whom, **known)
@@ -108,6 +113,12 @@ class Reference:
 
     def also(self, **ids: str) -> "Reference":
         return replace(self, ids={**self.ids, **ids})
+
+    @property
+    def round(self) -> int:
+        """The newest round of the incident that the service knows of; 1 where nothing else was noted."""
+        said = self.ids.get("round", "")
+        return int(said) if said.isascii() and said.isdigit() else 1
 
     def __str__(self) -> str:
         """The one id that people use."""

@@ -24,7 +24,7 @@ LONGEST = 30_000
 @dataclass(frozen=True, slots=True)
 class Settings:
     """``url`` of the site; ``user`` None: ``token`` is a personal access token. ``priority``: the project's names of P1 to P4; ``done``:
-    the transition, or its goal, when an incident is resolved.
+    the transition, or its goal, when an incident is resolved; ``reopen``: when it is opened again, None for what the workflow offers.
     """
 
     url: str
@@ -36,10 +36,11 @@ class Settings:
     labels: tuple[str, ...] = ()
     priority: Mapping[str, str] = field(default_factory=dict)
     done: str | None = None
+    reopen: str | None = None
 
 
 class Jira:
-    """Makes the issue, comments on it, and moves it when the incident is resolved."""
+    """Makes the issue, comments on it, and moves it when the incident is resolved or opened again."""
 
     kind: Literal["jira"] = "jira"
     repeats = (
@@ -55,7 +56,7 @@ class Jira:
         self.settles = 30.0 if settings.cloud else 0.0
 
     def send(self, message: Message, reference: Reference | None = None, *, again: bool = False) -> Reference:
-        if reference is None or "key" not in reference.ids:
+        if reference is None or "key" not in reference.ids or not self._ours(reference):
             # Also when nothing was tried before: what the sender knew may be lost.
             key, made = self._find(message), False
             if key is None:
@@ -81,14 +82,24 @@ class Jira:
         return f"Jira takes the token (of {who}) and shows the project {project}"
 
     def _finish(self, message: Message, reference: Reference) -> Reference:
-        """Move the issue when the incident is over. What was said is said, if that fails."""
-        if message.kind == "resolved" and self._set.done:
-            try:
+        """Move the issue when the incident is over, or opened again. What was said is said, if that fails. What belongs to a round before
+        the one that the issue was opened for moves nothing.
+        """
+        again = message.round > reference.round
+        try:
+            if message.kind == "resolved" and self._set.done and message.round >= reference.round:
                 self._move(reference.ids["key"], self._set.done)
-            except ChannelFailed as error:
-                error.so_far = reference.also(said=message.key)
-                raise
-        return Reference({name: value for name, value in reference.ids.items() if name != "said"}, reference.url)
+            elif again and message.kind != "resolved" and not message.over:
+                self._open_again(reference.ids["key"])
+        except ChannelFailed as error:
+            error.so_far = reference.also(said=message.key)
+            raise
+        known = reference.also(round=str(message.round)) if again else reference
+        return Reference({name: value for name, value in known.ids.items() if name != "said"}, known.url)
+
+    def _ours(self, reference: Reference) -> bool:
+        """Whether it names an issue of this site: the plan may name another one since, where the same key is a stranger's."""
+        return not reference.url or reference.url.startswith(f"{self._set.url.rstrip('/')}/browse/")
 
     def _find(self, message: Message) -> str | None:
         project, label = (re.sub(r'(["\\])', r"\\\1", text) for text in (self._set.project, label_of(message)))
@@ -148,6 +159,27 @@ class Jira:
                 channel=self.name,
             )
 
+    def _open_again(self, key: str) -> None:
+        """Back from an end of the workflow, wherever it came from; an issue that is at none is left where it is."""
+        fields = self._ask("GET", f"issue/{quote(key)}?fields=status", None, (200,)).get("fields") or {}
+        status = fields.get("status") or {}
+        name = str(status.get("name", "?"))
+        if _category(status) != "done" and name.casefold() != (self._set.done or "").casefold():
+            return
+        path = f"issue/{quote(key)}/transitions"
+        offered = [one for one in self._ask("GET", path, None, (200,)).get("transitions") or () if isinstance(one, dict)]
+        chosen = _way_back(offered, self._set.reopen)
+        if chosen is not None:
+            self._ask("POST", path, {"transition": {"id": chosen}}, (204,))
+            return
+        ways = ", ".join(f"{one.get('name')} (to {(one.get('to') or {}).get('name')})" for one in offered) or "none"
+        wanted = f"to '{self._set.reopen}'" if self._set.reopen else "back into work"
+        raise ChannelRejected(
+            f"{key} is '{name}', from where nothing leads {wanted} (channel '{self.name}'); there is: {ways}.",
+            hint="Write one of them as the channel's reopen:, or move the issue by hand.",
+            channel=self.name,
+        )
+
     def _list(self, found: Any) -> list[Any]:
         """Nothing found is not the same as no answer: what was there would be made again."""
         if not isinstance(found, list):
@@ -170,6 +202,23 @@ class Jira:
         if answer.status in (200, 201) and not found:
             raise self._web.strange(host_of(url), maybe=method == "POST")
         return found
+
+
+def _category(status: Mapping[str, Any]) -> str:
+    """new, indeterminate (in work) or done; '' where the site does not say."""
+    return str((status.get("statusCategory") or {}).get("key", ""))
+
+
+def _way_back(offered: list[dict[str, Any]], named: str | None) -> str | None:
+    """The id of the transition that opens an issue again: the one that the plan names; else one that is called so; else the first that
+    leads to where work has not begun, or goes on.
+    """
+    goals = [(str(one.get("id", "")), str(one.get("name", "")), one.get("to") or {}) for one in offered]
+    if named is not None:
+        return next((id_ for id_, name, to in goals if named.casefold() in (name.casefold(), str(to.get("name", "")).casefold())), None)
+    called = [id_ for id_, name, to in goals if "reopen" in name.casefold().replace("-", "") and _category(to) != "done"]
+    begun = [id_ for wanted in ("new", "indeterminate") for id_, _, to in goals if _category(to) == wanted]
+    return next(iter([*called, *begun]), None)
 
 
 def label_of(message: Message) -> str:

@@ -17,7 +17,10 @@ ACTIONS = {"acknowledged": "acknowledge", "resolved": "resolve"}
 
 class PagerDuty:
     """Declares by 'trigger', which further messages join; acknowledges and resolves what Holdfast's incident does. What is said of an
-    incident that is over is not sent.
+    incident that is over, or of a round before the one that PagerDuty knows, is not sent.
+
+    An incident that is opened again is a new alert with a key of its own: a trigger would join the old one where that was acknowledged, and
+    wake nobody.
     """
 
     kind: Literal["pagerduty"] = "pagerduty"
@@ -30,18 +33,24 @@ class PagerDuty:
 
     def send(self, message: Message, reference: Reference | None = None, *, again: bool = False) -> Reference:
         del again
-        key = (reference.ids.get("dedup_key") if reference else None) or dedup_key(message)
+        reference = reference or Reference()
+        before = reference.ids.get("dedup_key")
+        anew = before is not None and message.round > reference.round
+        key = dedup_key(message) if before is None or anew else before
         action = ACTIONS.get(message.kind, "trigger")
-        if message.over and action == "trigger":
+        if message.round < reference.round or (message.over and action == "trigger"):
             # It would open the resolved alert anew, and wake somebody for a post-mortem.
-            return (reference or Reference()).also(dedup_key=key)
+            return reference.also(dedup_key=before or key)
+        if before is not None and before != key:
+            # Nothing of the round before stays open; to resolve what is resolved does nothing.
+            self._post({"routing_key": self._key, "event_action": "resolve", "dedup_key": before})
         event: dict[str, Any] = {"routing_key": self._key, "event_action": action, "dedup_key": key}
         if action == "trigger":
-            event |= {"payload": _payload(message), "client": "Holdfast"}
+            event |= {"payload": _payload(message, before if anew else None), "client": "Holdfast"}
             if message.links:
                 event["links"] = [{"href": link.url, "text": link.title} for link in message.links]
         self._post(event)
-        return (reference or Reference()).also(dedup_key=key)
+        return reference.also(dedup_key=key, **({"round": str(message.round)} if message.round > 1 else {}))
 
     def check(self) -> str:
         # Resolving what was never triggered does nothing, and needs a right key.
@@ -61,17 +70,19 @@ class PagerDuty:
 
 
 def dedup_key(message: Message) -> str:
-    """At most 255 characters, the same for all messages of an incident."""
-    whole = f"holdfast/{message.platform}/{message.incident}"
+    """At most 255 characters, the same for all messages of a round of an incident."""
+    whole = f"holdfast/{message.platform}/{message.incident}" + (f"/{message.round}" if message.round > 1 else "")
     return whole if len(whole) <= 255 else f"holdfast/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 
-def _payload(message: Message) -> dict[str, Any]:
+def _payload(message: Message, before: str | None) -> dict[str, Any]:
     details: dict[str, Any] = {"incident": message.incident, "message": message.key, "what": message.kind, "drill": message.drill}
     if message.text:
         details["text"] = cut(message.text, 20_000)
     if message.by:
         details["by"] = message.by
+    if before is not None:
+        details["alert before"] = before
     payload: dict[str, Any] = {
         "summary": cut(message.headline, 1024),
         "source": message.platform or "holdfast",

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from holdfast.connect.channels.contract import ChannelDown, Message, Reference
+from holdfast.connect.channels.contract import ChannelDown, ChannelRejected, Message, Reference
 from holdfast.connect.channels.http import Answer, Web, host_of
 from holdfast.connect.channels.words import cut, mark, plain
 
 WEIGHT = {"P1": ("1", "1"), "P2": ("1", "2"), "P3": ("2", "2"), "P4": ("2", "3")}
 """(impact, urgency); the base priority matrix makes 1 to 4 of them."""
 IN_PROGRESS, RESOLVED = "2", "6"
+ENDED = (RESOLVED, "7", "8")
+"""Resolved, closed, canceled. The base system lets nobody but an administrator change a record that is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ class Settings:
 
 
 class ServiceNow:
-    """Makes the record, adds work notes, resolves it."""
+    """Makes the record, adds work notes, resolves it. Of an incident that is opened again it takes the record back into work, or, where
+    that is closed for good, makes another that names it.
+    """
 
     kind: Literal["servicenow"] = "servicenow"
     settles = 0.0
@@ -50,37 +54,74 @@ class ServiceNow:
         self.name = web.name
 
     def send(self, message: Message, reference: Reference | None = None, *, again: bool = False) -> Reference:
-        if reference is None or "sys_id" not in reference.ids:
-            found = self._find(message)
+        if reference is None or "sys_id" not in reference.ids or not self._ours(reference):
+            found = self._find(correlation(message))
             if found is None:
-                return self._create(message)
+                return self._known(message, self._create(message, correlation(message)))
             reference, again = found, True
+        if message.round > reference.round and message.kind != "resolved" and not message.over:
+            return self._known(message, self._opened_again(message, reference, again=again))
         if again and self._noted(reference.ids["sys_id"], message):
             return reference
-        self._ask("PATCH", f"/{quote(reference.ids['sys_id'])}?sysparm_fields=sys_id", self._change(message), (200,))
+        # What belongs to a round before the one that the record was opened for moves nothing.
+        change = self._change(message) if message.round >= reference.round else self._note(message)
+        self._ask("PATCH", f"/{quote(reference.ids['sys_id'])}?sysparm_fields=sys_id", change, (200,))
         return reference
 
     def check(self) -> str:
         self._ask("GET", "?" + urlencode({"sysparm_limit": 1, "sysparm_fields": "sys_id"}), None, (200,))
         return f"ServiceNow shows the table {self._set.table}"
 
-    def _create(self, message: Message) -> Reference:
+    def _ours(self, reference: Reference) -> bool:
+        """Whether it names a record of this instance: the plan may name another one since."""
+        return not reference.url or reference.url.startswith(f"{self._set.url.rstrip('/')}/nav_to.do")
+
+    def _known(self, message: Message, reference: Reference) -> Reference:
+        return reference.also(round=str(message.round)) if message.round > reference.round else reference
+
+    def _opened_again(self, message: Message, reference: Reference, *, again: bool) -> Reference:
+        """The record, back in work; or the one that goes on where it cannot be brought back."""
+        number = reference.ids.get("number", reference.ids["sys_id"])
+        following = correlation(message, message.round)
+        path = f"/{quote(reference.ids['sys_id'])}"
+        found = self._ask("GET", f"{path}?sysparm_fields=state", None, (200,))
+        state = str(found.get("state", "")) if isinstance(found, dict) else ""
+        if state in ENDED:
+            # Made by an attempt whose answer was lost?
+            if made := self._find(following):
+                return made
+            try:
+                found = self._ask("PATCH", f"{path}?sysparm_fields=sys_id,state", {"state": IN_PROGRESS}, (200,))
+            except ChannelRejected:
+                found = {}
+            # A rule that forbids it may also say nothing, and leave the state.
+            if not isinstance(found, dict) or str(found.get("state", "")) in ("", *ENDED):
+                return self._create(message, following, before=number)
+        if not (again and self._noted(reference.ids["sys_id"], message)):
+            self._ask("PATCH", f"{path}?sysparm_fields=sys_id", self._note(message), (200,))
+        return reference
+
+    def _create(self, message: Message, correlated: str, *, before: str = "") -> Reference:
+        """``before``: the number of the record that this one goes on from."""
         impact, urgency = WEIGHT[message.severity]
         body = {
             **self._set.fields,
             "short_description": cut(message.headline, 160),
-            "description": plain(message, 4000, marked=True),
+            "description": (f"Goes on from {before}, which is closed.\n\n" if before else "") + plain(message, 3900, marked=True),
             "impact": impact,
             "urgency": urgency,
-            "correlation_id": correlation(message),
+            "correlation_id": correlated,
             "correlation_display": "Holdfast",
             **(self._resolution(message) if message.kind == "resolved" else {}),
         }
         found = self._ask("POST", "?sysparm_fields=sys_id,number", body, (201,))
         return self._reference(found if isinstance(found, dict) else {})
 
+    def _note(self, message: Message) -> dict[str, str]:
+        return {"work_notes": plain(message, 20_000, marked=True)}
+
     def _change(self, message: Message) -> dict[str, str]:
-        change = {"work_notes": plain(message, 20_000, marked=True)}
+        change = self._note(message)
         if message.kind == "acknowledged":
             change["state"] = IN_PROGRESS
         return change | (self._resolution(message) if message.kind == "resolved" else {})
@@ -88,8 +129,7 @@ class ServiceNow:
     def _resolution(self, message: Message) -> dict[str, str]:
         return {"state": RESOLVED, "close_code": self._set.close_code, "close_notes": cut(message.text.strip() or message.headline, 4000)}
 
-    def _find(self, message: Message) -> Reference | None:
-        wanted = correlation(message)
+    def _find(self, wanted: str) -> Reference | None:
         query = {
             "sysparm_query": f"correlation_id={wanted}^ORDERBYsys_created_on",
             "sysparm_fields": "sys_id,number,correlation_id",
@@ -136,9 +176,9 @@ class ServiceNow:
         return found["result"]
 
 
-def correlation(message: Message) -> str:
-    """At most 100 characters, none of which a query would read as an operator."""
-    whole = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"holdfast-{message.platform}-{message.incident}")
+def correlation(message: Message, round_: int = 1) -> str:
+    """At most 100 characters, none of which a query would read as an operator. ``round_``: of a record that goes on from a closed one."""
+    whole = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"holdfast-{message.platform}-{message.incident}" + (f"-{round_}" if round_ > 1 else ""))
     return whole if len(whole) <= 100 else f"holdfast-{hashlib.sha256(whole.encode()).hexdigest()}"
 
 

@@ -5,6 +5,7 @@ again by the id of a block), https://docs.slack.dev/messaging/sending-messages-u
 https://docs.slack.dev/reference/block-kit/blocks (lengths), https://docs.slack.dev/apis/web-api/rate-limits.
 """
 
+import contextlib
 import datetime as dt
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -25,11 +26,15 @@ FIXES = {
     **dict.fromkeys(("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"), "Renew the bot's token."),
 }
 SIGN = {"P1": "\N{LARGE RED CIRCLE}", "P2": "\N{LARGE ORANGE CIRCLE}", "P3": "\N{LARGE YELLOW CIRCLE}", "P4": "\N{LARGE BLUE CIRCLE}"}
+BROADCAST = ("declared", "escalated", "resolved")
+"""Kinds that everybody must see, also where they belong to a thread (an incident that is opened again is declared in its own)."""
 PAGES = 10
 
 
 class SlackBot:
-    """Posts in one conversation; what belongs to an incident goes into its thread, and what everybody must see into both."""
+    """Posts in one conversation; what belongs to an incident goes into its thread, and what everybody must see into both. Where the plan
+    names another conversation than the thread's, a new thread begins there, and each says where the other is.
+    """
 
     kind: Literal["slack"] = "slack"
     settles = 0.0
@@ -43,26 +48,43 @@ class SlackBot:
         self.name = web.name
 
     def send(self, message: Message, reference: Reference | None = None, *, again: bool = False) -> Reference:
+        elsewhere = reference if reference is not None and reference.ids.get("channel", self._conversation) != self._conversation else None
+        if elsewhere is not None:
+            reference = None
         thread = reference.ids.get("ts") if reference else None
         stamp = self._find(message, reference) if again else None
+        found_again = stamp is not None
         if stamp is None:
             body: dict[str, Any] = {
                 "channel": self._conversation,
                 "text": _escaped(message.headline),
-                "blocks": blocks(message),
+                "blocks": blocks(message, _begun_at(elsewhere) if elsewhere else ""),
                 "metadata": {"event_type": "holdfast_message", "event_payload": {"incident": message.incident, "message": message.key}},
                 "unfurl_links": False,
                 "unfurl_media": False,
             }
             if thread:
-                body |= {"thread_ts": thread, "reply_broadcast": message.kind in ("escalated", "resolved")}
+                body |= {"thread_ts": thread, "reply_broadcast": message.kind in BROADCAST}
             found = self._call("chat.postMessage", body)
             stamp = found.get("ts")
             if not isinstance(stamp, str):
                 raise ChannelDown(f"Slack did not say which message it made (channel '{self.name}').", maybe=True, channel=self.name)
         if thread and reference:
             return reference.also(last=stamp)
-        return Reference({"channel": self._conversation, "ts": stamp, "last": stamp}, self._link(stamp))
+        link = self._link(stamp)
+        if elsewhere is not None and not found_again:
+            self._goes_on(elsewhere, link)
+        return Reference({"channel": self._conversation, "ts": stamp, "last": stamp}, link)
+
+    def _goes_on(self, elsewhere: Reference, link: str) -> None:
+        """A word for who reads the old thread. The message itself is told: that this is not possible any more is no failure of it."""
+        if "ts" not in elsewhere.ids:
+            return
+        there = f"<{_escaped(link).replace('|', '%7C')}|here>" if link else f"in <#{self._conversation}>"
+        text = f"What comes next is told {there}: the plan names another conversation now."
+        body = {"channel": elsewhere.ids["channel"], "text": text, "thread_ts": elsewhere.ids["ts"], "unfurl_links": False}
+        with contextlib.suppress(ChannelDown, ChannelRejected):
+            self._call("chat.postMessage", body)
 
     def check(self) -> str:
         found = self._call("auth.test", {})
@@ -157,15 +179,23 @@ class SlackWebhook:
         raise self._web.judge(answer, host_of(self._url), known, fix="Make a new webhook in Slack, and put it where the plan says.")
 
 
-def blocks(message: Message) -> list[dict[str, Any]]:
-    """The message for people: at most 150 characters of a header, 3,000 of a section (Block Kit's limits)."""
+def _begun_at(elsewhere: Reference) -> str:
+    """Where the thread was before, in Slack's own marks."""
+    place = f"<{_escaped(elsewhere.url).replace('|', '%7C')}|there>" if elsewhere.url else f"in <#{elsewhere.ids['channel']}>"
+    return f"What was told before stands {place}."
+
+
+def blocks(message: Message, before: str = "") -> list[dict[str, Any]]:
+    """The message for people: at most 150 characters of a header, 3,000 of a section (Block Kit's limits). ``before``: in Slack's marks."""
     found: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": cut(f"{SIGN[message.severity]} {message.headline}", 150)}}
     ]
     text = _escaped(cut(message.text.strip(), 6000))
     facts = "\n".join(f"*{_escaped(name)}*: {_escaped(value)}" for name, value in message.facts.items())
     links = "\n".join(f"<{_escaped(link.url).replace('|', '%7C')}|{_escaped(link.title).replace('|', '/')}>" for link in message.links)
-    found += [{"type": "section", "text": {"type": "mrkdwn", "text": piece}} for part in (text, facts, links) for piece in _pieces(part)]
+    found += [
+        {"type": "section", "text": {"type": "mrkdwn", "text": piece}} for part in (before, text, facts, links) for piece in _pieces(part)
+    ]
     last = {"type": "plain_text", "text": cut(about(message) + (" — a drill" if message.drill else ""), 2000)}
     return [*found[:40], {"type": "context", "block_id": _mark(message), "elements": [last]}]
 

@@ -78,7 +78,8 @@ class JiraChannel(_Reached):
     token (Data Center).
 
     ``api``: cloud or server; by default cloud for addresses of atlassian.net. ``priority`` gives the project's names of P1 to P4; without
-    it the project's default stays. ``done``: the transition to make when the incident is resolved, by its name or its goal's.
+    it the project's default stays. ``done``: the transition to make when the incident is resolved, by its name or its goal's; ``reopen``:
+    when it is opened again, by default one that is called so, else one that leads back into work.
     """
 
     kind: Literal["jira"]
@@ -91,6 +92,7 @@ class JiraChannel(_Reached):
     labels: Texts = ()
     priority: dict[Priority, Text] = Field(default_factory=dict)
     done: Text | None = None
+    reopen: Text | None = None
 
     @property
     def cloud(self) -> bool:
