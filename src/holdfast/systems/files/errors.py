@@ -91,3 +91,9 @@ class MountInTheWay(Refused):
     """Something is mounted below what --remove-extra would remove from: nothing of another mount is ever removed."""
 
     code = "files-mount-in-the-way"
+
+
+class VaultInside(Refused):
+    """A location of the vault lies in what a system protects, or a path of the system in the vault."""
+
+    code = "files-vault-inside"

@@ -10,12 +10,14 @@ ROOT = "files"
 class FilesSettings:
     """``paths`` are absolute. ``exclude`` are patterns as in .gitignore, relative to each path. ``exclude_caches``: leave out what lies
     beside a CACHEDIR.TAG. ``one_filesystem``: stay on the file system of each path; what is mounted below is an empty folder in the point.
+    ``vaults``: (name, absolute path) of the vault's locations that are folders of this machine.
     """
 
     paths: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     exclude_caches: bool = False
     one_filesystem: bool = False
+    vaults: tuple[tuple[str, str], ...] = ()
 
     def roots(self) -> tuple[str, ...]:
         """The paths without those that lie below another, in the order in which a point holds them."""

@@ -7,6 +7,7 @@ from typing import Any
 from holdfast.model import Clock, Finding, Progress, RecoveryPoint, SystemClock, counted
 from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Probe
 from holdfast.systems.files.capture.run import FolderCapture
+from holdfast.systems.files.circle import circle
 from holdfast.systems.files.errors import NothingNamed
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.settings import FilesSettings
@@ -26,6 +27,9 @@ class FilesSystem:
 
     def probe(self) -> Sequence[Probe]:
         found = [probe for root in self.settings.roots() for probe in _look(root)]
+        around = circle(self.name, self.settings)
+        if around is not None:
+            found.append(Probe("vault", "fail", around.message, around.hint))
         for part in self.parts:
             found += part.probe()
         return found
@@ -36,11 +40,14 @@ class FilesSystem:
     def capture(self, writer: CaptureWriter, progress: Progress, *, logs: LogStore | None = None) -> RecoveryPoint:
         """One recovery point. What could not be read is named in its findings; ``facts.incomplete`` counts it.
 
-        Raises NothingNamed, PathVanished, PathEmptied, and what the parts raise; then nothing is committed.
+        Raises NothingNamed, VaultInside, PathVanished, PathEmptied, and what the parts raise; then nothing is committed.
         """
         del logs
         if not self.settings.paths and not self.parts:
             raise NothingNamed(f"{self.name} names nothing to protect.", hint="Give it paths, git or images.")
+        around = circle(self.name, self.settings)
+        if around is not None:
+            raise around
         start = self.coordinate()
         facts: dict[str, Any] = {}
         findings: list[Finding] = []

@@ -210,6 +210,15 @@ def _holds(names: list[str], name: str) -> bool:
     return low < len(names) and names[low] == name
 
 
+def is_cache_folder(path: str) -> bool:
+    """Whether a folder is one that ``exclude_caches`` leaves out."""
+    try:
+        handle = Handle(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return _is_cache(handle)
+
+
 def _is_cache(handle: Handle) -> bool:
     try:
         fd = os.open(_TAG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=handle.fd)
