@@ -1,8 +1,12 @@
 """Stolen credentials attack a locked vault on a real MinIO: what the lock kept comes back, and where it kept nothing it is red."""
 
+import datetime as dt
+
 import pytest
 
-from holdfast.drills.errors import DrillProduction, DrillUsage
+from holdfast.assembly.drills.ransomware import Attack, clear
+from holdfast.drills.errors import AttackUndecided, DrillProduction, DrillUsage, NotTornDown
+from holdfast.storage.objects.api import ApiError
 from tests.drills.kit import Shop, failed
 from tests.drills.test_production import targets
 from tests.vault.lock.conftest import assume, host_policy
@@ -70,3 +74,73 @@ def test_a_target_without_a_lock_is_refused(minio, tmp_path):
     shop = Shop(None, tmp_path, drills=targets(locked='{url: "s3://some/where"}'))
     with pytest.raises(DrillUsage, match="does not lock"):
         shop.drill(ATTACK, ("docs",))
+
+
+def put(minio, bucket: str, key: str, **more) -> None:
+    import boto3
+    from botocore.config import Config
+
+    keys = {"aws_access_key_id": minio.access_key, "aws_secret_access_key": minio.secret_key}
+    path = Config(s3={"addressing_style": "path"})
+    client = boto3.client("s3", endpoint_url=minio.endpoint, region_name=minio.region, config=path, **keys)
+    client.put_object(Bucket=bucket, Key=key, Body=b"x", **more)
+    client.close()
+
+
+def test_only_a_lock_excuses_what_is_left(minio, tmp_path):
+    """Whoever lacks the right to remove was told that a lock had kept it."""
+    bucket = minio.bucket(lock=True)
+    shop = Shop(None, tmp_path, drills=targets(locked=target(minio, bucket, "compliance")))
+    policy = host_policy(4)
+    policy["Statement"].append({"Effect": "Deny", "Action": ["s3:DeleteObjectVersion", "s3:DeleteObject"], "Resource": ["arn:aws:s3:::*"]})
+    put(minio, bucket, "drills/drill-free/one")
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    put(minio, bucket, "drills/drill-kept/one", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until)
+
+    def clear_as(host, name: str) -> str:
+        shop.environ |= {"DRILL_ID": host["access_key_id"], "DRILL_SECRET": host["secret_access_key"], "DRILL_TOKEN": host["session_token"]}
+        with shop.platform() as platform:
+            return clear(platform, {"target": "locked", "url": f"s3://{bucket}/drills/{name}"})
+
+    poor, rich = assume(minio, policy), assume(minio, host_policy(4))
+    with pytest.raises(NotTornDown, match=r"no lock is why .AccessDenied without a lock: 1."):
+        clear_as(poor, "drill-free")
+    assert "1 versions" in clear_as(poor, "drill-kept")
+    assert "1 versions" in clear_as(rich, "drill-kept")
+    assert clear_as(rich, "drill-free").startswith("nothing is left")
+    with pytest.raises(AttackUndecided, match="SignatureDoesNotMatch"):
+        clear_as({**rich, "secret_access_key": "another"}, "drill-kept")
+
+
+def test_an_attack_that_nobody_answers_proves_nothing(minio, tmp_path):
+    """Credentials that ran out were counted as a lock that refuses."""
+    shop = shop_with(minio, tmp_path, "compliance")
+    attacking = Attack.run
+
+    def late(self):
+        self._calls = Expired(self._calls)
+        attacking(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Attack, "run", late)
+        done = shop.drill(ATTACK, ("docs",))
+    assert done.outcome == "failed"
+    assert done.error is not None
+    assert done.error.code == "drill-attack-undecided"
+    assert "ExpiredToken" in done.error.message
+
+
+class Expired:
+    """Calls as they are, with credentials whose time is over."""
+
+    def __init__(self, calls) -> None:
+        self._calls = calls
+
+    def __getattr__(self, name):
+        from botocore.exceptions import ClientError
+
+        def expired(**_arguments):
+            error = ClientError({"Error": {"Code": "ExpiredToken", "Message": "over"}}, name)
+            raise ApiError(error) from error
+
+        return expired

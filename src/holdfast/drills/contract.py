@@ -116,6 +116,8 @@ class Restorer(Protocol):
     owner: str | None
     has_checks: bool
     """Whether the plan has checks for it."""
+    unasked: Sequence[str]
+    """Names of its checks that compare with the source: a drill does not ask them."""
     marked: bool
     """Whether marks can be written into it."""
     controls: Sequence[Control]
@@ -151,6 +153,56 @@ class Restorer(Protocol):
 
     def sweep(self) -> Sequence[str]:
         """Tear down what killed processes left; what was removed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What became of a runbook. ``run``: its own; ``outcome``: done, or how it stands (waiting, stopped); ``why``: in words, "" where it
+    was done. ``clocks``: seconds by phase; ``phases``: step → phase.
+    """
+
+    run: str
+    outcome: str
+    why: str
+    clocks: Mapping[str, float]
+    phases: Mapping[str, str]
+
+
+class Procedure(Protocol):
+    """A runbook that is the way back, played against throw-away places of the drill."""
+
+    run: str
+    """Of the runbook, "" before it began."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """``{"name", "title", "hash"}`` of the page, for the record."""
+        ...
+
+    def refuse(self, systems: Sequence[str]) -> None:
+        """Before anything begins: raises DrillProduction for steps that reach production, or may; DrillUsage where it does not fit the
+        drill; the faults of a page that has errors. Changes nothing.
+        """
+        ...
+
+    def follow(
+        self,
+        drill: str,
+        by: str,
+        until: Mapping[str, Mapping[str, Any]],
+        given: Mapping[str, str],
+        ask: "Callable[[Question], Answer]",
+        tell: Callable[[str], None],
+        changes: Changes,
+    ) -> Followed:
+        """To its end, or to where it stops. ``drill``: the drill's run; ``until``: by system the moment to return to, as
+        ``RestoreRequest.until``; ``given``: further values for its parameters. Everything that it makes is in ``changes`` before.
+        """
+        ...
+
+    def returned(self, restorer: "Restorer") -> AbstractContextManager[Copy]:
+        """What it brought back of a system. Raises NothingReturned where it brought nothing, or nothing that answers."""
         ...
 
 
@@ -192,6 +244,10 @@ class Stage(Protocol):
 
     def injector(self, disaster: Mapping[str, Any]) -> Injector: ...
 
+    def procedure(self, spec: Mapping[str, Any]) -> Procedure:
+        """``spec``: as a scenario names it (``scenario.shape.RunbookSpec``). Raises what keeps the page from being read."""
+        ...
+
     def probes(self, specs: Sequence[Mapping[str, Any]], standing: Mapping[str, Copy]) -> Sequence[Probe]:
         """``specs``: as a scenario names them, ``every`` in seconds."""
         ...
@@ -205,8 +261,8 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Somebody is asked. ``what``: declare, decide, accept, answer, judge; ``role``: whose part; ``options``: name → meaning, {} for words.
-    ``id``: of a tabletop's question.
+    """Somebody is asked. ``what``: declare, decide, accept, answer, judge, and what runbooks ask for; ``role``: whose part; ``options``:
+    name → meaning, {} for words. ``id``: of a tabletop's question, or of a runbook's step.
     """
 
     what: str

@@ -87,6 +87,12 @@ class DrillFailed(FoundWrong):
     code = "drill-failed"
 
 
+class NothingReturned(FoundWrong):
+    """The runbook of a drill ended, and a system did not come back by it."""
+
+    code = "drill-nothing-returned"
+
+
 class NotTornDown(FoundWrong):
     """Something that a drill made or changed is still there."""
 
@@ -97,6 +103,12 @@ class SentinelUnwritable(Unreachable):
     """The sentinel could not be written into a source."""
 
     code = "drill-sentinel-unwritable"
+
+
+class AttackUndecided(Unreachable):
+    """Calls of a rehearsed attack were not answered, so that nothing is known of what a lock keeps."""
+
+    code = "drill-attack-undecided"
 
 
 class DrillRecordBroken(Damaged):

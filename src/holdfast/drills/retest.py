@@ -27,6 +27,12 @@ def refuse_weaker(finding: Finding, scenario: Scenario) -> None:
             hint=f"Put it back: criteria: [{wanted[0]}, …]",
             finding=finding.id,
         )
+    if kind == "runbook" and scenario.runbook is None:
+        raise RetestWeaker(
+            f"The finding {finding.id} is about {name}, and {scenario.drill} follows no runbook any more.",
+            hint="Put it back: runbook: {name: …}",
+            finding=finding.id,
+        )
     own = getattr(scenario.objectives, name, None) if kind == "objective" else None
     if own is not None and finding.limit is not None and own.total_seconds() > finding.limit:
         raise RetestWeaker(

@@ -104,6 +104,7 @@ class PlatformRestorer:
         self.owner: str | None = getattr(effective.spec, "owner", None)
         self.hands = own or hands(platform, system)
         self.has_checks = bool(asked_of(platform.plan, system))
+        self.unasked: Sequence[str] = tuple(one.name for one in checks_of(platform.plan, system) if one.compare)
         self.marked = self.hands is not None
         # A stale point is told by its marks, and a copy is changed by the same hands.
         self.controls: Sequence[Control] = CONTROLS if self.marked else ("truncated",)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from holdfast.assembly.drills import disasters
 from holdfast.assembly.drills.hands import hands
 from holdfast.assembly.drills.restorer import PlatformRestorer, StandingCopy, asked_of
-from holdfast.drills.contract import Copy, Injector, Look, Probe, Restorer
+from holdfast.assembly.drills.surroundings import secret_places
+from holdfast.drills.contract import Copy, Injector, Look, Probe, Procedure, Restorer
 from holdfast.drills.errors import NotTornDown
 from holdfast.errors import HoldfastError
 from holdfast.state import shared
@@ -26,8 +27,9 @@ LONGEST = 30.0
 class PlatformStage:
     """Satisfies ``drills.contract.Stage``."""
 
-    def __init__(self, platform: "Platform") -> None:
-        self.platform = platform
+    def __init__(self, platform: "Platform", settings: Sequence[str] = ()) -> None:
+        """``settings``: given with ``--set``, for commands of runbooks."""
+        self.platform, self.settings = platform, tuple(settings)
 
     def restorers(self, systems: Sequence[str]) -> Sequence[Restorer]:
         return [PlatformRestorer(self.platform, name) for name in systems if name in self.platform.plan.systems]
@@ -45,6 +47,11 @@ class PlatformStage:
             "key-holder-absent": disasters.KeyAbsent,
         }
         return found[kind](self.platform, disaster)
+
+    def procedure(self, spec: Mapping[str, Any]) -> Procedure:
+        from holdfast.assembly.drills.procedure import PlatformProcedure
+
+        return PlatformProcedure(self.platform, spec, self.settings)
 
     def probes(self, specs: Sequence[Mapping[str, Any]], standing: Mapping[str, Copy]) -> Sequence[Probe]:
         found: list[Probe] = []
@@ -78,22 +85,18 @@ class PlatformStage:
             from holdfast.assembly.drills.ransomware import clear
 
             return clear(self.platform, undo)
+        if kind == "runbook":
+            from holdfast.assembly.drills.procedure import undo as end
+
+            return end(self.platform, undo, self.settings)
         raise NotTornDown(f"This version cannot undo what is called '{kind}'.", hint="Use the version that ran the drill.")
 
 
 def _open(platform: "Platform") -> dict[str, str]:
     """The environment without what the plan reads its secrets from: what only looks at a copy needs no key of the vault."""
-    secret, waiting = {"HOLDFAST_KEY"}, [platform.plan.merged]
+    secret = {"HOLDFAST_KEY", *(name for kind, name in secret_places(platform.plan.merged) if kind == "env")}
     if shared(platform.environ):
         secret.add("HOLDFAST_STATE")  # its address may hold a password
-    while waiting:
-        value: Any = waiting.pop()
-        if isinstance(value, Mapping):
-            waiting += value.values()
-            if set(value) == {"env"} and isinstance(value["env"], str):
-                secret.add(value["env"])
-        elif isinstance(value, list | tuple):
-            waiting += value
     return {name: value for name, value in platform.environ.items() if name not in secret}
 
 

@@ -48,6 +48,10 @@ class Played:
     isolation: list[Mapping[str, Any]] = field(default_factory=list)
     lost: dict[str, judge.Lost] = field(default_factory=dict)
     controls: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    """Of runbooks that were followed."""
+    phases: dict[str, str] = field(default_factory=dict)
+    """Step of such a runbook → phase."""
     injected: str = ""
     incident: str | None = None
     sign_off: Did | None = None

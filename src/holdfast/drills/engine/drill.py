@@ -228,6 +228,8 @@ class _Closing:
                 "counted": worst.counted if worst else f"not measured of {', '.join(uncounted) or 'any system'}: no mark came back",
             },
             points=played.points,
+            runs=played.runs,
+            phases=played.phases,
             incident={"id": played.incident} if played.incident else None,
             retest={"finding": self.asked.retest} if self.asked.retest else None,
             absent=absent,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.durable import sync_folder
 from holdfast.drills.errors import DrillActive
 from holdfast.journal import Journal, Record
 from holdfast.model import Clock
@@ -78,11 +79,7 @@ class Markers:
             os.write(descriptor, json.dumps({"scenario": scenario, "host": me.host, "pid": me.pid, "born": me.born}).encode())
             os.fsync(descriptor)
             new.rename(path)
-            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.folder)
             return Marker(path, descriptor)
         finally:
             os.close(gate)

@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from holdfast.drills.contract import RED_BY, Control, Copy, Look, Mark, People, Question, Reporter, Responder, Restorer, Stage
+from holdfast.drills.contract import (
+    RED_BY,
+    Control,
+    Copy,
+    Look,
+    Mark,
+    People,
+    Procedure,
+    Question,
+    Reporter,
+    Responder,
+    Restorer,
+    Stage,
+)
 from holdfast.drills.engine import judge
 from holdfast.drills.engine.course import Asked, Course
 from holdfast.drills.engine.probing import Prober
@@ -16,6 +29,7 @@ from holdfast.drills.errors import DrillNotSteady, DrillUsage
 from holdfast.errors import HoldfastError
 from holdfast.evidence.drilled import Begun, Check, Returned, State
 from holdfast.model import Clock, Progress
+from holdfast.protection.recorded import Cancelled
 
 
 class Play(Course):
@@ -42,6 +56,8 @@ class Play(Course):
         said = disaster.model_dump(mode="python", exclude_none=True)
         self.injector = stage.injector({**said, "at": asked.target or disaster.at})
         self.standing.callback(self.injector.close)
+        page = self.scenario.runbook
+        self.procedure = stage.procedure(page.model_dump(mode="python", exclude_none=True)) if page is not None else None
         self.restorers = stage.restorers(asked.systems)
         self.returning = self.restorers
         self.objectives = {one.system: self._objective(one) for one in self.restorers}
@@ -63,6 +79,8 @@ class Play(Course):
                 systems=bare,
             )
         self.injector.refuse()
+        if self.procedure is not None:
+            self.procedure.refuse([one.system for one in self.restorers])
 
     def begun(self) -> Begun:
         """What is fixed from here on."""
@@ -84,8 +102,23 @@ class Play(Course):
             for name in self.asked.controls
             if name not in one.controls
         ]
+        excluded += [
+            {
+                "name": f"check {name} of {one.system}",
+                "reason": "it compares with the source; a drill compares content with what stood before",
+            }
+            for one in self.restorers
+            if "checks" in said.criteria
+            for name in one.unasked
+        ]
         criteria = [f"{one.system}: {name}" for one in self.restorers for name in self._criteria(one)]
         criteria += [f"{one.system}: control {name}: red by {RED_BY[name]}" for one in self.restorers for name in self._controls(one)]
+        if self.procedure is not None and said.runbook is not None:
+            page = self.procedure.facts
+            criteria.insert(0, f"the runbook {page['name']} ({page['hash']}) is followed to its end")
+            excluded += [{"name": f"step {step} of {page['name']}", "reason": why} for step, why in said.runbook.without.items()]
+            if self.asked.controls:
+                excluded.append({"name": "controls by the runbook", "reason": "they are fed to Holdfast's own restore of each system"})
         snapshot = self.asked.snapshot
         return Begun(
             test_kind=said.kind,
@@ -230,7 +263,7 @@ class Play(Course):
                 facts["failed"] = f"{error.code}: {error.message}"
                 self.reporter.told(f"no incident could be opened: {error.message}")
         with self.phase("decide", "somebody chose the way back", "decide") as facts:
-            options = dict(said.options) or {"restore": "restore from the vault into a new place"}
+            options = dict(said.options) or {"restore": self._way()}
             answer = self.cast.ask(Question("decide", "Which way back?", "decide", options))
             facts |= {"by": answer.name, "chosen": answer.text}
             right = next(iter(options))
@@ -238,14 +271,51 @@ class Play(Course):
                 self.played.add("decision", "decision", ok=False, expected=right, actual=answer.text)
             return answer.text == right
 
+    def _way(self) -> str:
+        return f"follow the runbook {self.procedure.facts['name']}" if self.procedure else "restore from the vault into a new place"
+
+    def _follow(self, procedure: Procedure) -> None:
+        """The runbook, as the way back of all systems. One that does not end is red; what came back is looked at all the same."""
+        page = dict(procedure.facts)
+        until = {name: moment for name, (moment, _) in self._expected.items()}
+        given = {"nonce": self.nonce, "incident": self.played.incident or ""}
+        given |= {f"point.{name}": point for name, point in self.played.points.items()}
+        wanted, name = "followed to its end", f"runbook {page['name']}"
+        with self.phase("runbook", f"the runbook {page['name']} was followed") as facts:
+            facts |= {"runbook": page}
+            try:
+                done = procedure.follow(self.record.run, self.asked.by, until, given, self.cast.ask, self.reporter.told, self.record)
+            except Cancelled:
+                raise
+            except HoldfastError as error:
+                self.played.add(name, "runbook", ok=False, expected=wanted, actual=f"{error.code}: {error.message}")
+                facts["failed"] = f"{error.code}: {error.message}"
+                return
+            finally:
+                self.played.runs += [procedure.run] if procedure.run else []
+                facts["run"] = procedure.run
+            for phase, seconds in done.clocks.items():
+                self.played.clock(phase, seconds)
+            self.played.phases |= done.phases
+            facts |= {"outcome": done.outcome, "stopped": done.why}
+            actual = wanted if done.outcome == "done" else f"{done.outcome}: {done.why}"
+            self.played.add(name, "runbook", ok=done.outcome == "done", expected=wanted, actual=actual)
+
+    def _back(self, one: Restorer, until: Mapping[str, Any], clocks: dict[str, float]) -> contextlib.AbstractContextManager[Copy]:
+        if self.procedure is not None:
+            return self.procedure.returned(one)
+        return one.recover(until, None, clocks, self.progress)
+
     def _recover(self, expected: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]) -> dict[str, Mapping[str, Any]]:
         came: dict[str, Mapping[str, Any]] = {}
+        if self.procedure is not None:
+            self._follow(self.procedure)
         for one in self.returning:
             until, digest = expected[one.system]
             clocks: dict[str, float] = {}
             try:
                 with self.phase("recover", f"{one.system} came back out of the vault") as facts:
-                    copy = self.standing.enter_context(one.recover(until, None, clocks, self.progress))
+                    copy = self.standing.enter_context(self._back(one, until, clocks))
                     facts |= {"system": one.system, "reached": dict(copy.reached), "clocks": dict(clocks)}
             except HoldfastError as error:
                 self.played.add(

@@ -14,6 +14,8 @@ from holdfast.plan.values.secret import KeyRef
 Criterion = Literal["sentinel", "structure", "checks", "content", "probes"]
 ALL: tuple[Criterion, ...] = ("sentinel", "structure", "checks", "content")
 DISASTERS = ("system-lost", "table-corrupted", "location-lost", "ransomware", "key-holder-absent")
+BY_RUNBOOK = ("system-lost", "table-corrupted")
+"""Disasters after which recovery reads what the plan says: a runbook's commands do so by themselves."""
 Scalar = str | int | float | bool | None
 
 
@@ -74,6 +76,23 @@ class QuestionSpec(Part):
     critical: bool = True
 
 
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class RunbookSpec(Part):
+    """The way back is a runbook of the plan. ``parameters``: may hold ``${into}``, a folder of the drill's own that goes at its end,
+    ``${until}`` and ``${point}`` (of a system: ``${until.NAME}``), ``${incident}``, ``${nonce}``. ``allow``: steps that are played although
+    nobody can tell what they reach; ``without``: step → why it is left out; ``clocks``: step → phase, where it is another than by its kind.
+    """
+
+    name: Text
+    parameters: dict[Name, Scalar] = Field(default_factory=dict)
+    allow: Texts = ()
+    without: dict[Name, Text] = Field(default_factory=dict)
+    clocks: dict[Name, Literal["decide", "wait", "prepare", "restore", "replay", "validate", "accept"]] = Field(default_factory=dict)
+
+
 class FindingRule(Part):
     """``owner`` None: the system's, else the plan's, else who ran the drill."""
 
@@ -96,6 +115,7 @@ class Scenario(Part):
     scope: str = ""
     systems: Texts = ()
     disaster: Disaster | None = None
+    runbook: Annotated[RunbookSpec | None, BeforeValidator(_named)] = None
     objectives: Objectives = Field(default_factory=Objectives)
     criteria: Annotated[tuple[Criterion, ...], OneOrMany(), Field(min_length=1)] = ALL
     negative: Annotated[dict[Literal["stale", "truncated", "poisoned"], When | None], BeforeValidator(_negative)] = Field(
@@ -119,9 +139,16 @@ class Scenario(Part):
                 raise BadValue("a tabletop asks people, and this one has no questions", hint="add questions:")
             if self.people == "none":
                 raise BadValue("a tabletop without people is nothing", hint="leave people: out")
+            if self.runbook is not None:
+                raise BadValue("a tabletop follows no runbook: nothing is touched", hint="leave runbook: out, or write kind: restore")
             return self
         if self.disaster is None:
             raise BadValue("nothing happens in this drill", hint=f"add disaster: with a kind: {', '.join(DISASTERS)}")
+        if self.runbook is not None and (self.disaster.kind not in BY_RUNBOOK or self.disaster.at != "copy"):
+            raise BadValue(
+                f"no runbook is followed after a disaster of kind {self.disaster.kind} at {self.disaster.at}: it reads the plan as it is",
+                hint=f"{' or '.join(BY_RUNBOOK)}, at: copy",
+            )
         for control, criterion in (("stale", "sentinel"), ("poisoned", "content")):
             if control in self.negative and criterion not in self.criteria:
                 raise BadValue(f"the control {control} must be red by {criterion}, which is no criterion", hint="add it to criteria:")

@@ -52,7 +52,7 @@ class Sandboxes:
                 continue
             else:
                 box = lock.with_suffix("")
-                _tear_down(box)
+                tear_down(box)
                 lock.unlink(missing_ok=True)
                 removed.append(str(box))
             finally:
@@ -87,7 +87,7 @@ class Sandboxes:
             try:
                 yield box
             finally:
-                _tear_down(box)
+                tear_down(box)
         finally:
             lock.unlink(missing_ok=True)
             os.close(descriptor)
@@ -127,7 +127,8 @@ def _room(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _tear_down(box: Path) -> None:
+def tear_down(box: Path) -> None:
+    """Every server below a folder is stopped, and the folder removed; one that is not there is none."""
     for pidfile in box.rglob("postmaster.pid"):
         pid = running_pid(pidfile.parent)
         if pid is not None:

@@ -2,12 +2,13 @@
 
 JSON: ``{"run", "scenario", "drill", "outcome": ok|failed, "checks": [{"name", "kind", "state", "expected", "actual", "detail", "seconds",
 "system"}], "clocks", "findings": [{"finding", "text", "about", "owner", "due", …}], "torn_down", "teardown": [{"name", "expected",
-"actual"}]}``; with --dry-run ``{"scenario", "hash", "systems", "objectives", "criteria", "controls", "exclusions", "disaster"}``. Exit
-status 0 only when every objective, criterion and control was met; 4 where it did not start.
+"actual"}]}``; with --dry-run ``{"scenario", "hash", "systems", "objectives", "criteria", "controls", "exclusions", "runbook",
+"disaster"}``. Exit status 0 only when every objective, criterion and control was met; 4 where it did not start.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from holdfast.drills.scenario.read import Snapshot
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.commands.drill.running import controls, go, result, systems_of
 from holdfast.interfaces.cli.context import Session
@@ -42,10 +43,22 @@ def command(
     return result(session, done, snapshot.name)
 
 
+def _runbook(session: Session, snapshot: Snapshot, systems: tuple[str, ...]) -> dict[str, Any] | None:
+    """Raises what would keep the drill from following it."""
+    spec = snapshot.scenario.runbook
+    if spec is None:
+        return None
+    from holdfast.assembly.drills.procedure import PlatformProcedure
+
+    page = PlatformProcedure(session.platform, spec.model_dump(exclude_none=True))
+    page.refuse(systems)
+    return {**page.facts, "asks": page.people, "without": dict(spec.without)}
+
+
 def _dry(session: Session, desk: DrillDesk, name: str, systems: tuple[str, ...], fed: tuple[str, ...]) -> int:
     snapshot = desk.library.snapshot(name)
     said = snapshot.scenario
-    document = {
+    document: dict[str, Any] = {
         "scenario": snapshot.name,
         "hash": snapshot.hash,
         "systems": list(systems),
@@ -53,6 +66,7 @@ def _dry(session: Session, desk: DrillDesk, name: str, systems: tuple[str, ...],
         "criteria": list(said.criteria),
         "controls": list(fed),
         "exclusions": dict(said.exclusions),
+        "runbook": _runbook(session, snapshot, systems),
         "disaster": said.disaster.model_dump(mode="json", exclude_none=True) if said.disaster else None,
     }
 
@@ -62,6 +76,11 @@ def _dry(session: Session, desk: DrillDesk, name: str, systems: tuple[str, ...],
         if said.disaster:
             session.out.say(f"disaster: {said.disaster.kind}, at {said.disaster.at}")
             session.out.say(f"criteria: {', '.join(said.criteria)}; controls: {', '.join(fed) or 'none this time'}")
+        if document["runbook"]:
+            page = document["runbook"]
+            session.out.say(
+                f"the way back: runbook {page['name']} ({page['hash'][:19]}); it asks at {', '.join(page['asks']) or 'no step'}"
+            )
         for one in said.questions:
             session.out.say(f"{one.id}: {one.ask}")
         session.out.say("Nothing was done.")

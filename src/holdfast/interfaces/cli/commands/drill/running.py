@@ -70,6 +70,7 @@ def go(
 ) -> Finished:
     """Raises what keeps a drill from beginning; Ctrl-C and SIGTERM go on upwards after everything was undone."""
     from holdfast.assembly.drills import PlatformStage
+    from holdfast.assembly.drills.procedure import PlatformProcedure
 
     who = person(as_).name
     scenario = snapshot.scenario
@@ -77,13 +78,16 @@ def go(
         raise DrillUsage("A tabletop asks people: without any it shows nothing.", hint="Leave --unattended out.")
     found = people(session, who, answers, unattended=unattended, asked=scenario.people == "asked")
     questions = [name for one in scenario.questions for name in (one.id, f"{one.id}.met")]
-    require_somebody(found, [*questions, "accept"] if scenario.kind == "tabletop" else ["declare", "decide", "accept"])
+    asked_for = (
+        [] if scenario.runbook is None else PlatformProcedure(session.platform, scenario.runbook.model_dump(exclude_none=True)).people
+    )
+    require_somebody(found, [*questions, "accept"] if scenario.kind == "tabletop" else ["declare", "decide", *asked_for, "accept"])
     asked = Asked(snapshot, tuple(systems), who, tuple(fed), target, retest)
     session.kept = "What the drill changed is undone by the next command, where it was not before its end. See: holdfast drill status"
     # Whoever is asked on a terminal reads no progress bar that is drawn over the question.
     shown = session.progress() if found.silent else contextlib.nullcontext(Silent())
     with shown as progress:
-        stage = PlatformStage(session.platform)
+        stage = PlatformStage(session.platform, session.settings.set)
         return drill(desk.desk, asked, stage, found, Telling(session), responder(session, dict(os.environ)), progress)
 
 

@@ -1,0 +1,184 @@
+"""A scenario's runbook is the way back: run by the engine of runbooks, against the drill's own places, and gone at its end."""
+
+import json
+
+import pytest
+
+from holdfast.drills.errors import DrillProduction, DrillUsage
+from tests.drills.kit import Said, Shop, failed
+
+pytestmark = pytest.mark.timeout(1800)
+LOST = """
+drill: lost
+title: lost
+systems: docs
+disaster: {kind: system-lost}
+criteria: [sentinel, structure, content]
+runbook: {name: docs-back, parameters: {target: "${into}/docs", to: "${until}"}}
+"""
+PAGE = """---
+runbook: docs-back
+title: The documents come back
+systems: [docs]
+parameters:
+  target: {type: path}
+  to: {type: text}
+roles: {approver: [dora, emil]}
+---
+# The documents come back
+
+```step
+id: way
+kind: decision
+ask: Restore?
+choose: {restore: yes, wait: no}
+```
+
+```step
+id: agree
+kind: approval
+ask: "restore to ${to}?"
+by: approver
+```
+
+```step
+id: restore
+holdfast: [restore, docs, --into, "${target}", --to, "${to}"]
+outputs: {point: point.id}
+```
+
+```step
+id: look
+kind: human
+do: Look into ${target}.
+note: true
+```
+"""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    made = Shop(None, tmp_path)
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "docs-back.md").write_text(PAGE)
+    yield made
+    boxes = made.boxes / "boxes"
+    assert not boxes.exists() or not list(boxes.iterdir())
+
+
+def write(shop, text: str) -> None:
+    (shop.folder / "runbooks" / "docs-back.md").write_text(text)
+
+
+def entries(shop, done, kind: str):
+    return [one.payload for one in shop.journal(kind) if one.payload.get("run") == done.run]
+
+
+def test_it_is_followed_and_what_it_brought_back_is_judged(shop):
+    done = shop.drill(LOST, ("docs",), controls=("stale",))
+    assert (done.outcome, failed(done)) == ("ok", []), [str(one.to_json()) for one in done.checks if one.state == "failed"]
+    assert {one.kind for one in done.checks if one.state == "passed"} >= {"runbook", "sentinel", "compare", "objective", "control"}
+    [run] = done.said["runs"]
+    events = [one for one in shop.journal("runbook.") if one.payload["run"] == run]
+    assert events[0].payload["data"]["drill"] == done.run
+    assert events[-1].payload["data"]["outcome"] == "done"
+    # Played people say so, and who approves is not who asked.
+    approved = next(one.payload["data"]["by"] for one in events if one.kind == "runbook.approved")
+    assert approved["name"] == "dora"
+    assert approved["login"] == "played: dora"
+    begun = entries(shop, done, "drill.begin")[0]
+    assert begun["criteria"][0].startswith("the runbook docs-back (sha256:")
+    phase = next(one for one in entries(shop, done, "drill.phase") if one["name"] == "runbook" and one["state"] == "ended")
+    assert phase["facts"]["run"] == run
+    assert done.clocks["restore"] > 0
+    assert done.clocks["wait"] > 0
+    assert done.said["phases"] == {"way": "decide", "agree": "wait", "restore": "restore", "look": "wait"}
+    assert done.torn_down
+
+
+def test_its_steps_are_in_the_drills_report(shop):
+    done = shop.drill(LOST, ("docs",))
+    evidence = shop.call("report", done.run)["evidence"]
+    assert evidence["scope"]["runbook"]["name"] == "docs-back"
+    steps = {one["step"]: one for one in evidence["results"]["steps"]}
+    assert steps["restore"]["phase"] == "restore"
+    assert steps["restore"]["outcome"] == "ok"
+    assert steps["agree"]["by"] == "dora"
+
+
+def test_a_red_step_makes_the_drill_red_and_opens_a_finding(shop):
+    write(shop, PAGE + '\n```step\nid: seen\nholdfast: [points, docs]\nexpect: {"points[0].id": none}\n```\n')
+    done = shop.drill(LOST, ("docs",))
+    assert failed(done) == ["/runbook docs-back"]
+    [check] = [one for one in done.checks if one.kind == "runbook"]
+    assert check.actual.startswith("stopped: ")
+    assert [one.about for one in done.findings] == ["*/runbook/runbook docs-back"]
+    [run] = done.said["runs"]
+    ends = [one for one in shop.journal("runbook.ended") if one.payload["run"] == run]
+    assert [one.payload["data"]["outcome"] for one in ends] == ["aborted"]
+    assert done.torn_down
+
+
+def test_what_the_page_forgets_to_bring_back_is_red(shop):
+    write(shop, PAGE.replace("[restore, docs, --into", "[restore, docs, --dry-run, --into"))
+    done = shop.drill(LOST, ("docs",))
+    assert "docs/recovery" in failed(done)
+    assert "drill-nothing-returned" in next(one.actual for one in done.checks if one.kind == "recovery")
+
+
+def test_people_are_asked_by_the_runbooks_own_rules(shop):
+    """The one who asked may not approve, whatever is answered."""
+    done = shop.drill(LOST, ("docs",), people=Said(agree="approve"))
+    assert "/runbook docs-back" in failed(done)
+    assert "runbook-not-yours" in next(one.actual for one in done.checks if one.kind == "runbook")
+
+
+def test_who_decides_that_nothing_is_restored_ends_it_red(shop):
+    write(shop, PAGE.replace("id: restore\n", "id: restore\nwhen: {way.choice: restore}\n"))
+    done = shop.drill(LOST, ("docs",), people=Said(way="wait", agree="approve"))
+    assert "docs/recovery" in failed(done)
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ("shell: rm -rf /srv/docs", "cannot be told from production"),
+        ("command: [touch, /srv/docs/x]", "cannot be told from production"),
+        ("http: https://example.invalid/stop", "cannot be told from production"),
+        ("holdfast: [backup, docs]", "changes more than a new place"),
+        ("holdfast: [handover, /srv/db]", "changes more than a new place"),
+        ("holdfast: [restore, docs, --into, /, --in-place]", "does more than restore into a new place"),
+        ("holdfast: [restore, docs, --into, /srv/docs]", "does not lie in the drill's own folder"),
+        ("holdfast: [--plan, other.yaml, restore, docs]", "begins with --plan"),
+    ],
+)
+def test_production_is_refused_before_anything_begins(shop, step, why):
+    write(shop, PAGE + f"\n```step\nid: bad\n{step}\n```\n")
+    with pytest.raises(DrillProduction, match=why) as caught:
+        shop.drill(LOST, ("docs",))
+    assert "bad" in json.dumps(caught.value.details)
+    assert not shop.journal("drill.")
+
+
+def test_what_is_left_out_is_an_exclusion_with_its_reason(shop):
+    write(shop, PAGE + "\n```step\nid: bad\nshell: exit 7\n```\n")
+    text = LOST.replace('"${until}"}', '"${until}"}, without: {bad: "there are no consumers here"}')
+    done = shop.drill(text, ("docs",))
+    assert (done.outcome, failed(done)) == ("ok", [])
+    begun = entries(shop, done, "drill.begin")[0]
+    assert {"name": "step bad of docs-back", "reason": "there are no consumers here"} in begun["exclusions"]
+
+
+def test_an_allowed_program_runs_without_productions_secrets(shop):
+    """It finds the vault's key, for its own commands of Holdfast, and not the database's address."""
+    shop.environ["DB_DSN"] = "host=/nowhere password=very-secret"
+    script = 'test -n "$HOLDFAST_KEY"; test -n "$HOLDFAST_DRILL"; test -z "${DB_DSN:-}"; echo "$PARAM_TARGET"'
+    write(shop, PAGE + f"\n```step\nid: seen\nshell: |\n  {script}\n```\n")
+    text = LOST.replace('"${until}"}', '"${until}"}, allow: [seen]')
+    done = shop.drill(text, ("docs",))
+    assert (done.outcome, failed(done)) == ("ok", []), [str(one.to_json()) for one in done.checks if one.state == "failed"]
+
+
+def test_a_step_that_is_not_there_is_a_mistake(shop):
+    with pytest.raises(DrillUsage, match="no step nope"):
+        shop.drill(LOST.replace('"${until}"}', '"${until}"}, allow: [nope]'), ("docs",))
