@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.durable import sync_folder
 from holdfast.errors import Damaged, Unreachable, Usage
 from holdfast.evidence.document import Facts, build
 from holdfast.evidence.kinds import PROVING, begins, ends
@@ -251,8 +252,4 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

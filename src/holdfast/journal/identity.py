@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.durable import sync_folder
 from holdfast.errors import Damaged, Unreachable
 from holdfast.journal.record import canonical
 
@@ -92,11 +93,7 @@ class HostKey:
                 os.link(temporary, self.path)
             except FileExistsError:
                 return
-            folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder_descriptor)
-            finally:
-                os.close(folder_descriptor)
+            sync_folder(folder)
         finally:
             os.close(descriptor)
             temporary.unlink()

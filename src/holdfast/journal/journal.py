@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from holdfast.connect.durable import sync_folder
 from holdfast.errors import Damaged, Unreachable
 from holdfast.journal.chain import Problem, check
 from holdfast.journal.record import Record, make, origin, parse
@@ -222,7 +223,7 @@ class Journal:
         self._replace(self.folder / "host", json.dumps({"tag": tag, "host": socket.gethostname(), "cause": cause}).encode())
         descriptor = os.open(self._path(tag), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         os.close(descriptor)
-        self._sync_folder()
+        sync_folder(self.folder)
         return tag
 
     def _leave(self, old: str, problem: str) -> tuple[str, Record]:
@@ -265,14 +266,7 @@ class Journal:
         finally:
             os.close(descriptor)
         new.replace(path)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self.folder)
 
     def _path(self, tag: str) -> Path:
         return self.folder / f"{tag}.jsonl"

@@ -1,10 +1,10 @@
 """Entries of a recovery point written out as plain files: for `get` and `export`, where no system is started on them."""
 
-import ctypes
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from holdfast.connect.durable import sync_file_system
 from holdfast.errors import Damaged, HoldfastError
 from holdfast.model import Extracted, Progress
 from holdfast.systems.contract import Lack, PointReader, StoredEntry, Target, restored_partly, set_aside
@@ -122,15 +122,3 @@ def _places(entries: Sequence[StoredEntry], root: str, target: Path) -> dict[Pat
 
 def _escapes(path: str, why: str) -> PathEscapes:
     return PathEscapes(f"The point holds an entry that {why}: {path!r}.", hint="Nothing of it was written. Look at who made the point.")
-
-
-def sync_file_system(path: Path) -> None:
-    """Everything written to the file system that holds ``path`` is durable when it returns (syncfs(2)). Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(handle) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(path))
-    finally:
-        os.close(handle)

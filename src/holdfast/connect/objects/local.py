@@ -1,12 +1,12 @@
 """A local folder as a store of objects: a file is an object, its path below the folder the key."""
 
 import contextlib
-import ctypes
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from holdfast.connect.durable import sync_file_system
 from holdfast.connect.objects.contract import Buffer, Described, Fitting, Listed
 from holdfast.connect.objects.errors import KeyImpossible, ObjectChanged, ObjectDenied, ObjectGone, StoreUnreachable
 
@@ -170,13 +170,10 @@ class FolderObjects:
 
     def sync(self) -> None:
         """Everything on the file system is durable when it returns (syncfs(2))."""
-        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
-                said = os.strerror(ctypes.get_errno())
-                raise StoreUnreachable(f"{self.url} could not be made durable: {said}.", hint="Look at the disk.")
-        finally:
-            os.close(handle)
+            sync_file_system(Path(self._folder))
+        except OSError as error:
+            raise StoreUnreachable(f"{self.url} could not be made durable: {error.strerror}.", hint="Look at the disk.") from error
 
     def close(self) -> None:
         pass

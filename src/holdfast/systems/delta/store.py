@@ -1,7 +1,6 @@
 """The port to where tables rest, and local folders behind it."""
 
 import contextlib
-import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
+from holdfast.connect.durable import sync_file_system, sync_folder
 from holdfast.systems.contract import Buffer, Target
 from holdfast.systems.delta.errors import StoreFault
 
@@ -197,7 +197,7 @@ class LocalStore:
             raise _fault(error, path) from error
         finally:
             aside.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return True
 
     def writing(self, key: str, size: int, mtime_ns: int) -> "LocalWriting":
@@ -211,19 +211,17 @@ class LocalStore:
         try:
             new.parent.mkdir(parents=True, exist_ok=True)
             old.rename(new)
-            _sync_folder(new.parent)
-            _sync_folder(old.parent)
+            sync_folder(new.parent)
+            sync_folder(old.parent)
         except OSError as error:
             raise _fault(error, old) from error
 
     def settle(self) -> None:
         """Files are synced as they are closed; this is for the folders that they lie in, however many (syncfs(2))."""
-        handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
-                raise _fault(OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno())), self._root)
-        finally:
-            os.close(handle)
+            sync_file_system(self._root)
+        except OSError as error:
+            raise _fault(error, self._root) from error
 
     def local(self, key: str) -> str | None:
         return str(self._path(key))
@@ -261,14 +259,6 @@ class LocalWriting:
             raise _fault(error, self._path) from error
         finally:
             os.close(self._handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _fault(error: OSError, path: Path) -> StoreFault:

@@ -7,7 +7,7 @@ from holdfast.model import Clock, Progress, RecoveryPoint
 from holdfast.systems.contract import Exported, History, RestoreRequest
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.recovery import FilesRecovery
-from holdfast.systems.files.restore.run import sync
+from holdfast.systems.files.restore.writing import sync
 from holdfast.systems.files.settings import inside
 
 

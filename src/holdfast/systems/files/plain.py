@@ -1,7 +1,6 @@
 """Entries of a point as plain files in a folder of ours: what Git and registries are given, before it is made usable again."""
 
 import contextlib
-import ctypes
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -121,15 +120,3 @@ def extract(
         return reader.extract(made, progress=progress, lost=lost if lack is not None else None)
     except OSError as error:
         failed(str(top), error)
-
-
-def sync(folder: Path) -> None:
-    """Everything on the file system that holds ``folder`` is durable when it returns (syncfs(2)). Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(handle) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(handle)

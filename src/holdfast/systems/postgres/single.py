@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.connect.durable import sync_folder
 from holdfast.errors import FoundWrong, Refused, Usage
 from holdfast.systems.postgres import digest as digests
 from holdfast.systems.postgres.link import connection as connections
-from holdfast.systems.postgres.restore.files import sync_folder
 from holdfast.systems.postgres.restore.ground import is_empty
 from holdfast.systems.postgres.running import binaries as programs
 from holdfast.systems.postgres.view import PostgresView

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.connect.durable import sync_folder
 from holdfast.errors import Refused, Usage
 
 if TYPE_CHECKING:
@@ -88,11 +89,7 @@ def write_new(path: Path, text: str) -> None:
         raise KeyFileInTheWay(f"{path} exists, and is kept.", hint="Name a new file.") from None
     except OSError as error:
         raise KeyCommandIncomplete(f"{path} cannot be written: {error.strerror}.", hint="Name a file in a folder that is there.") from None
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _require_terminal(message: str) -> None:

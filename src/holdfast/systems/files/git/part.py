@@ -19,6 +19,7 @@ from holdfast.systems.files.git.rebuild import examine_rebuilt, rebuild
 from holdfast.systems.files.git.run import STALL_S, Git
 from holdfast.systems.files.git.stored import ROOT
 from holdfast.systems.files.parts import Captured, Lacks
+from holdfast.systems.files.restore.writing import sync
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}"
 _INNER = r"bundles|packed-refs|HEAD|symrefs|[0-9]{4}-[0-9a-f]{16}\.bundle|lfs/objects/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}"
@@ -114,7 +115,7 @@ class GitPart:
                 progress.advance(1)
         finally:
             _remove(raw)
-        plain.sync(into)
+        sync(into)
         return notes
 
     def examine(self, into: Path) -> Sequence[Structural]:

@@ -16,6 +16,7 @@ from holdfast.systems.files.images.layout import ROOT, examine
 from holdfast.systems.files.images.reference import parse_reference
 from holdfast.systems.files.images.transport import TIMEOUT_S
 from holdfast.systems.files.parts import Captured, Lacks
+from holdfast.systems.files.restore.writing import sync
 
 _FORM = re.compile(rf"{ROOT}/(?:oci-layout|index\.json|blobs/sha256/[0-9a-f]{{64}}|blobs/sha512/[0-9a-f]{{128}})")
 
@@ -80,7 +81,7 @@ class ImagesPart:
         plain.extract(reader, blobs, ROOT, into, progress, skip=lambda path: _right(into / path), lack=lack)
         plain.extract(reader, lists, ROOT, into, progress)
         if not lists:
-            plain.sync(into)
+            sync(into)
             return []
         progress.phase("images", None, "images")
         # Not all that a registry did not give stops a restore: the rest is wanted all the more.
@@ -92,7 +93,7 @@ class ImagesPart:
             if lack is None:
                 raise wrong_one
             lack(one.name, wrong_one)
-        plain.sync(into)
+        sync(into)
         wrong = [one for one in wrong if one not in broken]
         return [f"{one.name} is NOT whole: {one.detail}" for one in wrong]
 

@@ -1,7 +1,6 @@
 """Does a restore of folders: names first, content at full speed, attributes of folders last, durable at the end."""
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
@@ -21,7 +20,7 @@ from holdfast.systems.files.restore.lacking import Lacking
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.plan import Detail, place_of
 from holdfast.systems.files.restore.removing import mount_in_the_way, remove_tree
-from holdfast.systems.files.restore.writing import FileTarget, SmallWriter, dress, failed, set_attributes
+from holdfast.systems.files.restore.writing import FileTarget, SmallWriter, dress, failed, set_attributes, sync
 from holdfast.systems.files.settings import ROOT, outside
 
 _SMALL = 1 << 20
@@ -355,15 +354,3 @@ class FolderRestore:
         for line in self.reader.lines(lambda *_: None):  # what is lost was told before
             if chooser.wants(line.path, folder=not line.is_file) and line.entry.kind == "dir" and line.path.startswith(ROOT):
                 yield line.entry
-
-
-def sync(path: Path) -> None:
-    """Everything written to the file system that holds ``path`` is durable when it returns (syncfs(2)). Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(handle) != 0:
-            number = ctypes.get_errno()
-            failed(str(path), OSError(number, os.strerror(number)))
-    finally:
-        os.close(handle)

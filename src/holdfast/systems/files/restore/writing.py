@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from holdfast.connect.durable import sync_file_system
 from holdfast.model import Entry
 from holdfast.systems.contract import StoredEntry
 from holdfast.systems.files import attributes
@@ -75,6 +77,14 @@ def failed(path: str, error: OSError) -> NoReturn:
         hint="What was written stays, and is not whole. Remove the cause, then run the same restore with --delta.",
         path=path,
     ) from error
+
+
+def sync(folder: Path) -> None:
+    """Everything written to the file system that holds ``folder`` is durable when it returns. Raises DiskFull, NotWritten."""
+    try:
+        sync_file_system(folder)
+    except OSError as error:
+        failed(str(folder), error)
 
 
 class SmallWriter:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from holdfast.connect.durable import sync_file_system, sync_folder
 from holdfast.model import Entry
 from holdfast.systems.postgres.running.binaries import Account
 
@@ -133,15 +134,6 @@ def write_file(path: Path, content: bytes | str, who: Account, mode: int = 0o600
         sync_folder(path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def remove_file(path: Path) -> None:
     """Remove a file, durable; fine when there is none."""
     path.unlink(missing_ok=True)
@@ -150,28 +142,23 @@ def remove_file(path: Path) -> None:
 
 
 def sync_filesystems(paths: Iterable[Path]) -> None:
-    """Everything written to the file systems that hold ``paths`` is durable when this returns (Linux: syncfs(2), which reports
-    write errors).
+    """Everything written to the file systems that hold ``paths`` is durable when this returns. Raises OSError.
 
-    Where there is no syncfs, every file below is fsynced.
+    Where a system cannot sync a file system as a whole, every file below is fsynced.
     """
     seen: set[int] = set()
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     for path in paths:
         device = path.stat().st_dev
-        if call is None:
-            _sync_each(path)
-            continue
         if device in seen:
             continue
-        seen.add(device)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if call(descriptor) != 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), str(path))
-        finally:
-            os.close(descriptor)
+            sync_file_system(path)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            _sync_each(path)
+        else:
+            seen.add(device)
 
 
 def _sync_each(top: Path) -> None:

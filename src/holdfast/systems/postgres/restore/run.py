@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from holdfast import errors as families
+from holdfast.connect.durable import sync_folder
 from holdfast.errors import HoldfastError
 from holdfast.model import Clock, Entry, Extracted, Progress
 from holdfast.systems.contract import History, PointReader, Restored, RestorePlan, StoredEntry
@@ -29,7 +30,6 @@ from holdfast.systems.postgres.restore.files import (
     make_folder,
     remove_file,
     sync_filesystems,
-    sync_folder,
     write_file,
 )
 from holdfast.systems.postgres.restore.plan import Detail
