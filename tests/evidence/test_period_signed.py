@@ -48,7 +48,8 @@ def test_it_is_sound_and_says_who_signed_it_over_which_journals(shop, issued):
     assert document["anchor"]["locations"]
     last = shop.platform.journal.believed(document["journal"]["chain"])
     noted = [record for record in last if record.kind == "evidence.period"]
-    assert [record.payload["sha256"] for record in noted] == [issued.sha256]
+    # Whatever test comes first, each report is noted once.
+    assert [record.payload["sha256"] for record in noted].count(issued.sha256) == 1
     assert verifier.verify(issued.data).state == "unknown signer"
     assert verifier.verify(issued.data, {"0" * 64}).state == "altered"
 
