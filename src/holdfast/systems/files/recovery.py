@@ -46,7 +46,7 @@ class FilesRecovery:
         return targets.parse(text, now, zone)
 
     def plan_restore(self, history: History, request: RestoreRequest) -> RestorePlan:
-        return planning.make(self.name, self.kind, history, request, [part.name for part in self.parts])
+        return planning.make(self.name, self.settings, self.kind, history, request, [part.name for part in self.parts])
 
     def restore(self, history: History, plan: RestorePlan, progress: Progress) -> Restored:
         """Raises RestoredPartly, when everything else is there and durable, for what the vault has lost."""

@@ -3,17 +3,18 @@
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from holdfast.model import RecoveryPoint, counted
 from holdfast.systems.contract import History, Obstacle, PointReader, RestorePlan, RestoreRequest
 from holdfast.systems.files.errors import EntryUnknown, TargetMissing, TargetTaken, TargetTooSmall
+from holdfast.systems.files.restore.left_out import LeftOut
 from holdfast.systems.files.restore.removing import mount_in_the_way, mounts_below
 from holdfast.systems.files.restore.select import Selection
 from holdfast.systems.files.restore.target import choose
-from holdfast.systems.files.settings import ROOT, inside, outside
+from holdfast.systems.files.settings import ROOT, FilesSettings, inside, outside
 
 _KNOWN = frozenset({"paths", "delta", "in_place", "remove_extra", "owner_names", "purpose", "clocks"})
 _BLOCK = 4096
@@ -28,9 +29,12 @@ class Detail:
     units: tuple[str, ...]
     parts: tuple[str, ...]
     files: int
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
-def make(name: str, kind: str, history: History, request: RestoreRequest, parts: Sequence[str] = ()) -> RestorePlan:
+def make(
+    name: str, settings: FilesSettings, kind: str, history: History, request: RestoreRequest, parts: Sequence[str] = ()
+) -> RestorePlan:
     """Look and decide; nothing is written. Raises NoPoint, TargetMissing, PatternWrong."""
     options = request.options
     wrong = sorted(key for key, value in options.items() if key not in _KNOWN and value not in (None, False, [], ""))
@@ -64,10 +68,12 @@ def make(name: str, kind: str, history: History, request: RestoreRequest, parts:
         if selection.globs:
             units = ()
     free = _free(request.into)
-    detail = Detail(selection, units, chosen, files)
+    left_out = LeftOut(held, settings.exclude, settings.exclude_caches)
+    detail = Detail(selection, units, chosen, files, left_out)
     obstacles = [] if delta else [*_taken(request.into, detail, in_place=in_place), *_too_small(request.into, disk, free, files)]
     if options.get("remove_extra"):
         obstacles += _mounted(request.into, detail)
+        left_out.judge(str(request.into))  # a pattern that is not understood is told now
     mode = "delta" if delta else "in-place" if in_place else "new"
     return RestorePlan(
         system=name,
@@ -184,7 +190,7 @@ def _steps(into: Path, detail: Detail, mode: str, files: int, options: Mapping[s
     if mode == "delta":
         found.append(f"compare {tops} with the point, and write what differs")
         if options.get("remove_extra"):
-            found.append("remove what the point does not hold")
+            found.append(f"remove what the point does not hold{'; what the plan excludes stays' if detail.left_out else ''}")
     elif detail.units or not detail.parts:
         found.append(f"write {counted(files, 'file')} to {tops}")
     found.append("set owners, attributes, modes and times; make everything durable")

@@ -17,6 +17,7 @@ from holdfast.systems.files.handles import Handle
 from holdfast.systems.files.restore.checked import checked
 from holdfast.systems.files.restore.folders import Folders
 from holdfast.systems.files.restore.lacking import Lacking
+from holdfast.systems.files.restore.left_out import holds_left_out
 from holdfast.systems.files.restore.owner import Owners
 from holdfast.systems.files.restore.plan import Detail, place_of
 from holdfast.systems.files.restore.removing import mount_in_the_way, remove_tree
@@ -296,10 +297,26 @@ class FolderRestore:
                     raise
                 if not self._may_remove_extra():
                     raise self._in_the_way(place) from error
+                self._nothing_left_out(folder, name, place)
                 remove_tree(folder, name, self._folders.show(place))
                 self._made_way += 1
         except OSError as error:
             failed(self._folders.show(place), error)
+
+    def _nothing_left_out(self, folder: Handle, name: str, place: str) -> None:
+        """Raises TargetTaken where the folder holds something that the plan excludes: that is never removed."""
+        detail = self.plan.detail
+        assert isinstance(detail, Detail)
+        if not detail.left_out:
+            return
+        judge = detail.left_out.judge(str(self.plan.into))
+        if judge.stays(place, folder=True) or holds_left_out(judge, Handle.open(name, folder), place):
+            shown = self._folders.show(place)
+            raise TargetTaken(
+                f"{shown} is a folder with something in it that the plan excludes, and the point holds something else there.",
+                hint="Move it away; then run the restore again.",
+                path=shown,
+            )
 
     def _may_remove_extra(self) -> bool:
         """What lies below a place where the point holds no folder is extra; with a selection by globs nothing is."""
