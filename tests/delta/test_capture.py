@@ -127,6 +127,58 @@ def test_a_file_that_is_gone_for_good_is_named_with_its_rows(lake):
     assert lake.plan(lake.folder / "out").warnings
 
 
+@pytest.mark.parametrize("column", [None, "p"], ids=["flat", "partitioned"])
+def test_a_file_that_vanished_after_it_was_copied_is_told_and_put_back_as_the_finding_says(lake, column):
+    import pyarrow as pa
+    from deltalake import write_deltalake
+
+    for number in (1, 2):
+        table = pa.table({"a": [number, number, number], "p": [f"x {number}"] * 3})
+        write_deltalake(str(orders(lake)), table, mode="append", partition_by=[column] if column else None)
+    expected = delta_rows(orders(lake))
+    first = lake.backup()
+    victim = min(orders(lake).rglob("*.parquet"))
+    whole = victim.read_bytes()
+    victim.unlink()
+    for _ in range(2):
+        point = lake.backup()
+        [finding] = point.findings
+        assert finding.code == "delta-file-vanished"
+        assert victim.name in finding.message
+        assert "3 rows cannot be read there" in finding.message
+        assert f"--into {lake.root} --to version:orders@1 --rewind" in finding.message
+        assert point.facts["kept"] >= first.facts["fetched"] - 1
+    lake.restore(lake.folder / "out")
+    assert delta_rows(lake.folder / "out" / "orders") == expected
+    lake.restore(lake.root, "version:orders@1", rewind=True)
+    assert victim.read_bytes() == whole
+    assert not lake.backup().findings
+    assert delta_rows(orders(lake)) == expected
+
+
+def test_what_a_commit_and_a_vacuum_took_meanwhile_is_not_told_as_vanished(lake):
+    from deltalake import DeltaTable
+
+    for number in range(3):
+        write(orders(lake), a=[number])
+    lake.backup()
+    write(orders(lake), a=[9])
+    done = []
+
+    def vacuum(key: str) -> None:
+        if not done:
+            done.append(key)
+            table = DeltaTable(str(orders(lake)))
+            table.delete("a = 1")
+            table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
+    # Once all data is in the point: only the new commit is still to be read.
+    lake.before["00000000000000000003.json"] = vacuum
+    lake.backup()
+    assert done
+    assert not lake.vault.points("lake")[-1].findings
+
+
 @pytest.mark.parametrize("damage", ["cut", "zeroed"])
 def test_a_damaged_data_file_is_named_with_what_it_costs_and_read_again_when_repaired(lake, damage):
     write(orders(lake), a=[1, 2, 3])

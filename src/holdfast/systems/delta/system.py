@@ -79,7 +79,7 @@ class DeltaSystem:
         """Raises TableMissing, NothingFound, LogBroken, FeatureUnknown, RaceLost; nothing is committed then."""
         del logs
         store = self.settings.open(self.settings.url)
-        return Capture(self.settings, store, writer, progress, self.clock).run(self.kind)
+        return Capture(self.settings, store, writer, progress, self.clock, self.name).run(self.kind)
 
     def store(self, shard: Mapping[str, Any], writer: CaptureWriter, progress: Progress) -> Mapping[str, Any]:
         """See ``systems.contract.Shared``."""

@@ -12,6 +12,7 @@ from holdfast.systems.delta.capture import vectors
 from holdfast.systems.delta.capture.copying import Copier
 from holdfast.systems.delta.capture.pin import Pinned, Wanted, pin
 from holdfast.systems.delta.capture.sharing import share
+from holdfast.systems.delta.capture.vanished import vanished
 from holdfast.systems.delta.errors import NothingFound, RaceLost
 from holdfast.systems.delta.log.listing import StoredLog
 from holdfast.systems.delta.settings import DeltaSettings
@@ -28,7 +29,10 @@ _NAMED = 1000
 class Capture:
     """``run`` once."""
 
-    def __init__(self, settings: DeltaSettings, store: Store, writer: CaptureWriter, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self, settings: DeltaSettings, store: Store, writer: CaptureWriter, progress: Progress, clock: Clock, name: str = "SYSTEM"
+    ) -> None:
+        self._name = name
         self._settings, self._store, self._writer, self._progress, self._clock = settings, store, writer, progress, clock
         base = writer.base.point if writer.base is not None else None
         self._base: Mapping[str, Any] = (base.facts.get("tables") or {}) if base is not None else {}
@@ -65,7 +69,7 @@ class Capture:
         if contents is not None:
             copier.lost.broken = {**contents.broken, **copier.lost.broken}
         facts, findings = self._streams(copier, waiting)
-        findings = [*self._findings(copier), *findings]
+        findings = [*self._findings(copier), *self._vanished(copier), *findings]
         tables = {name: _facts(one) for name, one in self._pinned.items()}
         versions = {name: one.snapshot.version for name, one in self._pinned.items()}
         expected = {name: {"rows": one["rows"], "files": one["files"], "bytes": one["bytes"]} for name, one in tables.items()}
@@ -215,6 +219,21 @@ class Capture:
                     text = f"{wanted.key or wanted.address} {copier.lost.broken[wanted.path][1]}: {cost} cannot be read."
                     found.append(Finding(code="delta-file-broken", message=text, where={"table": name, "path": wanted.path}))
         return found
+
+    def _vanished(self, copier: Copier) -> Iterator[Finding]:
+        """What was not read, for the last point holds it, and lies in its table no more."""
+        if not copier.kept:
+            return
+        for name, one in self._pinned.items():
+            for wanted in vanished(self._store, one, lambda wanted: wanted.path not in self._given_up):
+                cost = "an unknown number of rows" if wanted.rows is None else f"{wanted.rows} rows"
+                version = f"version:{name}@{one.snapshot.version}" if name else f"version:{one.snapshot.version}"
+                text = (
+                    f"{wanted.key} is gone from the table, which needs it: {cost} cannot be read there. The vault has it. Put it back: "
+                    f"holdfast restore {self._name} --into {self._settings.url} --to {version} --rewind"
+                )
+                # By its key, not its path: what a finding names by its path is read anew by the next capture.
+                yield Finding(code="delta-file-vanished", message=text, where={"table": name, "key": wanted.key})
 
 
 def _named(findings: list[Finding]) -> list[Finding]:
