@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from holdfast.systems.contract import Draw
+from holdfast.systems.contract import Draw, TableUnknown
 from holdfast.systems.postgres import digest as digests
 from holdfast.systems.postgres.compare import keys, multiset, ranges
 from holdfast.systems.postgres.view import PostgresView
@@ -146,6 +146,64 @@ def test_a_sample_is_the_same_on_both_sides_and_another_with_another_seed(pair):
             assert one.one_in == 10
             assert abs(len(one.drawn) - 300) < 6 * (300 * 0.9) ** 0.5
     assert "postgres#schema" in first
+
+
+def test_names_with_dots_are_never_taken_for_each_other(pair):
+    """Of two tables that are written alike without quotation marks each has its own digest, sample, differences and relation."""
+    for server in pair:
+        server.execute('create database "odd.db"')
+        with PostgresView(server.dsn, {}).connect("odd.db") as session:
+            session.execute("set default_transaction_read_only = off")
+            session.execute('create schema "a.b"; create schema a')
+            session.execute('create table "a.b".c (n int primary key); create table a."b.c" (n int primary key)')
+            session.execute('create table a."x#schema" (n int); create sequence "a.b".s; create sequence a."b.s"')
+            session.execute('insert into "a.b".c select generate_series(1, 3); insert into a."b.c" select generate_series(1, 5)')
+    left, right = (PostgresView(server.dsn, {}, database="odd.db") for server in pair)
+    names = ['"odd.db"."a.b".c', '"odd.db".a."b.c"', '"odd.db".a."x#schema"']
+    digest = left.digest()
+    assert [digest[name]["rows"] for name in names] == [3, 5, 0]
+    assert digest['"odd.db"#sequences']["rows"] == 2
+    assert digest == right.digest()
+    assert set(digest) == set(left.sample(Draw("one", 10)))
+    assert set(left.digest(['"a.b".c'])) == {names[0]}
+    assert set(left.digest(['"odd.db".*'])) == set(names)
+    with right.connect("odd.db") as session:
+        session.execute("set default_transaction_read_only = off")
+        session.execute('delete from a."b.c" where n = 2')
+    assert right.digest()[names[0]] == digest[names[0]]
+    assert left.differences(right, names[1])["extra"] == 1
+    assert left.differences(right, names[0])["extra"] == 0
+    assert left.differences(right, names[2])["examples"] == []
+    found = [left.relation(name, "odd.db") for name in ('"a.b".c', 'a."b.c"')]
+    assert [(one.schema, one.table) for one in found] == [("a.b", "c"), ("a", "b.c")]
+    with pytest.raises(TableUnknown):
+        left.relation("a.b.c", "odd.db")  # which of the two?
+    assert left.relation("a.x#schema", "odd.db").table == "x#schema"
+
+
+def test_large_objects_are_in_a_sample(pair):
+    for server in pair:
+        server.execute("create database objects")
+        with PostgresView(server.dsn, {}).connect("objects") as session:
+            session.execute("set default_transaction_read_only = off")
+            session.execute(
+                "select lo_from_bytea(100000 + i, decode(repeat(md5(i::text), 1 + i % 300), 'hex')) from generate_series(1, 200) i"
+            )
+            session.execute("select lo_create(200000)")
+    left, right = (PostgresView(server.dsn, {}, database="objects") for server in pair)
+    name = "objects#large objects"
+    some = left.sample(Draw("one", 40))[name]
+    assert (some.unit, some.total, some.one_in) == ("large objects", 201, 5)
+    assert 10 < len(some.drawn) < 120
+    assert right.sample(Draw("one", 40, {name: some.one_in}))[name] == some
+    assert left.sample(Draw("two", 40))[name].drawn != some.drawn
+    all_of_them = Draw("one", 1000)
+    assert len(left.sample(all_of_them)[name].drawn) == 201
+    with right.connect("objects") as session:
+        session.execute("set default_transaction_read_only = off")
+        session.execute("select lo_put(100007, 20, 'other'::bytea); select lo_unlink(200000)")
+    mine, theirs = left.sample(all_of_them)[name].drawn, right.sample(all_of_them)[name].drawn
+    assert sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)) == ["100007", "200000"]
 
 
 def test_a_sequence_is_the_same_in_a_copy_made_of_its_log(tmp_path):

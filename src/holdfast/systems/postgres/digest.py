@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.systems.postgres import identifiers
+from holdfast.systems.postgres.identifiers import quoted
+
 SESSION = (
     "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set extra_float_digits "
     "= 1; set bytea_output = 'hex';"
@@ -65,7 +68,7 @@ _OWN = "n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table or populated materialized view. ``name`` is ``database.schema.table`` as people write it, unquoted."""
+    """One table or populated materialized view. ``name`` is ``database.schema.table`` as people write it (``identifiers.shown``)."""
 
     database: str
     oid: int
@@ -74,16 +77,16 @@ class Table:
 
     @property
     def name(self) -> str:
-        return f"{self.database}.{self.schema}.{self.relation}"
+        return identifiers.shown(self.database, self.schema, self.relation)
 
     @property
     def quoted(self) -> str:
         return quoted(self.schema) + "." + quoted(self.relation)
 
 
-def quoted(identifier: str) -> str:
-    """An SQL identifier."""
-    return '"' + identifier.replace('"', '""') + '"'
+def beside(database: str, what: str) -> str:
+    """The name under which a database's definitions, sequences or large objects stand in its digest."""
+    return f"{identifiers.shown(database)}#{what}"
 
 
 def literal(text: str) -> str:
@@ -94,14 +97,14 @@ def literal(text: str) -> str:
 def tables(connection: Any, database: str, selection: Sequence[str] = ()) -> list[Table]:
     """Permanent tables and materialized views; unlogged ones are empty after any restore and are left out.
 
-    ``selection``: patterns over ``table``, ``schema.table`` or ``database.schema.table``; all when empty.
+    ``selection``: patterns over ``table``, ``schema.table`` or ``database.schema.table``, quoted where ``name`` is; all when empty.
     """
     found = [Table(database, oid, schema, name) for oid, schema, name, _ in connection.execute(_TABLES).fetchall()]
     return [one for one in found if not selection or any(matches(one, pattern) for pattern in selection)]
 
 
 def matches(table: Table, pattern: str) -> bool:
-    names = (table.relation, f"{table.schema}.{table.relation}", table.name)
+    names = (identifiers.shown(table.relation), identifiers.shown(table.schema, table.relation), table.name)
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
@@ -169,7 +172,7 @@ def sequences(connection: Any) -> dict[str, str]:
             for number, (schema, name, increment) in enumerate(part)
         )
         for number, value, called in connection.execute(query).fetchall():
-            found[f"{part[number][0]}.{part[number][1]}"] = f"{int(value)}{'' if called else ', not given out'}"
+            found[identifiers.shown(part[number][0], part[number][1])] = f"{int(value)}{'' if called else ', not given out'}"
     return found
 
 
@@ -206,13 +209,13 @@ def of_database(
         for table in tables(connection, database, selection):
             yield table.name, of_table(connection, table, pace)
         if not selection:
-            yield f"{database}#{SCHEMA}", of_schema(connection)
+            yield beside(database, SCHEMA), of_schema(connection)
             positions = of_sequences(connection)
             if positions["rows"]:
-                yield f"{database}#{SEQUENCES}", positions
+                yield beside(database, SEQUENCES), positions
             large = of_large_objects(connection)
             if large["rows"]:
-                yield f"{database}#{LARGE_OBJECTS}", large
+                yield beside(database, LARGE_OBJECTS), large
 
 
 def compare(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from holdfast.systems.postgres import single
 from holdfast.systems.postgres import spot as spots
 from holdfast.systems.postgres import walk as walking
 from holdfast.systems.postgres.digest import literal
+from holdfast.systems.postgres.identifiers import behind_database
 from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore import target as targets
 from holdfast.systems.postgres.restore.fetch import Fetch
@@ -257,8 +258,7 @@ class PostgresRecovery:
 
     def presence(self, name: str) -> tuple[str, Callable[[Isolated], bool]]:
         """The name may be ``table``, ``schema.table`` or ``database.schema.table``, quoted as in SQL where it must be."""
-        parts = name.split(".")
-        only, table = (parts[0], ".".join(parts[1:])) if len(parts) == 3 else (None, name)
+        only, table = behind_database(name)
 
         def there(view: Isolated) -> bool:
             assert isinstance(view, PostgresView)

@@ -12,6 +12,7 @@ from typing import Any
 from holdfast.connect.durable import sync_folder
 from holdfast.errors import FoundWrong, Refused, Usage
 from holdfast.systems.postgres import digest as digests
+from holdfast.systems.postgres.identifiers import behind_database, quoted, shown
 from holdfast.systems.postgres.link import connection as connections
 from holdfast.systems.postgres.restore.ground import is_empty
 from holdfast.systems.postgres.running import binaries as programs
@@ -66,10 +67,9 @@ class Wanted:
 
 
 def wanted(database: str | None, table: str | None, into: str) -> Wanted:
-    """``table`` may be ``table``, ``schema.table`` or ``database.schema.table``."""
+    """``table`` may be ``table``, ``schema.table`` or ``database.schema.table``, quoted as in SQL where it must be."""
     if table is not None and database is None:
-        parts = table.split(".")
-        database, table = (parts[0], ".".join(parts[1:])) if len(parts) == 3 else ("postgres", table)
+        database, table = behind_database(table)
     return Wanted(database or "postgres", table, into)
 
 
@@ -118,8 +118,8 @@ def run(one: Wanted, view: PostgresView, major: int, *, bin_: str | None = None)
         )
     tools = _tools(major, bin_)
     source = connections.merged(view.connection, dbname=one.database)
-    selection = [word for schema, name in parts for word in ("--table", f"{digests.quoted(schema)}.{digests.quoted(name)}")]
-    names = [glob.escape(f"{one.database}.{schema}.{name}") for schema, name in parts]
+    selection = [word for schema, name in parts for word in ("--table", f"{quoted(schema)}.{quoted(name)}")]
+    names = [glob.escape(shown(one.database, schema, name)) for schema, name in parts]
     expected = view.digest(names) if names else _of(view, one.database)
     result: dict[str, Any] = {
         "what": one.what,
@@ -144,7 +144,7 @@ def run(one: Wanted, view: PostgresView, major: int, *, bin_: str | None = None)
     if one.table is None:
         name = _target_database(one)
         with connections.connect(_maintenance(one.into)) as session:
-            session.execute(f"create database {digests.quoted(name)} template template0")
+            session.execute(f"create database {quoted(name)} template template0")
         into = connections.merged(one.into, dbname=name)
     with tempfile.TemporaryDirectory(prefix="holdfast-dump-") as folder_name:
         path = Path(folder_name, "dump")

@@ -1,6 +1,7 @@
 """A running PostgreSQL server, looked at and never changed: what validation works on, be it an isolated copy or the source."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from holdfast.model import Progress, counted
 from holdfast.systems.contract import Draw, Isolated, Relation, Sampled, Structural, TableUnknown
 from holdfast.systems.postgres import digest as digests
 from holdfast.systems.postgres.compare import keys, multiset, named, ranges
-from holdfast.systems.postgres.compare.sample import sample
+from holdfast.systems.postgres.compare.sample import large_objects, sample
+from holdfast.systems.postgres.identifiers import parted, quoted, shown
 from holdfast.systems.postgres.link import connection as connections
 
 
@@ -33,7 +35,7 @@ def _readable(session: Any, database: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "psycopg":
             raise
-        role = digests.quoted(session.info.user)
+        role = quoted(session.info.user)
         said = str(error).strip().partition("\n")[0]
         denied = getattr(error, "sqlstate", None) == "42501"
         hint = f"As a superuser: grant pg_read_all_data to {role}; and in database {database}: grant select on pg_largeobject to {role};"
@@ -113,7 +115,7 @@ class PostgresView:
         return found
 
     def sample(self, draw: Draw, selection: Sequence[str] = ()) -> Mapping[str, Sampled]:
-        """Of each table some rows, drawn by their keys; definitions and sequences whole."""
+        """Of each table some rows, drawn by their keys, and of the large objects some; definitions and sequences whole."""
         found: dict[str, Sampled] = {}
         for database in self._asked():
             with self.comparing(database) as session, session.transaction():
@@ -122,9 +124,14 @@ class PostgresView:
                     found[table.name] = sample(session, table, draw)
                 if not selection:
                     schema, positions = digests.of_schema(session), digests.of_sequences(session)
-                    found[f"{database}#{digests.SCHEMA}"] = Sampled("definitions", schema["rows"], 0, {"": schema["hash"]})
+                    found[digests.beside(database, digests.SCHEMA)] = Sampled("definitions", schema["rows"], 0, {"": schema["hash"]})
                     if positions["rows"]:
-                        found[f"{database}#{digests.SEQUENCES}"] = Sampled("sequences", positions["rows"], 0, {"": positions["hash"]})
+                        found[digests.beside(database, digests.SEQUENCES)] = Sampled(
+                            "sequences", positions["rows"], 0, {"": positions["hash"]}
+                        )
+                    large = large_objects(session, digests.beside(database, digests.LARGE_OBJECTS), draw)
+                    if large.total:
+                        found[digests.beside(database, digests.LARGE_OBJECTS)] = large
         return found
 
     def differences(self, other: Isolated, name: str, limit: int = 5) -> Mapping[str, Any]:
@@ -132,7 +139,7 @@ class PostgresView:
         assert isinstance(other, PostgresView)
         kinds = (digests.SCHEMA, digests.SEQUENCES, digests.LARGE_OBJECTS)
         what = next((one for one in kinds if name.endswith(f"#{one}")), "")
-        database = name.removesuffix(f"#{what}") if what else name.split(".", 1)[0]
+        database = parted(name.removesuffix(f"#{what}") if what else name)[0]
         with self.comparing(database) as here, other.comparing(database) as there:
             if what:
                 return named.differing(here, there, what, limit).to_json(None)
@@ -169,8 +176,14 @@ class PostgresView:
                 " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f')"
                 " and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')"
             ).fetchall()
-        known = {f"{schema}.{one}": (schema, one) for schema, one, _ in rows}
-        known |= {one: (schema, one) for schema, one, visible in rows if visible}
+        known = {shown(schema, one): (schema, one) for schema, one, _ in rows}
+        known |= {shown(one): (schema, one) for schema, one, visible in rows if visible}
+        # As it was written before names with dots were quoted; where two things share such a name, neither has it.
+        plain = [(f"{schema}.{one}", (schema, one)) for schema, one, _ in rows] + [
+            (one, (schema, one)) for schema, one, seen in rows if seen
+        ]
+        often = Counter(name for name, _ in plain)
+        known |= {name: thing for name, thing in plain if often[name] == 1 and name not in known}
         if table not in known:
             raise TableUnknown.among(table, known)
         schema, one = known[table]
@@ -206,7 +219,7 @@ class PostgresView:
                 f"{database}: amcheck", "skipped", "the extension amcheck is not installed in this database (create extension amcheck)"
             )
             return
-        schema = digests.quoted(row[0])
+        schema = quoted(row[0])
         wrong: list[str] = []
         indexes = session.execute(
             "select c.oid::bigint, c.oid::regclass::text from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid"

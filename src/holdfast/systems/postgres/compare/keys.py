@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.systems.postgres.digest import Table, quoted
+from holdfast.systems.postgres.digest import Table
+from holdfast.systems.postgres.identifiers import quoted
 
 _COLUMNS = """
     select array(select a.attname::text from unnest(i.indkey::int2[]) with ordinality k(n, o)

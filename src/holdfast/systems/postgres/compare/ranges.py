@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.systems.postgres.compare.keys import Key, casts, escaped
-from holdfast.systems.postgres.digest import Table, quoted
+from holdfast.systems.postgres.digest import Table
+from holdfast.systems.postgres.identifiers import quoted
 
 CHUNK = 50_000
 """Rows of a range that is hashed at a time."""
