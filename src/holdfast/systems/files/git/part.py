@@ -101,7 +101,7 @@ class GitPart:
                 sound = None
                 try:
                     if name not in hurt:
-                        sound = rebuild(raw / name, into / f"{name}.git", self._clock, durable=plain.sync)
+                        sound = rebuild(raw / name, into / f"{name}.git", self._clock, durable=sync)
                 except Damaged as error:
                     if lack is None:
                         raise
