@@ -9,7 +9,7 @@ from holdfast.plan.values.moments import wanted
 from holdfast.systems.bucket.restore import target as of_buckets
 from holdfast.systems.delta import target as of_tables
 from holdfast.systems.files.restore import target as of_files
-from holdfast.systems.postgres.restore import target as of_postgres
+from holdfast.systems.postgres.restore.planning import target as of_postgres
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 

@@ -9,7 +9,7 @@ from holdfast.plan.values.moments import BadTime
 from holdfast.systems.bucket.restore import target as bucket
 from holdfast.systems.delta import target as delta
 from holdfast.systems.files.restore import target as files
-from holdfast.systems.postgres.restore import target as postgres
+from holdfast.systems.postgres.restore.planning import target as postgres
 
 ZONE = ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2026, 11, 21, 10, tzinfo=dt.UTC)

@@ -10,8 +10,8 @@ import pytest
 
 from holdfast.model import Silent, SystemClock
 from holdfast.systems.contract import Restored, RestorePlan, RestoreRequest
-from holdfast.systems.postgres.restore import plan as planning
-from holdfast.systems.postgres.restore import target as targets
+from holdfast.systems.postgres.restore.planning import plan as planning
+from holdfast.systems.postgres.restore.planning import target as targets
 from holdfast.systems.postgres.restore.run import restore
 from holdfast.systems.postgres.running.binaries import Account, Binaries
 from holdfast.systems.postgres.running.instance import Instance, running_pid

@@ -12,8 +12,8 @@ from typing import Any
 from holdfast.model import Entry, Extracted, Finding, Increment, Progress, RecoveryPoint, Totals
 from holdfast.systems.postgres import controlfile, layout
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.restore.history import BranchLog, Holdings, Mark, Marks
-from holdfast.systems.postgres.restore.plan import bases
+from holdfast.systems.postgres.restore.planning.history import BranchLog, Holdings, Mark, Marks
+from holdfast.systems.postgres.restore.planning.plan import bases
 from holdfast.systems.postgres.wal.format import Kind
 from holdfast.systems.postgres.wal.records import scanner
 

@@ -8,9 +8,9 @@ import pytest
 
 from holdfast.systems.postgres import lsn
 from holdfast.systems.postgres.restore.behind import record_begins
-from holdfast.systems.postgres.restore.history import Base
-from holdfast.systems.postgres.restore.reach import Reach
-from holdfast.systems.postgres.restore.timelines import Line, Piece
+from holdfast.systems.postgres.restore.planning.history import Base
+from holdfast.systems.postgres.restore.planning.reach import Reach
+from holdfast.systems.postgres.restore.planning.timelines import Line, Piece
 from tests.postgres.wal.wal_sample import make_wal, pg_wal
 from tests.servers import PostgresServer, need
 

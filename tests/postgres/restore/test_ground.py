@@ -1,8 +1,8 @@
 """Where tablespaces go in a delta restore: along the links that are there, but never into the source's own."""
 
 from holdfast.systems.postgres.restore.errors import SourcePath
-from holdfast.systems.postgres.restore.ground import place_tablespaces
-from holdfast.systems.postgres.restore.options import Options
+from holdfast.systems.postgres.restore.planning.ground import place_tablespaces
+from holdfast.systems.postgres.restore.planning.options import Options
 
 DELTA = Options(delta=True)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.restore.errors import TargetAmbiguous, TargetUnreachable
-from holdfast.systems.postgres.restore.history import Base, BranchLog, Holdings, Mark, Marks
-from holdfast.systems.postgres.restore.reach import choose
-from holdfast.systems.postgres.restore.target import Target
+from holdfast.systems.postgres.restore.planning.history import Base, BranchLog, Holdings, Mark, Marks
+from holdfast.systems.postgres.restore.planning.reach import choose
+from holdfast.systems.postgres.restore.planning.target import Target
 from holdfast.systems.postgres.restore.wal import log_spans, spans
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -114,7 +114,7 @@ def test_a_chosen_way_to_a_position_is_covered_and_consistent(made, position):
 def test_spans_cover_every_byte_once_and_name_the_switch_segment_twice(begin, length):
     holdings = story(LINE1, LINE2, bases=(base(ONE, 1, 0x2000028 + begin // 8 * 8, 0x2000100 + begin, 0, 1),))
     path = holdings.line(LINE2)
-    from holdfast.systems.postgres.restore.reach import Reach
+    from holdfast.systems.postgres.restore.planning.reach import Reach
 
     one = holdings.bases[0]
     way = Reach(one, path, "end-of-log", one.start + length, one.start + length)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.systems.postgres.restore.target import BadTarget, from_json, parse
+from holdfast.systems.postgres.restore.planning.target import BadTarget, from_json, parse
 
 NOW = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 BERLIN = dt.timezone(dt.timedelta(hours=1))

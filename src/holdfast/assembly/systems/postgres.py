@@ -190,7 +190,7 @@ class PostgresSystems(Copies):
         """A recovery point in portable form; see ``systems.postgres.export``."""
         from holdfast.recovery.files import write_out
         from holdfast.systems.postgres.export import export
-        from holdfast.systems.postgres.restore.landmarks import holdings
+        from holdfast.systems.postgres.restore.planning.landmarks import holdings
 
         history = self.history(found.system)
         held = holdings(history.points(), history.logs(), lambda _branch: None)

@@ -19,9 +19,9 @@ from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.capture import config as outside
 from holdfast.systems.postgres.capture import logical
 from holdfast.systems.postgres.restore.files import sync_filesystems, write_file
-from holdfast.systems.postgres.restore.history import Holdings
-from holdfast.systems.postgres.restore.reach import choose
-from holdfast.systems.postgres.restore.target import Target
+from holdfast.systems.postgres.restore.planning.history import Holdings
+from holdfast.systems.postgres.restore.planning.reach import choose
+from holdfast.systems.postgres.restore.planning.target import Target
 from holdfast.systems.postgres.restore.wal import place, place_histories
 from holdfast.systems.postgres.running.binaries import Account, NoServerAccount
 

@@ -19,10 +19,10 @@ from holdfast.systems.postgres import spot as spots
 from holdfast.systems.postgres import walk as walking
 from holdfast.systems.postgres.digest import literal
 from holdfast.systems.postgres.identifiers import behind_database
-from holdfast.systems.postgres.restore import plan as planning
-from holdfast.systems.postgres.restore import target as targets
 from holdfast.systems.postgres.restore.fetch import Fetch
-from holdfast.systems.postgres.restore.landmarks import Covered, holdings
+from holdfast.systems.postgres.restore.planning import plan as planning
+from holdfast.systems.postgres.restore.planning import target as targets
+from holdfast.systems.postgres.restore.planning.landmarks import Covered, holdings
 from holdfast.systems.postgres.restore.recover import Recovery, recover
 from holdfast.systems.postgres.restore.run import restore, write
 from holdfast.systems.postgres.running import binaries as programs

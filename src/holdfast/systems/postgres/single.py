@@ -14,7 +14,7 @@ from holdfast.errors import FoundWrong, Refused, Usage
 from holdfast.systems.postgres import digest as digests
 from holdfast.systems.postgres.identifiers import behind_database, quoted, shown
 from holdfast.systems.postgres.link import connection as connections
-from holdfast.systems.postgres.restore.ground import is_empty
+from holdfast.systems.postgres.restore.planning.ground import is_empty
 from holdfast.systems.postgres.running import binaries as programs
 from holdfast.systems.postgres.view import PostgresView
 

@@ -13,14 +13,14 @@ from holdfast.model import Progress
 from holdfast.systems.contract import History, Isolated, Moment, Moments, RestoreRequest
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.restore import config
-from holdfast.systems.postgres.restore import plan as planning
 from holdfast.systems.postgres.restore.files import write_file
-from holdfast.systems.postgres.restore.history import Holdings
-from holdfast.systems.postgres.restore.plan import Detail
-from holdfast.systems.postgres.restore.reach import choose
+from holdfast.systems.postgres.restore.planning import plan as planning
+from holdfast.systems.postgres.restore.planning.history import Holdings
+from holdfast.systems.postgres.restore.planning.plan import Detail
+from holdfast.systems.postgres.restore.planning.reach import choose
+from holdfast.systems.postgres.restore.planning.target import Target
 from holdfast.systems.postgres.restore.recover import Recovery, locked, recover
 from holdfast.systems.postgres.restore.run import write
-from holdfast.systems.postgres.restore.target import Target
 from holdfast.systems.postgres.restore.wal import place, place_histories
 from holdfast.systems.postgres.running.binaries import Account, Binaries
 from holdfast.systems.postgres.view import PostgresView

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.restore.reach import Reach
+from holdfast.systems.postgres.restore.planning.reach import Reach
 from holdfast.systems.postgres.wal.format import PAGE
 from holdfast.systems.postgres.wal.records import scanner
 

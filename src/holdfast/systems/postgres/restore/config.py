@@ -14,8 +14,8 @@ from typing import Any
 
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.controlfile import ControlFile
-from holdfast.systems.postgres.restore.reach import Reach
-from holdfast.systems.postgres.restore.target import Target
+from holdfast.systems.postgres.restore.planning.reach import Reach
+from holdfast.systems.postgres.restore.planning.target import Target
 
 HANDOVER = "holdfast.handover"
 """Folder in the restored directory that keeps the source's configuration files and what was changed."""

@@ -12,10 +12,10 @@ from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.restore import config
 from holdfast.systems.postgres.restore.errors import RecoveryFailed
 from holdfast.systems.postgres.restore.files import write_file
-from holdfast.systems.postgres.restore.options import Options
-from holdfast.systems.postgres.restore.reach import Reach
+from holdfast.systems.postgres.restore.planning.options import Options
+from holdfast.systems.postgres.restore.planning.reach import Reach
+from holdfast.systems.postgres.restore.planning.target import Target
 from holdfast.systems.postgres.restore.settings import choose_port
-from holdfast.systems.postgres.restore.target import Target
 from holdfast.systems.postgres.running.binaries import Account, Binaries
 from holdfast.systems.postgres.running.instance import Instance, Replay, ServerFailed, start, wait
 

@@ -20,7 +20,7 @@ from holdfast.systems.contract import Target as FileSink
 from holdfast.systems.postgres import controlfile
 from holdfast.systems.postgres.controlfile import ControlFile
 from holdfast.systems.postgres.faults import ControlFileBad
-from holdfast.systems.postgres.restore import config, errors, ground
+from holdfast.systems.postgres.restore import config, errors
 from holdfast.systems.postgres.restore.behind import record_begins
 from holdfast.systems.postgres.restore.fetch import SOCKET, THRESHOLD, Fetch, Recipe, command, problem, put, served, unneeded
 from holdfast.systems.postgres.restore.files import (
@@ -32,7 +32,8 @@ from holdfast.systems.postgres.restore.files import (
     sync_filesystems,
     write_file,
 )
-from holdfast.systems.postgres.restore.plan import Detail
+from holdfast.systems.postgres.restore.planning import ground
+from holdfast.systems.postgres.restore.planning.plan import Detail
 from holdfast.systems.postgres.restore.recover import Recovery, recover
 from holdfast.systems.postgres.restore.settings import choose_port, choose_shared_buffers, socket_rule
 from holdfast.systems.postgres.restore.wal import place, place_histories, spans

@@ -12,8 +12,8 @@ from holdfast.systems.contract import LogReader, LogSpan, LogStore
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.restore.errors import NotRestorable
 from holdfast.systems.postgres.restore.files import write_file
-from holdfast.systems.postgres.restore.history import Holdings
-from holdfast.systems.postgres.restore.reach import Reach
+from holdfast.systems.postgres.restore.planning.history import Holdings
+from holdfast.systems.postgres.restore.planning.reach import Reach
 from holdfast.systems.postgres.running.binaries import Account
 
 READERS = 4

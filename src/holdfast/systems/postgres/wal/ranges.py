@@ -4,8 +4,8 @@ from typing import Any
 
 from holdfast.systems.contract import History
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.restore.landmarks import Covered, holdings
-from holdfast.systems.postgres.restore.reach import ranges as reachable
+from holdfast.systems.postgres.restore.planning.landmarks import Covered, holdings
+from holdfast.systems.postgres.restore.planning.reach import ranges as reachable
 
 
 def ranges(history: History, covered: Covered | None = None) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.systems.postgres.restore.timelines import Line, Piece, line
+from holdfast.systems.postgres.restore.planning.timelines import Line, Piece, line
 from holdfast.systems.postgres.wal.coverage import Mark
 
 __all__ = ["Base", "BranchLog", "Cover", "Holdings", "Landmarks", "Mark", "Marks"]

@@ -7,9 +7,9 @@ from typing import Literal
 
 from holdfast.systems.postgres import lsn as positions
 from holdfast.systems.postgres.restore.errors import NoRecoveryPoint, TargetAmbiguous, TargetUnreachable
-from holdfast.systems.postgres.restore.history import Base, Cover, Holdings, Mark
-from holdfast.systems.postgres.restore.target import Target
-from holdfast.systems.postgres.restore.timelines import Line
+from holdfast.systems.postgres.restore.planning.history import Base, Cover, Holdings, Mark
+from holdfast.systems.postgres.restore.planning.target import Target
+from holdfast.systems.postgres.restore.planning.timelines import Line
 
 Stop = Literal["immediate", "time", "lsn", "xid", "name", "end-of-log"]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from holdfast.model import RecoveryPoint
 from holdfast.systems.contract import LogStore
-from holdfast.systems.postgres.restore.history import BranchLog, Holdings
-from holdfast.systems.postgres.restore.plan import bases
+from holdfast.systems.postgres.restore.planning.history import BranchLog, Holdings
+from holdfast.systems.postgres.restore.planning.plan import bases
 from holdfast.systems.postgres.wal.coverage import LogIndex, indexes
 
 Covered = Callable[[str], dt.datetime | None]

@@ -10,13 +10,13 @@ from typing import Any
 from holdfast.model import RecoveryPoint
 from holdfast.systems.contract import History, Obstacle, RestorePlan, RestoreRequest
 from holdfast.systems.postgres import lsn as positions
-from holdfast.systems.postgres.restore import ground, options
 from holdfast.systems.postgres.restore.errors import NoRecoveryPoint, NoRoom, NotRestorable
-from holdfast.systems.postgres.restore.ground import Tablespace
-from holdfast.systems.postgres.restore.history import Base, Holdings
-from holdfast.systems.postgres.restore.options import Options
-from holdfast.systems.postgres.restore.reach import Reach, choose
-from holdfast.systems.postgres.restore.target import Target, from_json
+from holdfast.systems.postgres.restore.planning import ground, options
+from holdfast.systems.postgres.restore.planning.ground import Tablespace
+from holdfast.systems.postgres.restore.planning.history import Base, Holdings
+from holdfast.systems.postgres.restore.planning.options import Options
+from holdfast.systems.postgres.restore.planning.reach import Reach, choose
+from holdfast.systems.postgres.restore.planning.target import Target, from_json
 from holdfast.systems.postgres.restore.wal import log_spans
 from holdfast.systems.postgres.running.binaries import Account
 

@@ -13,7 +13,7 @@ from holdfast.systems.postgres import controlfile
 from holdfast.systems.postgres.faults import ControlFileBad
 from holdfast.systems.postgres.restore import errors
 from holdfast.systems.postgres.restore.files import MARKER
-from holdfast.systems.postgres.restore.options import Options
+from holdfast.systems.postgres.restore.planning.options import Options
 from holdfast.systems.postgres.running.binaries import Account
 from holdfast.systems.postgres.running.instance import running_pid
 
