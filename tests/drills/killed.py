@@ -11,12 +11,15 @@ from holdfast.drills.engine.course import Asked
 from holdfast.drills.engine.drill import Desk, drill
 from holdfast.drills.engine.parts import Unattended
 from holdfast.drills.scenario.read import compile_text
+from holdfast.interfaces.cli.commands.drill.responder import responder
 from holdfast.model import Silent, SystemClock
 from holdfast.plan import load
-from tests.drills.kit import NoIncidents, Reporter
+from tests.drills.kit import Reporter
 
 
 def main(folder: str, scenario: str, systems: str, target: str, phase: str) -> None:
+    os.environ["DRILL_PROCESS"] = str(os.getpid())  # for a step that ends it
+
     def at(name, state):
         if f"{name}:{state}" == phase:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -24,7 +27,7 @@ def main(folder: str, scenario: str, systems: str, target: str, phase: str) -> N
     with Platform(load(Path(folder) / "holdfast.yaml"), clock=SystemClock()) as platform:
         desk = Desk(platform.state, platform.journal, platform.clock)
         asked = Asked(compile_text(Path(scenario).read_text(), scenario), tuple(systems.split(",")), "carla", ("stale",), target or None)
-        drill(desk, asked, PlatformStage(platform), Unattended("carla"), Reporter(at), NoIncidents(), Silent())
+        drill(desk, asked, PlatformStage(platform), Unattended("carla"), Reporter(at), responder(platform.plan, (), os.environ), Silent())
     raise SystemExit("it was to be killed")
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from holdfast.interfaces.cli.commands.drill.desk import desk_of, look_after
+from holdfast.runbooks.actions.process import marked
 from tests.drills.kit import Shop, fill, marks
 from tests.drills.test_production import CORRUPT, targets
 from tests.servers import PostgresServer, need
@@ -68,6 +69,61 @@ def test_files(tmp_path, phase):
     with shop.platform() as platform:
         assert look_after(platform) == []
     assert len(shop.journal("drill.end")) == 1
+
+
+def test_its_incident_is_closed_with_a_word(tmp_path):
+    shop = Shop(None, tmp_path)
+    shop.plan.write_text(shop.plan.read_text() + "people: {dora: {name: Dora}}\nincidents: {on_call: dora}\n")
+    kill(shop, LOST, "docs", "", "decide:begun")
+    looked_after(shop)
+    (incident,) = shop.call("incident", "list", "--all")["incidents"]
+    assert (incident["state"], incident["outcome"]) == ("closed", "drill")
+    assert any("process was killed" in str(one.payload) for one in shop.journal("incident."))
+
+
+PAGE = """---
+runbook: docs-back
+title: The documents come back
+parameters: {{target: {{type: path}}, beside: {{type: path}}}}
+---
+# The documents come back
+
+```step
+id: made
+shell: 'echo x > "$PARAM_BESIDE"'
+undo: {{shell: 'rm "$PARAM_BESIDE"'}}
+```
+
+```step
+id: restore
+holdfast: [restore, docs, --into, "${{target}}"]
+```
+
+```step
+id: die
+shell: |
+  kill -9 "$DRILL_PROCESS"
+  exec sleep 86400
+```
+"""
+
+
+def test_a_runbook_that_it_followed(tmp_path):
+    """What its steps made is undone by their own undo, what they started is ended, where it restored to is gone."""
+    shop = Shop(None, tmp_path)
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "docs-back.md").write_text(PAGE.format())
+    beside = tmp_path / "beside"
+    page = f'runbook: {{name: docs-back, parameters: {{target: "${{into}}/docs", beside: "{beside}"}}, allow: [made, die]}}\n'
+    kill(shop, LOST + page, "docs", "", "never")
+    assert beside.exists()
+    [run] = {one.payload["run"] for one in shop.journal("runbook.")}
+    assert marked(run), "what the killed drill had begun goes on"
+    looked_after(shop)
+    assert not beside.exists()
+    assert not marked(run)
+    [ended] = shop.journal("runbook.ended")
+    assert ended.payload["data"] == {"outcome": "aborted", "undone": ["made"]}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from holdfast.evidence.document import _results
 from holdfast.evidence.drilled import Check
 from holdfast.evidence.period import seen
 from holdfast.journal import Record
-from tests.drills.kit import Said, Shop, failed
+from tests.drills.kit import NoIncidents, Said, Shop, failed
 
 pytestmark = pytest.mark.timeout(1800)
 LOST = "drill: lost\ntitle: lost\nsystems: docs\ndisaster: {kind: system-lost}\ncriteria: [sentinel, structure, content]\n"
@@ -138,8 +138,8 @@ def test_an_undo_that_breaks_in_any_way_leaves_the_drill_an_end(shop, monkeypatc
     assert (done.outcome, done.torn_down) == ("failed", False)
     assert shop.journal("drill.end")
     with shop.platform() as platform:
-        told = after_kills(Desk(platform.state, platform.journal, platform.clock), PlatformStage(platform))
+        told = after_kills(Desk(platform.state, platform.journal, platform.clock), PlatformStage(platform), NoIncidents())
         assert "a driver's own fault" in told[0]
         monkeypatch.setattr(PlatformStage, "undo", undo)
-        assert after_kills(Desk(platform.state, platform.journal, platform.clock), PlatformStage(platform)) == []
+        assert after_kills(Desk(platform.state, platform.journal, platform.clock), PlatformStage(platform), NoIncidents()) == []
     assert not list((shop.folder / "docs").glob(".holdfast*"))

@@ -120,6 +120,8 @@ class Restorer(Protocol):
     """Names of its checks that compare with the source: a drill does not ask them."""
     marked: bool
     """Whether marks can be written into it."""
+    unmarked: str
+    """Why not."""
     controls: Sequence[Control]
     """With what it can be fed."""
 
@@ -309,5 +311,9 @@ class Responder(Protocol):
         ...
 
     def note(self, incident: str, text: str) -> None: ...
+
+    def open(self, run: str) -> Sequence[str]:
+        """Ids of what was declared in that drill, by whomever, and is not closed."""
+        ...
 
     def close(self, incident: str, text: str) -> None: ...

@@ -4,7 +4,11 @@ import json
 
 import pytest
 
+from holdfast.assembly.drills.procedure import PlatformProcedure
+from holdfast.assembly.drills.surroundings import looking
 from holdfast.drills.errors import DrillProduction, DrillUsage
+from holdfast.model import SystemClock
+from holdfast.runbooks.actions.contract import Call
 from tests.drills.kit import Said, Shop, failed
 
 pytestmark = pytest.mark.timeout(1800)
@@ -94,21 +98,16 @@ def test_it_is_followed_and_what_it_brought_back_is_judged(shop):
     assert done.clocks["wait"] > 0
     assert done.said["phases"] == {"way": "decide", "agree": "wait", "restore": "restore", "look": "wait"}
     assert done.torn_down
-
-
-def test_its_steps_are_in_the_drills_report(shop):
-    done = shop.drill(LOST, ("docs",))
+    # Its steps are in the drill's report, each in its part of the clock.
     evidence = shop.call("report", done.run)["evidence"]
     assert evidence["scope"]["runbook"]["name"] == "docs-back"
     steps = {one["step"]: one for one in evidence["results"]["steps"]}
-    assert steps["restore"]["phase"] == "restore"
-    assert steps["restore"]["outcome"] == "ok"
-    assert steps["agree"]["by"] == "dora"
+    assert (steps["restore"]["phase"], steps["restore"]["outcome"], steps["agree"]["by"]) == ("restore", "ok", "dora")
 
 
 def test_a_red_step_makes_the_drill_red_and_opens_a_finding(shop):
-    write(shop, PAGE + '\n```step\nid: seen\nholdfast: [points, docs]\nexpect: {"points[0].id": none}\n```\n')
-    done = shop.drill(LOST, ("docs",))
+    write(shop, PAGE + "\n```step\nid: seen\nshell: exit 7\n```\n")
+    done = shop.drill(LOST.replace('"${until}"}', '"${until}"}, allow: [seen]'), ("docs",))
     assert failed(done) == ["/runbook docs-back"]
     [check] = [one for one in done.checks if one.kind == "runbook"]
     assert check.actual.startswith("stopped: ")
@@ -119,6 +118,7 @@ def test_a_red_step_makes_the_drill_red_and_opens_a_finding(shop):
     assert done.torn_down
 
 
+@pytest.mark.soak
 def test_what_the_page_forgets_to_bring_back_is_red(shop):
     write(shop, PAGE.replace("[restore, docs, --into", "[restore, docs, --dry-run, --into"))
     done = shop.drill(LOST, ("docs",))
@@ -130,53 +130,73 @@ def test_people_are_asked_by_the_runbooks_own_rules(shop):
     """The one who asked may not approve, whatever is answered."""
     done = shop.drill(LOST, ("docs",), people=Said(agree="approve"))
     assert "/runbook docs-back" in failed(done)
-    assert "runbook-not-yours" in next(one.actual for one in done.checks if one.kind == "runbook")
+    assert "runbook-not-allowed" in next(one.actual for one in done.checks if one.kind == "runbook")
 
 
+@pytest.mark.soak
 def test_who_decides_that_nothing_is_restored_ends_it_red(shop):
     write(shop, PAGE.replace("id: restore\n", "id: restore\nwhen: {way.choice: restore}\n"))
     done = shop.drill(LOST, ("docs",), people=Said(way="wait", agree="approve"))
     assert "docs/recovery" in failed(done)
 
 
-@pytest.mark.parametrize(
-    ("step", "why"),
-    [
-        ("shell: rm -rf /srv/docs", "cannot be told from production"),
-        ("command: [touch, /srv/docs/x]", "cannot be told from production"),
-        ("http: https://example.invalid/stop", "cannot be told from production"),
-        ("holdfast: [backup, docs]", "changes more than a new place"),
-        ("holdfast: [handover, /srv/db]", "changes more than a new place"),
-        ("holdfast: [restore, docs, --into, /, --in-place]", "does more than restore into a new place"),
-        ("holdfast: [restore, docs, --into, /srv/docs]", "does not lie in the drill's own folder"),
-        ("holdfast: [--plan, other.yaml, restore, docs]", "begins with --plan"),
-    ],
-)
-def test_production_is_refused_before_anything_begins(shop, step, why):
-    write(shop, PAGE + f"\n```step\nid: bad\n{step}\n```\n")
-    with pytest.raises(DrillProduction, match=why) as caught:
+STRANGE = {
+    "shell: rm -rf /srv/docs": "cannot be told from production",
+    "command: [touch, /srv/docs/x]": "cannot be told from production",
+    "http: https://example.invalid/stop": "cannot be told from production",
+    "holdfast: [backup, docs]": "changes more than a new place",
+    "holdfast: [handover, /srv/db]": "changes more than a new place",
+    "holdfast: [incident, trial]": "changes more than a new place",
+    "holdfast: [restore, docs, --into, /, --in-place]": "does more than restore into a new place",
+    "holdfast: [restore, docs, --into, /srv/docs]": "does not lie in the drill's own folder",
+    "holdfast: [restore, docs, '--into=${target}/../../x']": "does not lie in the drill's own folder",
+    "holdfast: [--plan, other.yaml, restore, docs]": "begins with --plan",
+}
+
+
+def test_production_is_refused_before_anything_begins(shop):
+    spec = {"name": "docs-back", "parameters": {"target": "${into}/docs", "to": "${until}"}}
+    with shop.platform() as platform:
+        PlatformProcedure(platform, spec).refuse(["docs"])
+        for step, why in STRANGE.items():
+            write(shop, PAGE + f"\n```step\nid: bad\n{step}\n```\n")
+            with pytest.raises(DrillProduction, match=why) as caught:
+                PlatformProcedure(platform, spec).refuse(["docs"])
+            assert "bad" in json.dumps(caught.value.details)
+            PlatformProcedure(platform, {**spec, "without": {"bad": "it is not played"}}).refuse(["docs"])
+    with pytest.raises(DrillProduction):
         shop.drill(LOST, ("docs",))
-    assert "bad" in json.dumps(caught.value.details)
     assert not shop.journal("drill.")
+    assert shop.call("drill", "lint", str(scenario(shop)), expect=2)["problems"]
 
 
-def test_what_is_left_out_is_an_exclusion_with_its_reason(shop):
-    write(shop, PAGE + "\n```step\nid: bad\nshell: exit 7\n```\n")
-    text = LOST.replace('"${until}"}', '"${until}"}, without: {bad: "there are no consumers here"}')
+def scenario(shop):
+    file = shop.folder / "lost.yaml"
+    file.write_text(LOST)
+    return file
+
+
+def test_programs_that_the_scenario_allows_run_without_productions_secrets(shop):
+    """They find the vault's key, for their own commands of Holdfast, and not the database's address; what is left out is an exclusion."""
+    shop.environ["DB_DSN"] = "host=/nowhere password=very-secret"
+    script = 'test -n "$HOLDFAST_KEY"; test -n "$HOLDFAST_DRILL"; test -z "${DB_DSN:-}"; echo "$PARAM_TARGET"'
+    write(shop, PAGE + f"\n```step\nid: seen\nshell: |\n  {script}\n```\n\n```step\nid: bad\nshell: exit 7\n```\n")
+    text = LOST.replace('"${until}"}', '"${until}"}, allow: [seen], without: {bad: "there are no consumers here"}')
     done = shop.drill(text, ("docs",))
-    assert (done.outcome, failed(done)) == ("ok", [])
+    assert (done.outcome, failed(done)) == ("ok", []), [str(one.to_json()) for one in done.checks if one.state == "failed"]
     begun = entries(shop, done, "drill.begin")[0]
     assert {"name": "step bad of docs-back", "reason": "there are no consumers here"} in begun["exclusions"]
 
 
-def test_an_allowed_program_runs_without_productions_secrets(shop):
-    """It finds the vault's key, for its own commands of Holdfast, and not the database's address."""
-    shop.environ["DB_DSN"] = "host=/nowhere password=very-secret"
-    script = 'test -n "$HOLDFAST_KEY"; test -n "$HOLDFAST_DRILL"; test -z "${DB_DSN:-}"; echo "$PARAM_TARGET"'
-    write(shop, PAGE + f"\n```step\nid: seen\nshell: |\n  {script}\n```\n")
-    text = LOST.replace('"${until}"}', '"${until}"}, allow: [seen]')
-    done = shop.drill(text, ("docs",))
-    assert (done.outcome, failed(done)) == ("ok", []), [str(one.to_json()) for one in done.checks if one.state == "failed"]
+def test_incidents_of_others_are_left_alone(tmp_path):
+    """A page that resolves an incident by a parameter must not resolve one in earnest."""
+    document = {"steps": [{"id": "declare", "action": {"name": "holdfast", "spec": {"argv": ["incident", "declare", "x"]}}}]}
+    look = looking(tmp_path, "INC-own", document)
+    call = Call({"declare.incident": "INC-new", "named": "INC-real"}, (), 1.0, SystemClock(), (), {}, tmp_path)
+    for said in ("INC-own", "${declare.incident}"):
+        assert look("holdfast", {"argv": ["incident", "resolve", said]}, call) == ""
+    for said in ("${named}", "current"):
+        assert "not declared by this drill" in look("holdfast", {"argv": ["incident", "resolve", said]}, call)
 
 
 def test_a_step_that_is_not_there_is_a_mistake(shop):

@@ -4,11 +4,11 @@ import contextlib
 import datetime as dt
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from holdfast.drills.contract import Look, Mark
+from holdfast.drills.contract import CONTROLS, Control, Look, Mark
 from holdfast.drills.errors import DrillUsage, NotTornDown, SentinelUnwritable
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ FILE = ".holdfast-sentinel-"
 
 class Hands(Protocol):
     """Of one system."""
+
+    controls: Sequence[Control]
+    """With what a system of the kind can be fed."""
 
     def ready(self) -> str:
         """Looks whether a mark could be written; in words. Raises SentinelUnwritable."""
@@ -50,15 +53,30 @@ class Hands(Protocol):
 
 
 def hands(platform: "Platform", system: str) -> Hands | None:
-    """None for kinds that no mark can be written into."""
+    """None where no mark may be written: see ``unmarked``."""
+    from holdfast.assembly.drills.lakes import BucketHands, DeltaHands
+
     kind = platform.plan.effective(system).kind
+    place = platform.plan.document.drills.marks.get(system)
+    if place is not None and kind in ("bucket", "delta"):
+        return BucketHands(platform, system, place) if kind == "bucket" else DeltaHands(platform, system, place)
     if kind == "postgres":
         return PostgresHands(platform, system)
     return FilesHands(platform, system) if kind == "files" else None
 
 
+def unmarked(platform: "Platform", system: str) -> str:
+    """Why no mark is written into it, in words."""
+    kind = platform.plan.effective(system).kind
+    if kind in ("bucket", "delta"):
+        return f"no mark can be written into it: the plan gives no place for one (drills: marks: {{{system}: …}})"
+    return f"no mark can be written into a system of kind {kind}"
+
+
 class PostgresHands:
     """Marks are rows of the table ``holdfast_sentinel`` in the database that the plan's dsn names."""
+
+    controls: Sequence[Control] = CONTROLS
 
     def __init__(self, platform: "Platform", system: str, dsn: str | None = None) -> None:
         self._platform, self._system, self._dsn = platform, system, dsn
@@ -193,6 +211,8 @@ def _largest(session: Any) -> str | None:
 
 class FilesHands:
     """Marks are lines of one file in the first path that is a folder."""
+
+    controls: Sequence[Control] = CONTROLS
 
     def __init__(self, platform: "Platform", system: str) -> None:
         self._platform, self._system = platform, system

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.drills import elsewhere as places
-from holdfast.assembly.drills.hands import Hands, hands
+from holdfast.assembly.drills.hands import Hands, hands, unmarked
 from holdfast.drills.contract import CONTROLS, Changes, Control, Look, Mark, Promised, Restorer
 from holdfast.drills.errors import DrillUsage
 from holdfast.errors import HoldfastError
@@ -106,8 +106,9 @@ class PlatformRestorer:
         self.has_checks = bool(asked_of(platform.plan, system))
         self.unasked: Sequence[str] = tuple(one.name for one in checks_of(platform.plan, system) if one.compare)
         self.marked = self.hands is not None
+        self.unmarked = "" if self.marked else unmarked(platform, system)
         # A stale point is told by its marks, and a copy is changed by the same hands.
-        self.controls: Sequence[Control] = CONTROLS if self.marked else ("truncated",)
+        self.controls: Sequence[Control] = self.hands.controls if self.hands is not None else ("truncated",)
 
     # ------------------------------------------------------------ looking
 

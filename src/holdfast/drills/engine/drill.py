@@ -236,11 +236,14 @@ class _Closing:
         )
 
     def _incident(self, outcome: str) -> None:
-        if self.played.incident is not None:
-            try:
-                self.play.responder.close(self.played.incident, f"The drill ended: {outcome}.")
-            except HoldfastError as error:
-                self.play.reporter.told(f"the drill's incident could not be closed: {error.message}")
+        """The drill's own, and what a runbook's steps declared in it."""
+        try:
+            mine = [self.played.incident] if self.played.incident is not None else []
+            others = self.play.responder.open(self.record.run) if self.played.runs else []
+            for incident in dict.fromkeys([*mine, *others]):
+                self.play.responder.close(incident, f"The drill ended: {outcome}.")
+        except HoldfastError as error:
+            self.play.reporter.told(f"the drill's incident could not be closed: {error.message}")
 
 
 def undo(stage: Stage, record: DrillRecord) -> list[str]:
@@ -258,8 +261,10 @@ def _said(error: Exception) -> str:
     return error.message if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}".partition("\n")[0][:300]
 
 
-def after_kills(desk: Desk, stage: Stage) -> list[str]:
-    """Undo what killed drills left, and give each an end; told in sentences. What cannot be undone now is tried by the next command."""
+def after_kills(desk: Desk, stage: Stage, responder: Responder) -> list[str]:
+    """Undo what killed drills left, close their incidents, and give each an end; told in sentences. What cannot be undone now is tried by
+    the next command.
+    """
     if any(True for _ in desk.markers.at_work()):
         return []  # its copies must not be taken for those of a killed one
     told = []
@@ -277,6 +282,7 @@ def after_kills(desk: Desk, stage: Stage) -> list[str]:
                 wrong.append(f"{one.system}: {_said(error)}")
                 continue
             record.undone_proofs.append({"name": f"copies of {one.system}", "expected": "none is left", "actual": left or "none is left"})
+        wrong += _over(responder, marker.run)
         if begin is not None and not any(one.kind == "drill.end" for one in found):
             record.write("end", **_killed(record, whole=not wrong))
             told.append(f"The drill {marker.run} was killed; what it left is undone, and it is recorded as interrupted.")
@@ -286,6 +292,16 @@ def after_kills(desk: Desk, stage: Stage) -> list[str]:
         else:
             marker.remove()
     return told
+
+
+def _over(responder: Responder, run: str) -> list[str]:
+    """Nobody works on the incident of a drill whose process is gone; what hinders closing it, in words."""
+    try:
+        for incident in responder.open(run):
+            responder.close(incident, "The drill's process was killed; what it left was undone by a later command.")
+    except HoldfastError as error:
+        return [f"its incident: {error.message}"]
+    return []
 
 
 def _killed(record: DrillRecord, *, whole: bool) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Play(Course):
             if "checks" in said.criteria and not one.has_checks
         ]
         excluded += [
-            {"name": f"sentinel of {one.system}", "reason": f"no mark can be written into a system of kind {one.kind}"}
+            {"name": f"sentinel of {one.system}", "reason": one.unmarked}
             for one in self.restorers
             if "sentinel" in said.criteria and not one.marked
         ]

@@ -2,6 +2,7 @@
 
 import getpass
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from holdfast.runbooks.engine.state import RunState
 from holdfast.runbooks.format.insert import insert
 
 AGREE = {"approve": "it may go on", "reject": "it may not"}
+TRIES = 10
+"""So often one thing is asked for again after an answer that the runbook does not take."""
 NOT_PLAYED = ("settle", "undo_settle", "output")
 """What only somebody can say who looked: nobody is played for it, and the run stays waiting."""
 
@@ -29,6 +32,7 @@ class Cues:
 
     def __init__(self, ask: Callable[[Question], Answer], tell: Callable[[str], None], clock: Clock) -> None:
         self._ask, self._tell, self._clock = ask, tell, clock
+        self._refused: Counter[tuple[str, str]] = Counter()
 
     def told(self, state: RunState, event: str, data: dict[str, Any]) -> None:
         """Its beginnings, and what went wrong."""
@@ -38,7 +42,9 @@ class Cues:
             self._tell(f"runbook {state.document['name']}: {data['step']}: {data.get('outcome')}: {data.get('message')}")
 
     def ask(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
-        """Raises what the run says against an answer that nobody can give anew: one that was played, or given beforehand."""
+        """Raises what the run says against an answer that nobody can give anew (one that was played, or given beforehand), or that is
+        given again and again. Meanwhile somebody else may answer from elsewhere (``holdfast runbook approve``).
+        """
         question = _question(state, asked)
         said = self._ask(question)
         if said.played_by and asked.what in NOT_PLAYED:
@@ -47,7 +53,8 @@ class Cues:
         try:
             return answer(state, asked, person, _given(asked, said), self._clock.now())
         except HoldfastError as error:
-            if said.played_by or said.beforehand:
+            self._refused[asked.step, asked.what] += 1
+            if said.played_by or said.beforehand or self._refused[asked.step, asked.what] >= TRIES:
                 raise
             self._tell(f"{error.message} {error.hint}")
             return "again"

@@ -69,7 +69,7 @@ class Session:
             from holdfast.interfaces.cli.commands.drill.desk import look_after
 
             try:
-                for text in look_after(platform):
+                for text in look_after(platform, self.settings.set):
                     self.out.warn(text)
             except HoldfastError as error:
                 self.out.warn(f"What a killed drill left could not be looked at: {error.message}")

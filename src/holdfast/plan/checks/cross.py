@@ -170,6 +170,11 @@ def _surroundings(report: Report) -> None:
                     ("people", name, "escalate_after", format_duration(after)), "person", next_one, document.people, warning=True
                 )
     _incidents(report)
+    for name in document.drills.marks:
+        if name not in document.systems:
+            report.unknown(("drills", "marks", name), "system", name, document.systems)
+        elif document.systems[name].kind not in ("bucket", "delta"):
+            report.error(("drills", "marks", name), f"marks of {name} have a place of their own", "marks: is for buckets and Delta tables")
     for section, known in _priced(document):
         for name in getattr(document.prices, section):
             if name not in known:

@@ -29,8 +29,11 @@ class DrillTarget(Endpoint):
 
 
 class Drills(Part):
-    """``owner``: of findings that belong to no system."""
+    """``owner``: of findings that belong to no system. ``marks``: of a bucket or a lake, where below its address a drill may write: a
+    folder of keys, or what its table's name begins with.
+    """
 
     folder: Text | None = None
     owner: Text | None = None
     targets: dict[Name, DrillTarget] = Field(default_factory=dict)
+    marks: dict[Name, Text] = Field(default_factory=dict)

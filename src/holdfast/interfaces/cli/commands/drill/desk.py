@@ -1,5 +1,6 @@
 """What the commands of drills work with."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,10 @@ def desk_of(platform: "Platform") -> Desk:
     return Desk(platform.state, platform.journal, platform.clock, plan.document.drills.owner, owners)
 
 
-def look_after(platform: "Platform") -> list[str]:
-    """Undo what killed drills left; told in sentences."""
+def look_after(platform: "Platform", settings: Sequence[str] = ()) -> list[str]:
+    """Undo what killed drills left; told in sentences. ``settings``: as given with ``--set``."""
     from holdfast.assembly.drills import PlatformStage
+    from holdfast.interfaces.cli.commands.drill.responder import responder
 
-    return after_kills(desk_of(platform), PlatformStage(platform))
+    close = responder(platform.plan, settings, platform.environ)
+    return after_kills(desk_of(platform), PlatformStage(platform, settings), close)

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from holdfast.drills.contract import Responder
 from holdfast.errors import FoundWrong
-from holdfast.interfaces.cli.context import Session
-from holdfast.interfaces.cli.grammar.loading import there
-from holdfast.interfaces.cli.registry import COMMANDS, Group
+from holdfast.plan import Plan
 
 
 class IncidentNotOpened(FoundWrong):
@@ -18,28 +16,11 @@ class IncidentNotOpened(FoundWrong):
     code = "drill-incident-failed"
 
 
-class Nobody:
-    """Where the plan tells nobody of incidents."""
-
-    def declare(self, run: str, title: str, systems: Sequence[str]) -> str | None:
-        del run, title, systems
-        return None
-
-    def note(self, incident: str, text: str) -> None:
-        pass
-
-    def close(self, incident: str, text: str) -> None:
-        pass
-
-
-def responder(session: Session, environ: Mapping[str, str]) -> Responder:
-    """By ``holdfast incident`` where this version has it and the plan speaks of incidents."""
-    group = COMMANDS["incident"]
-    has = isinstance(group, Group) and "declare" in group.entries and there(group.entries["declare"])
-    if not has or getattr(session.plan.document, "incidents", None) is None:
-        return Nobody()
-    program = [sys.executable, "-m", "holdfast.interfaces.cli.main", "--plan", str(session.plan_path.absolute())]
-    return ByCommand([*program, *(word for one in session.settings.set for word in ("--set", one))], environ)
+def responder(plan: Plan, settings: Sequence[str], environ: Mapping[str, str]) -> Responder:
+    """By ``holdfast incident`` where the plan speaks of incidents; else none is declared, and what a runbook's steps declared is closed."""
+    program = [sys.executable, "-m", "holdfast.interfaces.cli.main", "--plan", str(plan.path.absolute())]
+    program += [word for one in settings for word in ("--set", one)]
+    return (Quiet if plan.document.incidents is None else ByCommand)(program, environ)
 
 
 class ByCommand:
@@ -58,10 +39,15 @@ class ByCommand:
     def note(self, incident: str, text: str) -> None:
         self._call(["incident", "note", incident, text])
 
+    def open(self, run: str) -> Sequence[str]:
+        found = self._call(["incident", "list", "--limit", "1000"], (0, 1))["incidents"]
+        assert isinstance(found, list)
+        return [str(one["incident"]) for one in found if one["drill"] == run and one["state"] != "closed"]
+
     def close(self, incident: str, text: str) -> None:
         self._call(["incident", "close", incident, "--drill-over", text])
 
-    def _call(self, words: Sequence[str]) -> dict[str, object]:
+    def _call(self, words: Sequence[str], good: Sequence[int] = (0,)) -> dict[str, object]:
         try:
             done = subprocess.run(
                 [*self._program, *words, "--json"],
@@ -78,7 +64,15 @@ class ByCommand:
             found = json.loads(done.stdout)
         except ValueError:
             found = {}
-        if done.returncode:
+        if done.returncode not in good or "error" in found:
             said = (found.get("error") or {}).get("message") or done.stderr.strip()[-300:]
             raise IncidentNotOpened(f"'holdfast {' '.join(words[:2])}' failed: {said}")
         return dict(found)
+
+
+class Quiet(ByCommand):
+    """Where the plan tells nobody of incidents, none is declared for a drill."""
+
+    def declare(self, run: str, title: str, systems: Sequence[str]) -> str | None:
+        del run, title, systems
+        return None

@@ -6,7 +6,9 @@ JSON: that of ``holdfast drill run``, with ``retest``: ``{"finding", "closed", "
 from typing import Annotated
 
 from holdfast.drills.engine.drill import OK
+from holdfast.drills.engine.record import entries
 from holdfast.drills.errors import DrillUsage
+from holdfast.drills.history import BEGIN
 from holdfast.drills.retest import forced, proved, refuse_weaker
 from holdfast.interfaces.cli.commands.drill.desk import DrillDesk
 from holdfast.interfaces.cli.commands.drill.running import controls, go, result, systems_of
@@ -31,10 +33,13 @@ def command(
         raise DrillUsage(f"The finding {one.id} is closed already, by the run {one.closed_by}.", finding=one.id)
     snapshot = desk.library.snapshot(one.scenario)
     refuse_weaker(one, snapshot.scenario)
-    systems = tuple(one.systems) or systems_of(session, snapshot, (), None)
+    # Against the very thing that the finding was found at.
+    begun = next((entry for entry in entries(desk.desk.journal, one.run) if entry.kind == BEGIN), None)
+    target = begun.payload.get("target") if begun is not None else None
+    systems = tuple(one.systems) or systems_of(session, snapshot, (), target)
     fed = controls(desk, snapshot, ())
     fed = (*fed, *(name for name in forced(one) if name not in fed))
-    done = go(session, desk, snapshot, systems, fed, as_=as_, answers=answer, unattended=unattended, retest=one.id)
+    done = go(session, desk, snapshot, systems, fed, as_=as_, answers=answer, unattended=unattended, target=target, retest=one.id)
     closed, why = proved(one, done.outcome == OK, done.checks)
     if closed:
         desk.desk.book.close(one, done.run, person(as_).name)

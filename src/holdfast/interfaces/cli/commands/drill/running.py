@@ -88,7 +88,9 @@ def go(
     shown = session.progress() if found.silent else contextlib.nullcontext(Silent())
     with shown as progress:
         stage = PlatformStage(session.platform, session.settings.set)
-        return drill(desk.desk, asked, stage, found, Telling(session), responder(session, dict(os.environ)), progress)
+        return drill(
+            desk.desk, asked, stage, found, Telling(session), responder(session.plan, session.settings.set, dict(os.environ)), progress
+        )
 
 
 def result(session: Session, done: Finished, scenario: str) -> int:
