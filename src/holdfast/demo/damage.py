@@ -1,11 +1,11 @@
 """What people really do: an UPDATE whose WHERE was forgotten, and in the hurry a dropped table."""
 
 import datetime as dt
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.demo.monitoring import Monitoring
 from holdfast.model import Clock
 
 CHECK_NAME = "no mass refund"
@@ -62,31 +62,18 @@ def _update(connection: Any) -> tuple[int, int, int]:
     raise AssertionError("unreachable")
 
 
-class Monitor:
-    """Asks the check every ``every`` seconds, as monitoring would. ``good_at``: when it was last right; ``bad_at``: first wrong."""
+class Monitor(Monitoring):
+    """Asks the shop's check. ``good_at``: when it was last right; ``bad_at``: first wrong."""
 
     def __init__(self, connection: Any, clock: Clock, every: float) -> None:
+        super().__init__(clock, every)
         self.good_at: dt.datetime | None = None
         self.good_position: int | None = None
         self.bad_at: dt.datetime | None = None
-        self.said = ""
-        self._connection, self._clock, self._every = connection, clock, every
-        self._found = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wait(self, timeout: float) -> bool:
-        """Until the check failed."""
-        return self._found.wait(timeout)
+        self._connection = connection
 
     def stop(self) -> None:
-        """May be called twice."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().stop()
         self._connection.close()
 
     def _watch(self) -> None:

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from holdfast.systems.shared.claims import Allowance, Claim, SandboxTooSmall, SandboxUnfit, door, require_fits, take
@@ -40,7 +40,7 @@ def open_box(given: Path | None, kind: str, needed: int | None = None, allowed: 
     box = folder / f"hf-{kind}-{secrets.token_hex(4)}"
     lock = box.with_suffix(".lock")
     with door(folder):
-        _sweep(folder, kind)
+        swept(folder, f"hf-{kind}-", remove)
         descriptor = take(lock, Claim(kind, needed), allowed or Allowance())
     try:
         box.mkdir(mode=0o700)
@@ -71,12 +71,13 @@ def sweep(given: Path | None, kind: str) -> list[str]:
     """Remove what killed processes left of copies of ``kind``; returns the folders."""
     folder = _folder(given)
     with door(folder):
-        return _sweep(folder, kind)
+        return swept(folder, f"hf-{kind}-", remove)
 
 
-def _sweep(folder: Path, kind: str) -> list[str]:
+def swept(folder: Path, prefix: str, clear: Callable[[Path], None]) -> list[str]:
+    """Behind the door: clear what killed processes left of boxes whose name begins so; returns the boxes."""
     removed = []
-    for lock in sorted(folder.glob(f"hf-{kind}-*.lock")):
+    for lock in sorted(folder.glob(f"{prefix}*.lock")):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         except (FileNotFoundError, PermissionError):
@@ -86,9 +87,10 @@ def _sweep(folder: Path, kind: str) -> list[str]:
         except BlockingIOError:
             continue
         else:
-            remove(lock.with_suffix(""))
+            box = lock.with_suffix("")
+            clear(box)
             lock.unlink(missing_ok=True)
-            removed.append(str(lock.with_suffix("")))
+            removed.append(str(box))
         finally:
             os.close(descriptor)
     return removed

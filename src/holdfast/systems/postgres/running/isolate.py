@@ -4,7 +4,6 @@ Beside each sandbox lies a lock file that its process holds: a lock that can be 
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -37,27 +36,7 @@ class Sandboxes:
         if not self.folder.is_dir():
             return []
         with door(self.folder):
-            return self._sweep()
-
-    def _sweep(self) -> list[str]:
-        removed: list[str] = []
-        for lock in sorted(self.folder.glob(f"{PREFIX}*.lock")):
-            try:
-                descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            except (FileNotFoundError, PermissionError):
-                continue  # gone, or of another account, which sweeps its own
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            else:
-                box = lock.with_suffix("")
-                tear_down(box)
-                lock.unlink(missing_ok=True)
-                removed.append(str(box))
-            finally:
-                os.close(descriptor)
-        return removed
+            return boxes.swept(self.folder, PREFIX, tear_down)
 
     def running(self) -> int:
         return sum(1 for _ in self.folder.glob(f"{PREFIX}*.lock")) if self.folder.is_dir() else 0
@@ -79,7 +58,7 @@ class Sandboxes:
         box = self.folder / f"{PREFIX}{token()}"
         lock = box.with_suffix(".lock")
         with door(self.folder):
-            self._sweep()
+            boxes.swept(self.folder, PREFIX, tear_down)
             descriptor = take(lock, Claim(purpose, needed), Allowance(self.limit, self.size))
         try:
             box.mkdir(mode=0o711)
