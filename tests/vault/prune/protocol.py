@@ -41,6 +41,8 @@ class Rules:
     staged_until_put: bool = True
     heir_names_the_old: bool = True
     heir_looks_for_abort: bool = True
+    copy_asks_whether_dropped: bool = True
+    drop_looks_again: bool = True
 
     def without(self, name: str) -> "Rules":
         return dataclasses.replace(self, **{name: False})
@@ -329,9 +331,28 @@ def mark(world: World, place: int) -> Calls:
     return needed, {name[7:] for name in points} | gone
 
 
+def give_up(world: World, places: list[int], point: str) -> Calls:
+    """A prune that knows several locations drops a point in all of them."""
+    for place in places:
+        yield put(place, f"dropped/{point}")
+    for again in (False, True) if world.rules.drop_looks_again else (False,):
+        for place in places:
+            yield from take_the_name(world, place, point)
+            if not again:
+                yield delete(place, f"coming/{point}")
+    for place in places:
+        yield delete(place, f"dropped/{point}")
+
+
 def drop(world: World, place: int, point: str) -> Calls:
     if world.rules.drop_is_recorded:
         yield put(place, f"dropped/{point}")
+    yield from take_the_name(world, place, point)
+    yield delete(place, f"coming/{point}")
+    yield delete(place, f"dropped/{point}")
+
+
+def take_the_name(world: World, place: int, point: str) -> Calls:
     while True:
         held = yield get(place, f"points/{point}")
         if held is not None and held[0] == "dropped":
@@ -339,8 +360,6 @@ def drop(world: World, place: int, point: str) -> Calls:
         yield delete(place, f"points/{point}")
         if not world.rules.drop_takes_the_name or (yield put(place, f"points/{point}", ("dropped", frozenset()))):
             break
-    yield delete(place, f"coming/{point}")
-    yield delete(place, f"dropped/{point}")
 
 
 def prune(world: World, place: int, skew: int) -> Calls:
@@ -443,17 +462,34 @@ def copy(world: World, source: int, target: int) -> Calls:
         yield put(target, f"packs/{pack}")
     if not rules.staged_until_put:
         yield delete(target, f"coming/{name[7:]}")
+    removed = False
     for _ in range(3):
         if (yield put(target, name, ("point", needs))):
+            if removed and rules.copy_asks_whether_dropped and (yield from given_up(source, target, name)):
+                return
             world.copied += 1
             break
         held = yield get(target, name)
         if held is None or held[0] != "late":
             break
         yield delete(target, name)
+        removed = True
     else:
         return
     yield delete(target, f"coming/{name[7:]}")
+
+
+def given_up(source: int, target: int, name: str) -> Calls:
+    """The abort that the copy removed may have been the one for good that a prune had just put."""
+    under_way = (yield get(target, f"dropped/{name[7:]}")) is not None or (yield get(source, f"dropped/{name[7:]}")) is not None
+    held = yield get(source, name)
+    if not under_way and (held is None or held[0] != "dropped"):
+        return False
+    yield delete(target, name)
+    held = yield get(source, name)
+    if held is not None and held[0] == "dropped":
+        yield put(target, name, held)
+    return True
 
 
 # ---------------------------------------------------------------- what may happen

@@ -6,7 +6,7 @@ Each runs the whole story for any rules; with all of them nothing is lost.
 import random
 from collections.abc import Callable
 
-from tests.vault.prune.protocol import LEASE, WEEK, Actor, Rules, World, pass_time, prune, writer
+from tests.vault.prune.protocol import LEASE, WEEK, Actor, Held, Lost, Rules, World, copy, give_up, pass_time, prune, writer
 
 
 class Told(random.Random):
@@ -157,6 +157,48 @@ def lists_before_packs(rules: Rules) -> None:
     story.to_the_end(writer_)
 
 
+def _replacing(story: Story) -> tuple[str, Actor]:
+    """A point of location 0 whose session came too late in 1, and a copy that is about to remove that abort."""
+    story.to_the_end(story.back_up((0, 1)))
+    (point,) = story.stored("points")
+    story.world.places[1][f"points/{point}"] = Held(("late", frozenset()), 0, None, 0)
+    return point, story.until(story.world.start("copy", copy(story.world, 0, 1)), "delete", "points/")
+
+
+def _require_dropped(story: Story, point: str) -> None:
+    stand = [place.get(f"points/{point}") for place in story.world.places]
+    if [held and held.value[0] for held in stand] != ["dropped", "dropped"]:
+        raise Lost(f"{point} was given up, and there stand {stand}")
+
+
+def copy_asks_whether_dropped(rules: Rules) -> None:
+    """A prune gives the point up in both locations: what the copy removes is the prune's abort."""
+    story = Story(rules)
+    point, copying = _replacing(story)
+    story.to_the_end(story.world.start("prune", give_up(story.world, [0, 1], point)))
+    story.to_the_end(copying)
+    _require_dropped(story, point)
+
+
+def drop_looks_again(rules: Rules) -> None:
+    """The copy comes in between: where it has the point from, there is no abort yet."""
+    story = Story(rules)
+    point, copying = _replacing(story)
+    giving = story.until(story.world.start("prune", give_up(story.world, [1, 0], point)), "delete", "coming/")
+    story.to_the_end(copying)
+    story.to_the_end(giving)
+    _require_dropped(story, point)
+
+
 SCRIPTS: dict[str, Callable[[Rules], None]] = {
-    script.__name__: script for script in (one_verdict, void_without_list, list_goes_first, heir_names_the_old, lists_before_packs)
+    script.__name__: script
+    for script in (
+        one_verdict,
+        void_without_list,
+        list_goes_first,
+        heir_names_the_old,
+        lists_before_packs,
+        copy_asks_whether_dropped,
+        drop_looks_again,
+    )
 }

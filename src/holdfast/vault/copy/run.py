@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from holdfast.errors import Unreachable
 from holdfast.model import Progress, Silent
 from holdfast.storage.contract import ObjectExists, ObjectInfo, ObjectMissing, Storage
 from holdfast.vault.copy.judge import PLAIN, Judge
@@ -272,7 +273,7 @@ class _Copy:
         for _ in range(_TRIES):
             try:
                 if self._put(name, data):
-                    return not removed or self._still_whole(name, data, packs)
+                    return not removed or (not self._given_up(name, data) and self._still_whole(name, data, packs))
                 if not self._too_late(self._target.get(name), name):
                     return True
             except ObjectMissing:
@@ -282,6 +283,38 @@ class _Copy:
             removed = True
         return False
 
+    def _given_up(self, name: str, data: bytes) -> bool:
+        """Whether a prune gave the point up meanwhile. Then what made way may have been the abort for good that it had just put: the point
+        goes again, and such an abort takes its name.
+        """
+        record = name + names.DROPPED
+        try:
+            # The record first: it goes only when an abort for good stands in every location.
+            under_way = self._held(record) is not None or self._sources.get(record)[0] is not None
+            if not under_way and self._for_good(name) is None:
+                return False
+        except Unreachable:
+            self._take_back(name, data)
+            raise
+        self._take_back(name, data)
+        # Only now: where there is none yet, the prune comes here once more, behind what was just removed, and puts its own.
+        abort = self._for_good(name)
+        if abort is not None:
+            self._put(name, abort)
+        self._done.left.append(f"{name}: a prune removed it while this copy ran.")
+        if self._decided(name):
+            self._target.delete(name + names.COMING)
+        return True
+
+    def _for_good(self, name: str) -> bytes | None:
+        """The abort by which a prune gave the point up, where a source has one."""
+        return self._sources.get(name, partial(self._is, name, "abort"))[0]
+
+    def _take_back(self, name: str, data: bytes) -> None:
+        """The point that was just put goes again, if it still stands; it stays staged."""
+        if self._held(name) == data:
+            self._target.delete(name)
+
     def _still_whole(self, name: str, data: bytes, packs: Sequence[str]) -> bool:
         """Whether the point that was just put may stand. Another copy may have put it between our look at the abort and the removal, and
         have taken away what was staged: for a moment a prune saw neither.
@@ -290,8 +323,7 @@ class _Copy:
         going = self._going()
         if not going.intersection(packs) and self._packs.issuperset(packs):
             return True
-        if self._held(name) == data:
-            self._target.delete(name)
+        self._take_back(name, data)
         self._done.later.append(f"{name}: a prune of the target is at work on packs that it needs.")
         return False
 

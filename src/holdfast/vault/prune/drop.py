@@ -1,7 +1,8 @@
 """Recovery points go, in an order in which neither a crash nor a commit repeated by a host that slept brings one back.
 
 1. The root signs that the point is dropped, in every location: from then on nobody lists it, whatever stands under its own name.
-2. Its object is removed and an abort takes its name, in every location: the name is never free again.
+2. Its object is removed and an abort takes its name, in every location: the name is never free again. This is looked at once more when it
+   is done everywhere, since a copy that replaces the abort of a session that came too late may have removed ours instead.
 3. The record of the drop goes. A prune that dies before is finished by the next one: the record says what was under way.
 
 "Every location" means those that answer. Where one is silent the point stays, with all that it needs; retention asks for it again.
@@ -44,6 +45,10 @@ def drop_points(vault: Vault, storages: Sequence[Storage], wanted: Sequence[str]
         for storage in storages:
             _replace(storage, vault.notary, names.point(session), abort)
             storage.delete(names.coming(session))
+        # A copy may have taken ours for the abort that it read before, and put the point in its place. One that does so later than we look
+        # here finds the record, or an abort for good where it has the point from, and puts that itself.
+        for storage in storages:
+            _replace(storage, vault.notary, names.point(session), abort)
         for storage in storages:
             storage.delete(names.dropped(session))
     return len(set(going) - late)
