@@ -28,5 +28,6 @@ def test_a_room_opens_with_its_contract_sentence(room):
 
 def test_folders_stay_small_enough_to_look_through():
     folders = [path.parent for path in (ROOT / "src" / "holdfast").rglob("__init__.py")]
-    crowded = {str(folder.relative_to(ROOT)): count for folder in folders if (count := len(list(folder.glob("*.py")))) > 24}
+    # Besides __init__.
+    crowded = {str(folder.relative_to(ROOT)): count for folder in folders if (count := len(list(folder.glob("*.py"))) - 1) > 15}
     assert not crowded, f"too many modules side by side: {crowded}"
