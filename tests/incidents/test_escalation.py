@@ -25,12 +25,25 @@ MACHINE = "holdfast"
 class Box:
     """Takes a key once, as the outbox does."""
 
+    shared = False
+
     def __init__(self) -> None:
         self.taken: dict[tuple[str, str], object] = {}
+        self.doubts: set[tuple[str, str]] = set()
+        self.given_up: dict[tuple[str, str], str] = {}
+        self.order: dict[str, list[str]] = {}
 
-    def put(self, channels, message):
+    def put(self, channels, message, *, doubt=False):
         for channel in channels:
             self.taken.setdefault((channel, message.key), message)
+            if doubt:
+                self.doubts.add((channel, message.key))
+
+    def give_up(self, channel, message, why):
+        self.given_up[channel, message.key] = why
+
+    def arrange(self, incident, keys):
+        self.order = dict(keys)
 
     def remember(self, *_):
         """References are looked at elsewhere."""
@@ -229,9 +242,9 @@ def test_a_message_of_another_host_is_left_to_it_for_a_while(tmp_path):
     found, _ = one.room.declare(orders(), one.who("anna"))
     two.hears(one)
     box = Box()
-    assert queue(two.log.load(found.id), two.policy, two.log, box.put, box.remember) == 0
+    assert queue(two.log.load(found.id), two.policy, two.log, box) == 0
     two.clock.forward(16 * 60)
-    queue(two.log.load(found.id), two.policy, two.log, box.put, box.remember)
+    queue(two.log.load(found.id), two.policy, two.log, box)
     assert {channel for channel, _ in box.taken} == {"chat", "pager"}
 
 

@@ -39,7 +39,7 @@ def test_letters_of_another_encoding_are_queued(tmp_path):
     state = State(tmp_path / "state", Clock())
     found, _ = here.room.declare(orders(title="caf\udce9 is down"), here.who("anna"))
     found = here.room.acknowledge(found.id, here.who("\u0141ukasz\udce9"))
-    assert queue(found, here.policy, here.log, state.outbox.put, state.outbox.remember) == 4
+    assert queue(found, here.policy, here.log, state.outbox) == 4
     lines = state.outbox.lines()
     assert lines[0].message.title == "caf? is down"
     assert lines[2].message.by == "\u0141ukasz?"

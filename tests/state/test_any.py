@@ -121,7 +121,7 @@ def test_a_lease_is_another_s_once_it_has_run_out_and_its_fence_is_higher(state,
     assert other.leases.holder("run").fence == first.fence
     assert state.leases.renew(first, 3600)
     with state.database.writing() as db:
-        db.execute("update leases set expires = taken where name = ?", ("run",))
+        db.execute("update leases set until = 0, expires = taken where name = ?", ("run",))
     clock.moment += dt.timedelta(seconds=1)
     second = other.leases.acquire("run", 3600)
     assert second.fence > first.fence
@@ -138,7 +138,7 @@ def test_events_of_a_run_are_written_once_and_under_the_lease_alone(state, other
     with pytest.raises(Taken):
         other.runbooks.add("r", 0, "begin", "2026-01-01", {})
     with state.database.writing() as db:
-        db.execute("update leases set expires = taken")
+        db.execute("update leases set until = 0, expires = taken")
     clock.moment += dt.timedelta(seconds=1)
     mine = other.leases.acquire("runbook:r", 3600)
     with pytest.raises(Fenced) as fenced:

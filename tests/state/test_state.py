@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import json
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ import pytest
 
 from holdfast.model import SystemClock
 from holdfast.state import State, StateNewer, StateUnusable, directory
+from holdfast.state.schema import STEPS
 
 
 class SetClock:
@@ -21,12 +23,18 @@ class SetClock:
 
     def __init__(self) -> None:
         self.moment = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+        self.passed = 0.0
 
     def now(self) -> dt.datetime:
         return self.moment
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self.passed
+
+    def forward(self, seconds: float) -> None:
+        """Time passes; whoever sets ``moment`` lets the wall clock step alone."""
+        self.moment += dt.timedelta(seconds=seconds)
+        self.passed += seconds
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -83,7 +91,7 @@ def test_a_lease_has_one_holder_until_it_ends(state, clock):
     assert lease is not None
     assert state.leases.acquire("due", 60) is None
     assert state.leases.renew(lease, 60)
-    clock.moment += dt.timedelta(seconds=61)
+    clock.forward(61)
     other = state.leases.acquire("due", 60)
     assert other is not None
     assert not state.leases.renew(lease, 60)
@@ -91,6 +99,51 @@ def test_a_lease_has_one_holder_until_it_ends(state, clock):
     assert state.leases.holder("due").holder == other.holder
     state.leases.release(other)
     assert state.leases.holder("due") is None
+
+
+@pytest.mark.parametrize("step", [dt.timedelta(days=2), dt.timedelta(days=-400)])
+def test_a_wall_clock_that_steps_hands_a_lease_to_nobody_and_keeps_it_for_nobody(state, clock, step):
+    lease = state.leases.acquire("due", 60)
+    clock.moment += step
+    assert State(state.folder, clock).leases.acquire("due", 60) is None
+    assert state.leases.holder("due").holder == lease.holder
+    assert state.leases.renew(lease, 60)
+    clock.forward(61)
+    assert state.leases.holder("due") is None
+    assert state.leases.acquire("due", 60) is not None
+
+
+def test_a_lease_that_an_older_version_wrote_ends_by_the_wall_clock(state, clock):
+    state.leases.acquire("due", 60)
+    with state.database.writing() as db:
+        db.execute("update leases set boot = '', until = 0")
+    assert state.leases.acquire("due", 60) is None
+    clock.moment += dt.timedelta(seconds=61)
+    assert state.leases.acquire("due", 60) is not None
+
+
+def test_a_state_of_the_version_before_is_lifted_with_what_it_holds(tmp_path, clock):
+    """As a process that was not upgraded yet left it: a lease that runs, a message that waits."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(folder / "state.sqlite", isolation_level=None)) as old:
+        for number, step in enumerate(STEPS[:4], 1):
+            for statement in step.split(";"):
+                old.execute(statement)
+            old.execute(f"pragma user_version = {number}")
+        old.execute(
+            "insert into leases values ('x', 'h', ?, 1, '', '2026-05-01T11:00:00.000000+00:00', '2026-05-01T13:00:00.000000+00:00', 3)",
+            ("elsewhere",),
+        )
+        old.execute(
+            "insert into outbox (channel, incident, key, message, queued, due) values ('chat', 'I', 'I.1', ?,"
+            " '2026-05-01T11:00:00.000000+00:00', '2026-05-01T11:00:00.000000+00:00')",
+            (json.dumps({"incident": "I", "key": "I.1", "kind": "declared", "title": "t"}),),
+        )
+    state = State(folder, clock)
+    assert state.leases.holder("x").fence == 3
+    assert state.leases.acquire("x", 60) is None
+    assert [(line.message.key, line.late) for line in state.outbox.ready("chat")] == [("I.1", False)]
 
 
 def test_the_file_may_be_deleted_at_any_time(state):

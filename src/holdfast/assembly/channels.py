@@ -11,10 +11,9 @@ from holdfast.plan import Plan
 from holdfast.plan.errors import did_you_mean
 from holdfast.plan.shape import channels as shape
 from holdfast.plan.values.secret import SecretRef
-from holdfast.state import State
 
 if TYPE_CHECKING:
-    from holdfast.state.outbox import Delivery, Line, Way
+    from holdfast.state.outbox import Delivery, Line, Outbox, Way
 
 
 Served = shape.SlackChannel | shape.PagerDutyChannel | shape.JiraChannel | shape.ServiceNowChannel | shape.WebhookChannel
@@ -58,11 +57,11 @@ class Channels:
         channel = self.open(name)
         return Way(channel, self._plan.document.channels[name].give_up)
 
-    def delivery(self, state: State, noted: "Callable[[Line], None] | None" = None) -> "Delivery":
-        """What sends the messages that wait in ``state.outbox``; ``noted`` writes down what became of each."""
+    def delivery(self, box: "Outbox", noted: "Callable[[Line], object] | None" = None) -> "Delivery":
+        """What sends the messages that wait in ``box``; ``noted`` writes down what became of each."""
         from holdfast.state.outbox import Delivery
 
-        return Delivery(state.outbox, state.outbox.leases, self._clock, self.way, noted=noted)
+        return Delivery(box, box.leases, self._clock, self.way, noted=noted)
 
     def _mail(self, name: str, part: shape.EmailChannel, timeout: float, ca: Path | None) -> Channel:
         from holdfast.connect.channels.mail import Mail, Settings

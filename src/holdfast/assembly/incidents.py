@@ -18,10 +18,10 @@ from holdfast.journal import Journal
 from holdfast.model import Clock
 from holdfast.plan import Plan
 from holdfast.runbooks.engine.people import Person
-from holdfast.state import State, directory
+from holdfast.state import State, StateUnusable, directory
 
 if TYPE_CHECKING:
-    from holdfast.state.outbox import Line
+    from holdfast.state.outbox import Line, Outbox
     from holdfast.storage.contract import Storage
     from holdfast.vault import Vault
     from holdfast.vault.keys.notary import Notary
@@ -42,6 +42,8 @@ class Incidents:
         self.folder = directory(environ)
         self.journal = journal or Journal(self.folder / "journal", clock)
         self.state = state or State(self.folder, clock)
+        self.apart = ""
+        """Why this host sends from an outbox of its own, though there is one for all."""
 
     @cached_property
     def log(self) -> Log:
@@ -64,26 +66,57 @@ class Incidents:
 
     def tell(self, found: Sequence[Incident], patience: float = 0.0) -> int:
         """Queue what is to be told, and try to send it; how many messages were taken. What fails waits in the outbox."""
+        try:
+            return self._tell(found, patience)
+        except StateUnusable as error:
+            if not self._alone(error):
+                raise
+            return self._tell(found, patience)
+
+    def _tell(self, found: Sequence[Incident], patience: float) -> int:
+        waiting = self.box.waiting()
         for one in found:
-            queue(one, self.policy, self.log, self.state.outbox.put, self.state.outbox.remember)
+            queue(one, self.policy, self.log, self.box, waiting.get(one.id, ()))
         return self.send(patience)
+
+    @cached_property
+    def box(self) -> "Outbox":
+        """What messages wait in: one for all hosts where they share their state. While that cannot be used this host sends from its own,
+        since the database that is down may be what the incident is about; what is left there is handed over afterwards.
+        """
+        shared, own = self.state.outbox, self.state.own_outbox
+        if shared is own:
+            return own
+        try:
+            own.hand_over(shared)
+        except StateUnusable as error:
+            self.apart = error.message
+            return own
+        return shared
+
+    def _alone(self, error: StateUnusable) -> bool:
+        """Go on with this host's own outbox; False where it is what failed."""
+        if self.box is self.state.own_outbox:
+            return False
+        self.box, self.apart = self.state.own_outbox, error.message
+        return True
 
     def send(self, patience: float = 0.0) -> int:
         """Try what waits, of whichever incident."""
-        if self.plan is None or not self.state.outbox.channels_waiting():
+        if self.plan is None or not self.box.channels_waiting():
             self._note_settled()
             return 0
         from holdfast.assembly.channels import Channels
 
-        return Channels(self.plan, self.clock, self.environ).delivery(self.state, self._noted).run(patience=patience)
+        return Channels(self.plan, self.clock, self.environ).delivery(self.box, self._noted).run(patience=patience)
 
     def _note_settled(self) -> None:
-        for line in self.state.outbox.unnoted():
-            self._noted(line)
-            self.state.outbox.noted(line)
+        for line in self.box.unnoted():
+            if self._noted(line):
+                self.box.noted(line)
 
-    def _noted(self, line: "Line") -> None:
-        """Into the journal: what was told, and what could not be."""
+    def _noted(self, line: "Line") -> bool:
+        """Into the journal: what was told, and what could not be. False where this host does not know the incident: another will do it."""
         data: dict[str, Any] = {"message": line.message.key, "channel": line.channel}
         if line.standing == "sent":
             kind, key = "delivered", f"delivered/{line.message.key}"
@@ -94,11 +127,12 @@ class Incidents:
         try:
             self.log.append(line.message.incident, kind, self.machine, data, key=key)
         except IncidentUnknown:
-            return  # a test of a channel
+            return not self.box.shared  # of one host alone: a test of a channel
+        return True
 
     def lines(self, incident: str) -> "list[Line]":
         """Messages of an incident."""
-        return self.state.outbox.lines(incident=incident)
+        return self.box.lines(incident=incident)
 
     # ------------------------------------------------------------ what is due
 

@@ -4,9 +4,9 @@ Every step has a key, so that a process that was killed between two of them, or 
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from holdfast.connect.channels import Message, Reference
 from holdfast.incidents.messages import keys_of, messages
@@ -21,7 +21,7 @@ from holdfast.runbooks.engine.people import Person
 OTHERS_GRACE = dt.timedelta(minutes=15)
 """What another host was to tell is told by this one when it was not so long after."""
 
-Put = Callable[[list[str], Message], object]
+OVERTAKEN = "It is not sent any more: what was said of this incident after it has been told already."
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,22 +154,73 @@ def remind(one: Incident, policy: Policy, log: Log, by: Person) -> Incident:
     return log.append(one.id, "reminded", by, data, key=f"reminded/postmortem/{one.resolved.name}")[0]
 
 
-def queue(one: Incident, policy: Policy, log: Log, put: Put, remember: Callable[[str, str, Reference], object]) -> int:
+class Queue(Protocol):
+    """What keeps messages until a channel takes them: ``state.outbox.Outbox``."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other hosts put into it, and send from it, too."""
+        ...
+
+    def put(self, channels: Iterable[str], message: Message, *, doubt: bool = False) -> object:
+        """Each key is taken once. ``doubt``: another host may have sent it."""
+        ...
+
+    def give_up(self, channel: str, message: Message, why: str) -> None:
+        """It is not to be sent (any more)."""
+        ...
+
+    def arrange(self, incident: str, keys: Mapping[str, Sequence[str]]) -> None:
+        """By channel, in which order what waits is sent."""
+        ...
+
+    def remember(self, channel: str, incident: str, reference: Reference) -> None:
+        """What the channel calls the incident."""
+        ...
+
+
+def queue(one: Incident, policy: Policy, log: Log, box: Queue, waiting: Iterable[tuple[str, str]] = ()) -> int:
     """Everything that is to be told and was not yet, into the outbox, which takes each key once: what was told stands in the journal, so
     that neither a lost queue nor a kill in between loses or repeats a message.
+
+    ``waiting``: (channel, key) of this incident's messages that the outbox holds. What another host told meanwhile is taken out of it, and
+    what was overtaken by something that was said later is not sent any more, whoever sent that. What another host was to tell is left to it
+    for a while, unless both send from one outbox.
     """
     own = set(log.journal.chains())
     now = log.clock.now()
+    held = set(waiting)
+    known = [
+        (event, channel, message, next((one.delivered[key] for key in keys_of(event, channel) if key in one.delivered), None))
+        for event, channel, message in messages(one, policy)
+    ]
+    last = {channel: number for number, (_, channel, _, told) in enumerate(known) if told is not None}
     made = 0
+    line: dict[str, list[str]] = {}
     fresh = set[str]()
-    for event, channel, message in messages(one, policy):
-        settled = any(key in one.delivered or key in one.dropped for key in keys_of(event, channel))
-        if settled or (event.chain not in own and now - event.at < OTHERS_GRACE):
+    stray = False
+    for number, (event, channel, message, told) in enumerate(known):
+        here = (channel, message.key) in held
+        if told is not None or any(key in one.dropped for key in keys_of(event, channel)):
+            if here and told is not None and told.chain not in own:
+                box.give_up(channel, message, f"Another host has told it at {told.at.isoformat(timespec='seconds')}.")
+            continue
+        foreign = event.chain not in own
+        if foreign and not here and now - event.at < OTHERS_GRACE:
+            continue
+        if number < last.get(channel, 0):
+            box.give_up(channel, message, OVERTAKEN)
             continue
         reference = one.references.get(channel)
-        if channel not in fresh and isinstance(reference, dict):
-            remember(channel, one.id, Reference.from_json(reference))
-        fresh.add(channel)
-        put([channel], message)
+        if channel not in line and isinstance(reference, dict):
+            box.remember(channel, one.id, Reference.from_json(reference))
+        line.setdefault(channel, []).append(message.key)
+        # Something that waits already is to be told after something that comes only now.
+        stray = stray or (here and channel in fresh)
+        if not here:
+            fresh.add(channel)
+            box.put([channel], message, doubt=foreign and not box.shared)
         made += 1
+    if stray:
+        box.arrange(one.id, line)
     return made

@@ -36,8 +36,10 @@ class AnyDatabase(Protocol):
         """A connection for queries."""
         ...
 
-    def writing(self) -> AbstractContextManager[Any]:
-        """A connection inside one transaction beside which no other writes; rolled back when the block raises."""
+    def writing(self, *, durable: bool = False) -> AbstractContextManager[Any]:
+        """A connection inside one transaction beside which no other writes; rolled back when the block raises. ``durable``: synced when it
+        is committed, so that a power cut does not take it back.
+        """
         ...
 
     def held(self) -> AbstractContextManager[None]:

@@ -109,8 +109,9 @@ class PostgresDatabase:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A connection inside one transaction, beside which no other writes; rolled back when the block raises."""
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A connection inside one transaction, beside which no other writes; rolled back when the block raises. Always durable."""
+        del durable
         with self._transaction() as connection:
             connection.raw.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
             yield connection

@@ -1,5 +1,6 @@
 """Which process did something, told apart from a later one with the same number."""
 
+import functools
 import os
 import socket
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ class Process:
 
 def current() -> Process:
     return Process(socket.gethostname(), os.getpid(), birth(os.getpid()) or "")
+
+
+@functools.lru_cache(maxsize=1)
+def boot() -> str:
+    """Which boot of the machine this is: monotonic clocks compare only within one. '' where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def birth(pid: int) -> str | None:

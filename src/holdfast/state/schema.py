@@ -58,6 +58,14 @@ STEPS: tuple[str, ...] = (
     create table fences (name text primary key, last integer not null) strict;
     alter table runbook_events add column host text not null default ''
     """,
+    """
+    alter table leases add column boot text not null default '';
+    alter table leases add column until real not null default 0;
+    alter table outbox add column place integer;
+    create table passes (
+        name text not null, host text not null, at text not null, every real not null default 0, primary key (name, host)
+    ) strict
+    """,
 )
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -67,6 +75,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "runbook_runs": ("id",),
     "outbox": ("channel", "key"),
     "outbox_references": ("channel", "incident"),
+    "passes": ("name", "host"),
 }
 """What makes a row of a table the same row, for those that are replaced."""
 

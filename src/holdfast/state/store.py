@@ -32,5 +32,6 @@ class State:
         self.proofs = Proofs(self.database)
         self.durations = Durations(self.database)
         self.runbooks = Runbooks(self.database)
-        # What this host was told to send, this host sends.
-        self.outbox = Outbox(local)
+        self.outbox = Outbox(self.database)
+        self.own_outbox = Outbox(local) if dsn else self.outbox
+        """Of this host alone, for when the shared one cannot be used: people are told also when that database is what is down."""

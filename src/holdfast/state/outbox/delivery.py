@@ -1,4 +1,6 @@
-"""Send what waits: one thread for each channel, so that a slow ticket system does not hold up a page; one process for each channel."""
+"""Send what waits: one thread for each channel, so that a slow ticket system does not hold up a page; one process for each channel, of all
+hosts where they share the outbox.
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterable
@@ -10,11 +12,12 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Clock
 from holdfast.state.leases import Lease, Leases
 from holdfast.state.outbox.line import Line
-from holdfast.state.outbox.queue import Outbox
+from holdfast.state.outbox.queue import LEASE, Outbox
 
-LEASE = 300.0
-"""Seconds: longer than the slowest channel takes for one message."""
 AT_ONCE = 16
+TAKEN_OVER = dt.timedelta(minutes=10)
+"""What waits for so long on one host alone may be told by another by now: it is looked for before it is sent."""
+LATE = "It is not sent any more: what was said of this incident after it has reached '{}' already."
 GIVE_UP = dt.timedelta(hours=24)
 
 
@@ -31,7 +34,9 @@ Opener = Callable[[str], Way]
 
 
 class Delivery:
-    """``noted`` is told each message that was sent, lost or dropped, at least once, before the next pass ends: the hook for evidence."""
+    """``noted`` is told each message that was sent, lost or dropped, at least once, before the next pass ends: the hook for evidence. Its
+    answer says whether that is done; False leaves it to another host.
+    """
 
     def __init__(
         self,
@@ -40,7 +45,7 @@ class Delivery:
         clock: Clock,
         open_way: Opener,
         *,
-        noted: Callable[[Line], None] | None = None,
+        noted: Callable[[Line], object] | None = None,
     ) -> None:
         self._outbox, self._leases, self._clock, self._open, self._noted = outbox, leases, clock, open_way, noted
 
@@ -70,8 +75,8 @@ class Delivery:
         if self._noted is None:
             return
         for line in self._outbox.unnoted():
-            self._noted(line)
-            self._outbox.noted(line)
+            if self._noted(line) is not False:
+                self._outbox.noted(line)
 
     def _channel(self, name: str, patience: float) -> int:
         until = self._clock.monotonic() + patience
@@ -93,36 +98,40 @@ class Delivery:
             if not ready or not self._leases.renew(lease, LEASE):
                 break
             line = ready[0]
-            if way is None and (way := self._opened(name, line)) is None:
+            if line.late:
+                self._outbox.give_up(name, line.message, LATE.format(name))
+                continue
+            if way is None and (way := self._opened(name, line, lease)) is None:
                 break
             if line.interrupted and way.channel.settles:
                 # Its look-up shows what was just made only after a while.
                 self._outbox.put_off(line, way.channel.settles)
                 continue
-            done = self._one(way, line)
+            done = self._one(way, line, lease)
             if done is None:
                 break
             taken, failures = taken + done, 0 if done else failures + 1
         return taken
 
-    def _opened(self, name: str, line: Line) -> Way | None:
+    def _opened(self, name: str, line: Line, lease: Lease) -> Way | None:
         try:
             return self._open(name)
         except HoldfastError as error:
             # A secret that this shell lacks may be there for the schedule: nothing is lost by waiting.
-            token = self._outbox.begin(line)
+            token = self._outbox.begin(line, lease)
             if token is not None:
                 self._outbox.failed(line, token, error.message, maybe=False, after=None, give_up=GIVE_UP.total_seconds())
             return None
 
-    def _one(self, way: Way, line: Line) -> bool | None:
+    def _one(self, way: Way, line: Line, lease: Lease) -> bool | None:
         """Whether it was taken; None when the channel asks for quiet."""
-        token = self._outbox.begin(line)
+        token = self._outbox.begin(line, lease)
         if token is None:
             return False
         limit = way.give_up.total_seconds()
+        again = line.again or (not self._outbox.shared and self._clock.now() - line.queued >= TAKEN_OVER)
         try:
-            reference = way.channel.send(line.message, line.reference, again=line.again)
+            reference = way.channel.send(line.message, line.reference, again=again)
         except ChannelRejected as error:
             self._outbox.refused(line, token, error.message, error.so_far)
             return False

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +16,8 @@ class Line:
     """``standing``: waiting; sent; lost (refused by the channel, or not taken within its time: somebody must look); dropped by a person.
 
     ``due``: when it is tried next. ``waited``: seconds spent waiting for the channel. ``again``: an attempt may have arrived although
-    its answer is not known. ``error``: why it was not taken the last time. ``reference``: what the channel calls the incident.
+    its answer is not known. ``error``: why it was not taken the last time. ``reference``: what the channel calls the incident. ``late``:
+    something that was said later reached the channel before it.
     """
 
     id: int
@@ -34,6 +34,7 @@ class Line:
     interrupted: bool
     error: str
     reference: Reference | None = None
+    late: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -56,8 +57,8 @@ class Line:
         }
 
 
-def line_of(row: sqlite3.Row) -> Line:
-    """A row of the table joined with its reference."""
+def line_of(row: Any) -> Line:
+    """A row of the table joined with its reference and with ``late``."""
     return Line(
         row["id"],
         row["channel"],
@@ -73,4 +74,5 @@ def line_of(row: sqlite3.Row) -> Line:
         row["trying"] is not None,
         row["error"],
         Reference.from_json(json.loads(row["reference"])) if row["reference"] else None,
+        bool(row["late"]),
     )

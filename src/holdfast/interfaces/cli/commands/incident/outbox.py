@@ -1,8 +1,9 @@
 """``holdfast incident outbox``.
 
 JSON: ``{"messages": [{"id", "channel", "incident", "message", "kind", "title", "drill", "state", "queued", "due", "attempts", "tried",
-"ended", "maybe_arrived", "error", "reference"}], "waiting", "lost", "retried", "dropped", "sent"}``; states are waiting, sent, lost,
-dropped. Exit status 1 while a message is lost.
+"ended", "maybe_arrived", "error", "reference"}], "waiting", "lost", "retried", "dropped", "superseded", "sent"}``; states are waiting,
+sent, lost, dropped; ``superseded``: of those retried, what is not sent any more, since something said later has arrived. Exit status 1
+while a message is lost.
 """
 
 from typing import Annotated
@@ -32,7 +33,8 @@ def command(
     """Messages that wait for their channel, and those that no channel took.
 
     A channel that is down is tried again for as long as the plan's ``give_up`` says, with the order of each incident kept; 'due --run'
-    does it. A message that is refused, or waited too long, is lost: correct what is wrong, then --retry. Fails (1) while one is lost.
+    does it. A message that is refused, or waited too long, is lost: correct what is wrong, then --retry. What something said later has
+    overtaken is not sent behind it: it is dropped, and told. Fails (1) while one is lost.
     """
     from holdfast.interfaces.cli.grammar.parser import WrongUsage
 
@@ -41,12 +43,14 @@ def command(
     if drop and retry:
         raise WrongUsage("--retry and --drop exclude each other.")
     desk = Desk(session)
-    box = desk.incidents.state.outbox
+    box = desk.incidents.box
     named = desk.find(incident) if incident else None
+    before = {line.id for line in box.lines(standing=("dropped",), limit=100_000)}
     retried = box.retry(channel=channel, incident=named, ids=number) if retry else 0
     dropped = box.drop(number) if drop else 0
     # Dropped ones are written into the journal by the same way as sent ones.
     sent = desk.incidents.send(patience=10.0) if retried or dropped else 0
+    superseded = [line for line in box.lines(standing=("dropped",), limit=100_000) if retried and line.id not in before]
     shown: tuple[Standing, ...] = () if all_ else ("waiting", "lost")
     lines = [
         line
@@ -73,6 +77,8 @@ def command(
                 for line in lines
             ]
             session.out.table(("id", "state", "channel", "incident", "queued", "tried", "what", "why not"), rows)
+        for line in superseded:
+            session.out.say(f"{line.message.headline} ({line.channel}): {line.error}")
         if sent:
             session.out.say(f"{counted(sent, 'message')} sent.")
         if lost:
@@ -84,6 +90,7 @@ def command(
         "lost": lost,
         "retried": retried,
         "dropped": dropped,
+        "superseded": len(superseded),
         "sent": sent,
     }
     session.out.result(document, human)

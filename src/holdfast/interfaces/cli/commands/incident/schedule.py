@@ -97,7 +97,7 @@ def standing(session: "Session") -> dict[str, Any]:
 
     schedule = Schedule(session)
     living = schedule.kept.living()
-    outbox = schedule.kept.state.outbox
+    outbox = schedule.kept.box
     return {
         "open": [summary(one) for one in living if one.state != "closed"],
         "due": schedule.look(),
