@@ -9,7 +9,6 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from holdfast.systems.contract import Isolated
 
 NAME = "holdfast-sentinel-"
+COLUMNS = {"n": "long", "at": "string"}
+"""Of a table of marks."""
 _HINT = "Give marks another place (drills: marks: in the plan), or leave sentinel out of the scenario's criteria."
 
 
@@ -146,23 +147,17 @@ class DeltaHands(_Lake):
 
     def plant(self, nonce: str, n: int) -> Mark:
         """Version ``n`` of the table, by the protocol's oldest versions, which every reader reads. Raises SentinelUnwritable."""
+        from holdfast.systems.delta.data import little
+
         mark = Mark(nonce, n, self._platform.clock.now())
         name = f"part-{n:05d}-{uuid.uuid4()}.parquet"
-        data = _parquet(mark)
-        add = {
-            "path": name,
-            "partitionValues": {},
-            "size": len(data),
-            "modificationTime": int(mark.at.timestamp() * 1000),
-            "dataChange": True,
-            "stats": json.dumps({"numRecords": 1}),
-        }
-        actions = [*(_first(nonce, mark.at) if n == 0 else ()), {"add": add}]
+        data = little.data_file(COLUMNS, [(n, mark.at.isoformat())])
+        first = little.created(str(uuid.uuid5(uuid.NAMESPACE_OID, nonce)), COLUMNS, mark.at) if n == 0 else []
         try:
             with self._store() as (store, folder):
                 top = f"{folder}{self._table(nonce)}/"
                 self._put(store, f"{top}{name}", data)
-                self._put(store, f"{top}_delta_log/{n:020d}.json", b"".join(json.dumps(one).encode() + b"\n" for one in actions))
+                self._put(store, f"{top}_delta_log/{n:020d}.json", little.commit([*first, little.added(name, len(data), 1, mark.at)]))
         except HoldfastError as error:
             raise self._unwritable(error) from error
         return mark
@@ -190,21 +185,16 @@ class DeltaHands(_Lake):
 
     def spoil(self, view: "Isolated", table: str | None, share: float) -> dict[str, Any]:
         """The first row of the largest data file of a copy becomes what its last one is."""
-        import pyarrow as pa
-        from pyarrow import parquet
+        from holdfast.systems.delta.data.little import change_a_row
 
         del share
         root = Path(view.connection)
-        files = [
-            path for path in root.rglob("*.parquet") if "_delta_log" not in path.parts and not self.own(str(path.parent.relative_to(root)))
-        ]
-        for path in sorted(files, key=lambda path: -path.stat().st_size):
+        for path in sorted(root.rglob("*.parquet"), key=lambda path: (-path.stat().st_size, str(path))):
             name = str(path.parent.relative_to(root))
-            rows = parquet.ParquetFile(path).read()
-            changed = pa.concat_tables([rows.slice(1), rows.slice(rows.num_rows - 1)])
-            if (table is None or name == table) and rows.num_rows > 1 and not rows.slice(0, 1).equals(rows.slice(rows.num_rows - 1)):
-                parquet.write_table(changed, path)
-                return {"table": name, "file": path.name, "rows": rows.num_rows, "gone": 1}
+            if "_delta_log" in path.parts or self.own(name) or table not in (None, name):
+                continue
+            if (rows := change_a_row(path)) is not None:
+                return {"table": name, "file": path.name, "rows": rows, "changed": 1}
         raise DrillUsage(
             f"{self._system} has no table with rows to harm.", hint="Name one that has: disaster: {table: …}", system=self._system
         )
@@ -222,30 +212,6 @@ def _read(store: "Objects", key: str) -> bytes | None:
 def _marks(nonce: str, lines: bytes) -> list[Mark]:
     said = [json.loads(line) for line in lines.splitlines()]
     return [Mark(nonce, int(one["n"]), dt.datetime.fromisoformat(one["at"])) for one in said]
-
-
-def _first(nonce: str, at: dt.datetime) -> list[dict[str, Any]]:
-    """Protocol and metadata of a table of marks (Delta protocol, "Actions")."""
-    fields = [{"name": name, "type": kind, "nullable": False, "metadata": {}} for name, kind in (("n", "long"), ("at", "string"))]
-    meta = {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, nonce)),
-        "format": {"provider": "parquet", "options": {}},
-        "schemaString": json.dumps({"type": "struct", "fields": fields}),
-        "partitionColumns": [],
-        "configuration": {},
-        "createdTime": int(at.timestamp() * 1000),
-    }
-    return [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": meta}]
-
-
-def _parquet(mark: Mark) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    shape = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("at", pa.string(), nullable=False)])
-    sink = BytesIO()
-    parquet.write_table(pa.table({"n": [mark.n], "at": [mark.at.isoformat()]}, schema=shape), sink)
-    return sink.getvalue()
 
 
 def _remove_folder(url: str, table: str) -> None:
