@@ -176,6 +176,26 @@ def _die(*_):
     raise RuntimeError("killed")
 
 
+def test_a_prune_that_does_not_know_where_a_copy_comes_from_trims_no_log_that_it_brought(two):
+    """The copy takes days: the log lies there, the point that needs it does not, and what is kept there is younger than both."""
+    near, far = two.storages
+    alone(two, 0).log(0, b"a" * 100)
+    point = alone(two, 0).take(files(1))
+
+    def days_go_by(*_):
+        two.clock.added += dt.timedelta(days=9)
+        alone(two, 1).take(files(2))
+        vault = alone(two, 1).open()
+        prune.run(vault, prune.make(vault, {"orders": Keep(last=1)}, zone=dt.UTC, grace=dt.timedelta(hours=1)), most=1)
+
+    fault = Fault("put", act=days_go_by, prefix="logs/", late=True)
+    assert copy(near, Faulty(far, fault)).points == 1
+    assert fault.fired == 1
+    assert point.id in alone(two, 1).require_whole()
+    assert two.names("logs/", 1) == two.names("logs/") != []
+    assert [name for name in two.names("points/", 1) if name.endswith(names.COMING)] == []
+
+
 def test_a_rebuilt_location_is_no_day_old_under_keep(tmp_path):
     """All of its objects bear one date; the points and the log are as old as they were."""
     depot = Depot(tmp_path / "cache", lambda clock: [MemoryStorage(clock, "near"), MemoryStorage(clock, "far")])

@@ -93,6 +93,8 @@ class _Copy:
         self._sources = Sources(sources, self._judge)
         self._packs: set[str] = set()
         """What lies in the target, as far as it was listed since the points at hand are staged."""
+        self._ahead = ""
+        """The point that was staged before its turn."""
         self._locked: dict[str, dt.datetime] = {}
         self._done = Copied()
 
@@ -115,9 +117,10 @@ class _Copy:
         if history:
             self._prefix(names.INDEX)
             # Listed before the logs are copied, put after them: a point that stands in the target has the log that it was listed with.
-            listed = self._sources.list(names.POINTS)
+            wanted = self._lacking(self._sources.list(names.POINTS))
+            self._stage_last(wanted)
             self._logs()
-            self._points(listed)
+            self._points(wanted)
             for prefix in _RECORDS:
                 self._prefix(prefix)
             self._damaged()
@@ -155,7 +158,8 @@ class _Copy:
 
     # ------------------------------------------------------------ points
 
-    def _points(self, listed: Mapping[str, ObjectInfo]) -> None:
+    def _lacking(self, listed: Mapping[str, ObjectInfo]) -> list[str]:
+        """Names of the points and aborts that the target lacks, or whose place there an abort holds that makes way."""
         held = {info.name: info.size for info in self._target.list(names.POINTS)}
         going = {parsed[0] for name in (*listed, *held) if (parsed := names.parse_point(name)) is not None and parsed[1]}
         wanted: list[str] = []
@@ -181,6 +185,28 @@ class _Copy:
         for name in held:
             if (session := names.parse_coming(name)) is not None and names.point(session) in held and self._decided(names.point(session)):
                 self._target.delete(name)  # of a copy that was cut off behind its point
+        return wanted
+
+    def _stage_last(self, wanted: Sequence[str]) -> None:
+        """The point whose turn comes last is staged before the log is brought: while anything is staged no prune of the target trims a log.
+        So it stays until the points stand that need it, also where the prune does not know where they come from.
+        """
+        for name in reversed(wanted):
+            data, _ = self._point(name)
+            if data is None:
+                continue
+            parsed = self._judge.envelope(name, data)
+            if parsed.kind == "point" and parsed.clear.get("system") not in self._without:
+                self._stage(name, data)
+                self._ahead = name
+                return
+
+    def _unstage_given_up(self, name: str) -> None:
+        """Where a prune gave up, meanwhile, what was staged ahead of its turn."""
+        if name == self._ahead and self._decided(name):
+            self._target.delete(name + names.COMING)
+
+    def _points(self, wanted: Sequence[str]) -> None:
         if not wanted:
             return
         sizes = {name: info.size for name, info in self._sources.list(names.PACKS).items()}
@@ -201,6 +227,7 @@ class _Copy:
             if data is None:
                 if wrong:
                     self._done.refused.append(f"{name}: {wrong}.")
+                self._unstage_given_up(name)
                 continue
             parsed = self._judge.envelope(name, data)
             if parsed.clear.get("system") in self._without:
@@ -209,6 +236,7 @@ class _Copy:
                 # That a session came too late for one location says nothing about another.
                 if not self._too_late(data, name):
                     self._put(name, data)
+                self._unstage_given_up(name)
                 continue
             entries = [parsed.packs[at : at + PACK_ENTRY] for at in range(0, len(parsed.packs), PACK_ENTRY)]
             needs[name] = data, [names.pack(entry[:16], entry[16:]) for entry in entries]
