@@ -10,6 +10,7 @@ import pytest
 from holdfast.systems.files.circle import circle
 from holdfast.systems.files.errors import VaultInside
 from holdfast.systems.files.settings import FilesSettings
+from tests.cli.running import answer, holdfast
 from tests.files.kit import Scene
 from tests.files.test_mounts import mounting
 
@@ -105,3 +106,40 @@ def test_a_backup_is_refused_before_anything_is_stored(tmp_path):
     scene.settings = dataclasses.replace(scene.settings, exclude=(str(tmp_path / "vault"), "/cache"))
     assert scene.backup().totals.files
     scene.close()
+
+
+PLAN = """
+platform: acme
+vault:
+  key: {{env: HOLDFAST_KEY}}
+  locations:
+    - {{name: onsite, url: "file://{folder}/srv/a%20vault", failure_domain: here}}
+systems:
+  app: {{kind: files, paths: ["{folder}/srv"], backup: daily, rpo: 1d, keep: {{last: 3}}{more}}}
+"""
+
+
+def test_lint_check_and_backup_refuse_it_and_a_restore_does_not(tmp_path):
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "srv" / "one").write_bytes(b"one")
+
+    def run(*words: str, more: str = ""):
+        (tmp_path / "holdfast.yaml").write_text(PLAN.format(folder=tmp_path, more=more))
+        return holdfast(tmp_path, *words, HOLDFAST_KEY="k")
+
+    assert run("init", "--yes").returncode == 0
+    excluded = f', exclude: ["{tmp_path}/srv/a vault"]'
+    assert run("plan", "lint", more=excluded).returncode == 0
+    assert run("backup", "app", more=excluded).returncode == 0
+    lint = run("plan", "lint", "--json")
+    [problem] = answer(lint)["problems"]
+    assert (lint.returncode, problem["severity"], problem["line"], problem["path"]) == (2, "error", 8, "systems.app.paths")
+    assert "each backup would store the ones before it" in problem["message"]
+    checked = run("check", "app", "--json")
+    assert checked.returncode == 1
+    assert ("vault", "fail") in [(one["name"], one["state"]) for one in answer(checked)["systems"][0]["probes"]]
+    refused = run("backup", "app", "--json")
+    assert refused.returncode == 4
+    assert "files-vault-inside" in refused.stdout
+    # Whoever needs the files back is not kept from them.
+    assert run("restore", "app", "--into", str(tmp_path / "out")).returncode == 0

@@ -28,3 +28,9 @@ LOG_START = 0x3000028
 LOG = [stream("log one", 3000), stream("log two", 2000), stream("log three", 1000)]
 SCOPE_KEY = "golden scope, never secret"
 PEOPLE = {"people": stream("people", 30_000), "PG_VERSION": b"18\n"}
+PLAN = "platform: acme\nsystems: {}\n"
+RUNBOOKS = {"lost-site.md": "# The site is lost\n", "deep/er.md": "# Größer\n"}
+SUITES = {
+    "suites/orders.json": '{"name": "orders", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "a"}}]}',
+    ".suites/0123456789ab-own.json": '{"expectations": []}\n',
+}

@@ -124,3 +124,13 @@ def test_todays_reader_reads_the_scopes_of_a_golden_vault(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert target.read_bytes() == content.PEOPLE["people"]
+
+
+def test_plan_runbooks_and_suites_of_a_golden_vault_are_found(tmp_path):
+    from holdfast.vault.records.copies import newest_plan, newest_runbooks, newest_suites
+
+    vault = opened("format-1-records", tmp_path)
+    storage = vault.locations.first
+    assert newest_plan(storage, vault.notary) == (content.PLAN, [])
+    assert newest_runbooks(storage, vault.notary) == (content.RUNBOOKS, [])
+    assert newest_suites(storage, vault.notary) == (content.SUITES, [])

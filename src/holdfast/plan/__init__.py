@@ -1,5 +1,6 @@
 """The continuity plan: a YAML file becomes typed objects, or an error that names the line and says what would be right."""
 
+from holdfast.plan.beside import beside
 from holdfast.plan.effective import EffectiveSystem
 from holdfast.plan.errors import BadValue, KindNotThereYet, Mark, PlanInvalid, PlanMissing, Problem, UnknownLocation, UnknownSystem
 from holdfast.plan.loader import DEFAULT_NAME, examine, load
@@ -33,6 +34,7 @@ __all__ = [
     "UnknownLocation",
     "UnknownSystem",
     "Verify",
+    "beside",
     "examine",
     "format_duration",
     "format_rate",

@@ -45,7 +45,7 @@ def examine(path: Path | str = DEFAULT_NAME, settings: AnyMapping[str, Plain] | 
     problems = sorted(set(problems), key=lambda problem: (problem.mark, problem.message))
     if document is None or any(problem.severity == "error" for problem in problems):
         return None, problems
-    return Plan(document, own, tuple(files.paths), plain(filled), tuple(problems)), problems
+    return Plan(document, own, tuple(files.paths), plain(filled), tuple(problems), whole), problems
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Plain]:

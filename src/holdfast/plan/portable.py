@@ -2,12 +2,13 @@
 
 import copy
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from holdfast.plan.beside import beside
 from holdfast.plan.digest import NOT_MEANING
 from holdfast.plan.loader import examine
 
@@ -19,10 +20,12 @@ def as_text(merged: Mapping[str, Any]) -> str:
     return yaml.safe_dump({name: value for name, value in merged.items() if name not in NOT_MEANING}, sort_keys=False, allow_unicode=True)
 
 
-def relocated_text(text: str, url: str, key: str, endpoint: str | None = None, *, versions: bool = False) -> tuple[str | None, str | None]:
+def relocated_text(
+    text: str, url: str, key: str, endpoint: str | None = None, *, versions: bool = False, suites: Collection[str] = ()
+) -> tuple[str | None, str | None]:
     """(``as_text`` of what ``relocated`` makes of it, None when that is no plan this version understands; why not)."""
     try:
-        written = _HEAD + as_text(relocated(yaml.safe_load(text), url, key, endpoint, versions=versions))
+        written = _HEAD + as_text(relocated(yaml.safe_load(text), url, key, endpoint, versions=versions, suites=suites))
     except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
         return None, f"The plan in the vault is no plan: {error}"
     with tempfile.TemporaryDirectory() as folder:
@@ -35,8 +38,17 @@ def relocated_text(text: str, url: str, key: str, endpoint: str | None = None, *
     return written, None
 
 
-def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | None = None, *, versions: bool = False) -> dict[str, Any]:
+def relocated(
+    merged: Mapping[str, Any],
+    url: str,
+    key: str,
+    endpoint: str | None = None,
+    *,
+    versions: bool = False,
+    suites: Collection[str] = (),
+) -> dict[str, Any]:
     """The merged plan with one location at ``url``, opened by the environment variable ``key``. ``versions``: its bucket keeps some.
+    ``suites``: places beside it of suites that came along: it names them there.
 
     It keeps the name and settings of the plan's location of that address, else of its first one. References to other locations go, and
     with them what they promise: an empty machine reaches only this one.
@@ -58,6 +70,13 @@ def relocated(merged: Mapping[str, Any], url: str, key: str, endpoint: str | Non
     for promise in (*_each(document.get("defaults")), *_each(document.get("tiers")), *_each(document.get("systems"))):
         if isinstance(promise, dict):
             _turn(promise, name)
+    for system in (*_each(document.get("defaults")), *_each(document.get("systems"))):
+        if isinstance(system, dict):
+            checks = system.get("checks")
+            for holder, what in ((system, "expectations"), *((one, "suite") for one in checks or () if isinstance(checks, list))):
+                written = holder.get(what) if isinstance(holder, dict) else None
+                if isinstance(written, str) and any(one == beside(written) or one.startswith(beside(written) + "/") for one in suites):
+                    holder[what] = beside(written)
     return document
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.systems.sandbox import allowance
 from holdfast.assembly.vault.places import Places
-from holdfast.plan import EffectiveSystem
+from holdfast.plan import EffectiveSystem, Plan
 
 if TYPE_CHECKING:
     from holdfast.model import Progress, RecoveryPoint
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 def settings(platform: Places, effective: EffectiveSystem) -> "FilesSettings":
     """What the plan says about the folders of a files system."""
+    return folders(platform.plan, effective)
+
+
+def folders(plan: Plan, effective: EffectiveSystem) -> "FilesSettings":
+    """The same, of a plan alone."""
     from holdfast.plan.shape.systems.files import FilesSystem as Spec
     from holdfast.systems.files.settings import FilesSettings
 
     spec = effective.spec
     assert isinstance(spec, Spec)
-    paths = tuple(str(platform.plan.resolve(path)) for path in spec.paths or ())
-    return FilesSettings(paths, tuple(spec.exclude or ()), bool(spec.exclude_caches), bool(spec.one_filesystem))
+    paths = tuple(str(plan.resolve(path)) for path in spec.paths or ())
+    caches, staying = bool(spec.exclude_caches), bool(spec.one_filesystem)
+    return FilesSettings(paths, tuple(spec.exclude or ()), caches, staying, plan.vault_folders())
 
 
 def repositories(platform: Places, effective: EffectiveSystem) -> "Sequence[Repository]":

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,9 @@ def bare_vault(url: str, key: str, *, endpoint: str | None, clock: Clock, enviro
     return Vault.open(as_of([storage], known.get("HOLDFAST_KEYRING")), secret, clock=clock, cache=cache_directory(known))
 
 
-def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> tuple[str | None, list[str]]:
-    """(the newest plan that lies in the vault, as text turned towards this one location; what was wrong with newer ones).
+def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None, suites: Collection[str] = ()) -> tuple[str | None, list[str]]:
+    """(the newest plan that lies in the vault, as text turned towards this one location; what was wrong with newer ones). ``suites``: the
+    places beside it of the suites that came with it.
 
     None when the vault holds none, or none that this version understands.
     """
@@ -42,7 +43,7 @@ def stored_plan(vault: "Vault", url: str, key: str, *, endpoint: str | None) -> 
         return None, wrong
     address = url if "://" in url else f"file://{Path(url).absolute()}"
     versions = versions_of(vault.locations.first) is not None
-    written, problem = relocated_text(text, address, key, endpoint, versions=versions)
+    written, problem = relocated_text(text, address, key, endpoint, versions=versions, suites=suites)
     return written, [*wrong, *([problem] if problem else [])]
 
 

@@ -238,8 +238,8 @@ class Places(Host):
         return VaultHistory(self.vault(system), system)
 
     def copy_records(self) -> list[str]:
-        """The journal, the plan and its runbooks, copied into every location of the vaults that were opened; returns what could not be, in
-        words.
+        """The journal, the plan, its runbooks and suites, copied into every location of the vaults that were opened; returns what could
+        not be, in words.
 
         What this process proved is put into signed reports, and the journal's head is anchored (``Prover.after``), once the entries up to
         it lie in the vault. Without an opened vault, or with a key that only reads, nothing is done: the next command with one that writes
@@ -257,11 +257,13 @@ class Places(Host):
         failed: dict[str, str] = {}
         told: list[str] = []
         runbooks = self.plan.runbooks()
+        suites, whole = self._suites(told) if copies else ({}, True)
         for url, (mark, one) in copies.items():
             try:
                 self.journal.export(mark, one)
                 one.put_plan(as_text(self.plan.merged), self.plan.hash)
                 one.put_runbooks(runbooks)
+                one.put_suites(suites, whole=whole)
             except HoldfastError as error:
                 failed[url] = error.message
         if copies and self._prove(told):
@@ -271,6 +273,17 @@ class Places(Host):
                 except HoldfastError as error:
                     failed[url] = error.message
         return [*told, *(f"{_LEFT} {url}: {message} {_NEXT}" for url, message in failed.items())]
+
+    def _suites(self, told: list[str]) -> tuple[dict[str, str], bool]:
+        """(the plan's suites by their places beside it, whether they are all here)."""
+        specs = self.plan.document.systems.values()
+        if not any(getattr(spec, "expectations", None) or any(check.suite for check in spec.checks) for spec in specs):
+            return {}, True
+        from holdfast.validation.suites import gather, lost
+
+        found = gather(self.plan)
+        told += lost(found)
+        return found.texts, not found.lacking
 
     def _prove(self, told: list[str]) -> bool:
         """Whether something was recorded by it."""

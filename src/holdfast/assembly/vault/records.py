@@ -1,5 +1,7 @@
-"""What lies in a vault besides its data: the plan, the runbooks and the journals of the hosts, as evidence that checks itself."""
+"""What lies in a vault besides its data: plan, runbooks, suites, and the journals of the hosts, as evidence that checks itself."""
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,10 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRecords:
-    """``journals``: lines by host's tag; ``problems``: what is wrong with a host's chain; ``wrong``: objects that are not believed."""
+    """``suites``: of expectations, by their places beside the plan. ``journals``: lines by host's tag;
+    ``problems``: what is wrong with a host's chain; ``wrong``: objects that are not believed.
+    """
 
     plan: str | None
     runbooks: Mapping[str, str]
+    suites: Mapping[str, str]
     journals: Mapping[str, Sequence[bytes]]
     problems: Mapping[str, str] = field(default_factory=dict)
     wrong: Sequence[str] = ()
@@ -36,12 +41,14 @@ class StoredRecords:
             if self.journals
             else "no journal"
         )
-        return f"Beside the data: {'a plan' if self.plan else 'no plan'}, {counted(len(self.runbooks), 'runbook')}, {journal}."
+        files = f"{counted(len(self.runbooks), 'runbook')}, {counted(len(self.suites), 'suite')}"
+        return f"Beside the data: {'a plan' if self.plan else 'no plan'}, {files}, {journal}."
 
     def to_json(self) -> dict[str, Any]:
         return {
             "plan": self.plan is not None,
             "runbooks": sorted(self.runbooks),
+            "suites": sorted(self.suites),
             "journal": [
                 {"host": tag, "entries": len(lines), "whole": tag not in self.problems, "problem": self.problems.get(tag)}
                 for tag, lines in self.journals.items()
@@ -49,35 +56,68 @@ class StoredRecords:
         }
 
     def write(self, folder: Path) -> None:
-        """Into a new folder: ``plan.yaml``, ``runbooks/…``, ``journal/<host>.jsonl``."""
+        """Into a new folder: ``plan.yaml``, ``runbooks/…``, ``suites/…``, ``journal/<host>.jsonl``."""
         folder.mkdir(parents=True, mode=0o700)
         if self.plan is not None:
             (folder / "plan.yaml").write_text(self.plan, encoding="utf-8")
-        for path, text in self.runbooks.items():
-            parts = PurePosixPath(path).parts
-            if path.startswith("/") or ".." in parts:
-                continue  # a name that would leave the folder was never written by us
-            file = folder.joinpath("runbooks", *parts)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+        for below, texts in (("runbooks", self.runbooks), ("suites", self.suites)):
+            for file, text in _placed(folder / below, texts):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(text.encode("utf-8", "surrogatepass"))
         for tag, lines in self.journals.items():
             file = folder / "journal" / f"{tag}.jsonl"
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(b"".join(lines))
 
+    def suites_in_the_way(self, folder: Path) -> list[Path]:
+        """What stands where a suite (or a folder for it) belongs beside a plan in ``folder``, and is not that."""
+        found = []
+        for file, text in _placed(folder, self.suites):
+            above = [one for one in file.parents if one != folder and one.is_relative_to(folder)]
+            found += [one for one in above if os.path.lexists(one) and not one.is_dir()]
+            if os.path.lexists(file) and _content(file) != text.encode("utf-8", "surrogatepass"):
+                found.append(file)
+        return found
+
+    def write_suites(self, folder: Path) -> list[Path]:
+        """Beside a plan in ``folder``, where its checks look for them; nothing is overwritten. Returns what was written."""
+        written = []
+        for file, text in _placed(folder, self.suites):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError), file.open("xb") as opened:
+                opened.write(text.encode("utf-8", "surrogatepass"))
+                written.append(file)
+        return written
+
+
+def _placed(folder: Path, texts: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    for path, text in texts.items():
+        parts = PurePosixPath(path).parts
+        if parts and not path.startswith("/") and ".." not in parts:  # a name that would leave the folder was never written by us
+            yield folder.joinpath(*parts), text
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
 
 def stored_records(vault: "Vault") -> StoredRecords:
     """Of the vault's first location."""
-    from holdfast.vault.records.copies import journals, newest_plan, newest_runbooks
+    from holdfast.vault.records.copies import journals, newest_plan, newest_runbooks, newest_suites
 
     storage, notary = vault.locations.first, vault.notary
     plan, plan_wrong = newest_plan(storage, notary)
     runbooks, runbooks_wrong = newest_runbooks(storage, notary)
+    suites, suites_wrong = newest_suites(storage, notary)
     lines, lines_wrong = journals(storage, notary)
     problems = {tag: found[0].text for tag, some in lines.items() if (found := check(tag, some)[1])}
     for tag, text in _anchored(vault, lines):
         problems.setdefault(tag, text)
-    return StoredRecords(plan, runbooks, lines, problems, [*plan_wrong, *runbooks_wrong, *lines_wrong])
+    wrong = [*plan_wrong, *runbooks_wrong, *suites_wrong, *lines_wrong]
+    return StoredRecords(plan, runbooks, suites, lines, problems, wrong)
 
 
 def _anchored(vault: "Vault", lines: Mapping[str, Sequence[bytes]]) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,15 @@ def circle(name: str, settings: FilesSettings) -> VaultInside | None:
     return None
 
 
+def reads(settings: FilesSettings, path: str) -> bool:
+    """Whether a capture would come to ``path``, a real path, which need not be there, and read it."""
+    for root in settings.roots():
+        top = os.path.realpath(root)
+        if _below(path, top) and _read(settings, root, top, path):
+            return True
+    return False
+
+
 def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 

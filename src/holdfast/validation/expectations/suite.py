@@ -41,6 +41,11 @@ class Suite:
 
 def read(path: Path) -> Suite:
     """Raises SuiteMissing (a folder is none), SuiteDamaged, SuiteEmpty."""
+    return parse(read_bytes(path), path.stem, str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Raises SuiteMissing (a folder is none), and SuiteDamaged for more than a suite may have."""
     if path.is_dir():
         raise SuiteMissing(f"The folder {path} holds no suite.", hint=_WRITE)
     try:
@@ -50,7 +55,7 @@ def read(path: Path) -> Suite:
         raise SuiteMissing(f"The suite {path} cannot be read: {error.strerror}.", hint=_WRITE) from error
     if len(data) > _LARGEST:
         raise SuiteDamaged(f"{path} is larger than {_LARGEST >> 20} MiB: no suite.")
-    return parse(data, path.stem, str(path))
+    return data
 
 
 def suites_in(folder: Path) -> list[tuple[str, Path]]:

@@ -12,7 +12,8 @@ from holdfast.vault.lock.policy import slack
 ENTRIES = 1000
 """Newest entries, anchors and documents of evidence of each host, newest keys of hosts ..."""
 PLANS = 10
-"""... and newest plans, and as many copies of the runbooks, that stay locked as long as somebody checks. Older ones are locked once."""
+"""... and newest plans, and as many copies of runbooks and of suites, that stay locked as long as somebody checks. Older ones are locked
+once."""
 
 
 _OF_HOSTS = (names.JOURNAL, names.ANCHORS, names.EVIDENCE, names.HOSTS)

@@ -97,8 +97,8 @@ def before_commit(
 
     ``reused``: names of packs that earlier sessions stored; ``fresh``: those of this session, which began ``age`` ago; ``system``: its tag;
     ``gone``: keys that were taken out of force, whose locks are left to end.
-    Besides: keys, configuration, index, holds, the newest plan and runbooks, and the log from the session's begin on. Returns how many
-    locks were extended. Raises ObjectMissing for a pack that is gone, and the storages' errors: then nothing may be committed.
+    Besides: keys, configuration, index, holds, the newest plan, runbooks and suites, and the log from the session's begin on. Returns how
+    many locks were extended. Raises ObjectMissing for a pack that is gone, and the storages' errors: then nothing may be committed.
     """
     count = 0
     packs = list(reused)
@@ -168,9 +168,11 @@ def _foundation(storage: Storage, gone: Callable[[str], bool]) -> list[str]:
         for info in storage.list(prefix)
         if not info.name.startswith(names.SHREDS) and not (prefix == "keys/" and gone(info.name))
     ]
-    plans = [info.name for info in storage.list(names.PLAN)]
-    newest = [max(some) for some in ([name for name in plans if "." not in name], [name for name in plans if "." in name]) if some]
-    return [names.CONFIG, "FORMAT.md", "decoder.py", *found, *newest]
+    newest: dict[str, str] = {}
+    for info in storage.list(names.PLAN):
+        what = info.name.partition(".")[2]  # the plan itself, its runbooks, its suites
+        newest[what] = max(newest.get(what, ""), info.name)
+    return [names.CONFIG, "FORMAT.md", "decoder.py", *found, *newest.values()]
 
 
 def _reach(layer: KeepsVersions, book: LockBook, packs: Sequence[str], others: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Copies of a platform's journal and plan in a location of its vault, so that an empty machine finds both beside the data."""
+"""Copies of a platform's journal, plan, runbooks and suites in a location of its vault: an empty machine finds them beside the data."""
 
 import contextlib
 import datetime as dt
@@ -12,7 +12,7 @@ from holdfast.vault.format import names
 from holdfast.vault.format.text import from_json, to_json
 from holdfast.vault.keys.notary import Notary
 
-RUNBOOKS = ".runbooks"
+RUNBOOKS, SUITES = ".runbooks", ".suites"
 Now = Callable[[], dt.datetime]
 
 
@@ -46,9 +46,20 @@ class RecordCopies:
 
     def put_runbooks(self, texts: Mapping[str, str]) -> bool:
         """The runbooks by their paths, unless the newest here are the same; True when they were stored."""
+        return bool(texts) and self._put_texts("runbooks", texts, RUNBOOKS)
+
+    def put_suites(self, texts: Mapping[str, str], *, whole: bool) -> bool:
+        """The plan's suites of expectations by their places beside it, unless the newest here are the same; True when they were stored.
+
+        ``whole`` False: some that the plan names are not on this machine. Then nothing takes the place of what another one stored.
+        """
+        if not texts or (not whole and _named(self._storage, SUITES)):
+            return False
+        return self._put_texts("suites", texts, SUITES)
+
+    def _put_texts(self, what: str, texts: Mapping[str, str], suffix: str) -> bool:
         body = to_json(dict(texts))
-        tag = self._notary.tag("plan", f"runbooks {hashlib.sha256(body).hexdigest()}")
-        return bool(texts) and self._put_newest(tag, body, RUNBOOKS)
+        return self._put_newest(self._notary.tag("plan", f"{what} {hashlib.sha256(body).hexdigest()}"), body, suffix)
 
     def _put_newest(self, tag: str, body: bytes, suffix: str) -> bool:
         newest = max(_named(self._storage, suffix), default=None)
@@ -70,7 +81,16 @@ def newest_plan(storage: Storage, notary: Notary) -> tuple[str | None, list[str]
 
 def newest_runbooks(storage: Storage, notary: Notary) -> tuple[dict[str, str], list[str]]:
     """(path and text of the runbooks as they were copied last, sentences about newer copies that are not sound)."""
-    body, wrong = _newest(storage, notary, RUNBOOKS)
+    return _texts(storage, notary, RUNBOOKS)
+
+
+def newest_suites(storage: Storage, notary: Notary) -> tuple[dict[str, str], list[str]]:
+    """(place beside the plan and text of the suites as they were copied last, sentences about newer copies that are not sound)."""
+    return _texts(storage, notary, SUITES)
+
+
+def _texts(storage: Storage, notary: Notary, suffix: str) -> tuple[dict[str, str], list[str]]:
+    body, wrong = _newest(storage, notary, suffix)
     found = {} if body is None else from_json(body)
     return {str(path): str(text) for path, text in found.items()} if isinstance(found, dict) else {}, wrong
 
@@ -90,7 +110,8 @@ def journals(storage: Storage, notary: Notary) -> tuple[dict[str, list[bytes]], 
 
 
 def _named(storage: Storage, suffix: str) -> list[str]:
-    return [info.name for info in storage.list(names.PLAN) if info.name.endswith(RUNBOOKS) == bool(suffix)]
+    """``suffix`` '': plans alone."""
+    return [info.name for info in storage.list(names.PLAN) if info.name[len(names.PLAN) :].partition(".")[2] == suffix[1:]]
 
 
 def _newest(storage: Storage, notary: Notary, suffix: str) -> tuple[bytes | None, list[str]]:

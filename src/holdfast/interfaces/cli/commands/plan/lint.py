@@ -8,14 +8,19 @@ from holdfast.plan import examine
 
 
 def command(session: Session, *, strict: Annotated[bool, Option("count warnings as errors")] = False) -> int:
-    """Check the plan: keys, values, and whether its parts fit together. Reads files only: no network, no secrets.
+    """Check the plan: keys, values, whether its parts fit together, the suites that it names, and that no system protects its own vault.
+    Reads files only: no network, no secrets.
 
     Exit status 0 when it is fine (warnings allowed), 2 when it is not.
     """
     plan, problems = examine(session.plan_path, session.settings.set)
+    if plan is not None:
+        from holdfast import assembly
+
+        problems = [*problems, *assembly.lint(plan)]
     errors = [problem for problem in problems if problem.severity == "error"]
     warnings = [problem for problem in problems if problem.severity == "warning"]
-    good = plan is not None and not (strict and warnings)
+    good = not errors and not (strict and warnings)
 
     def human() -> None:
         for problem in problems:
@@ -23,7 +28,8 @@ def command(session: Session, *, strict: Annotated[bool, Option("count warnings 
         if plan is not None:
             session.out.say(
                 f"{session.plan_path}: {'fine' if good else 'not fine'}, {_count(len(plan.systems), 'system')}, "
-                f"{_count(len(plan.document.vault.locations), 'location')}, {_count(len(warnings), 'warning')}. {plan.hash}"
+                f"{_count(len(plan.document.vault.locations), 'location')}, "
+                f"{_count(len(errors), 'error') + ', ' if errors else ''}{_count(len(warnings), 'warning')}. {plan.hash}"
             )
             later = [name for name in plan.systems if not plan.effective(name).available]
             if later:

@@ -1,7 +1,7 @@
 """``holdfast vault open``.
 
-JSON: ``{"vault": {…}, "points": [RecoveryPoint…], "records": {"plan": bool, "runbooks": [path…], "journal": [{"host", "entries", "whole",
-"problem"}]}, "plan"?: path, "plan_from"?: "vault" | "points", "written"?: folder}``.
+JSON: ``{"vault": {…}, "points": [RecoveryPoint…], "records": {"plan": bool, "runbooks": [path…], "suites": [path…], "journal":
+[{"host", "entries", "whole", "problem"}]}, "plan"?: path, "plan_from"?: "vault" | "points", "suites"?: [path…], "written"?: folder}``.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,12 @@ def command(
     key: Annotated[str, Option("the environment variable that holds the key", metavar="NAME")] = "HOLDFAST_KEY",
     endpoint: Annotated[str | None, Option("of an S3-compatible store; credentials come from the environment", metavar="URL")] = None,
     records: Annotated[
-        Path | None, Option("write what lies there of the plan, the runbooks and the journal into this new folder", metavar="DIR")
+        Path | None,
+        Option("write what lies there of the plan, the runbooks, the suites and the journal into this new folder", metavar="DIR"),
     ] = None,
-    write_plan: Annotated[Path | None, Option("write a plan that knows this vault and its systems, to go on with", metavar="FILE")] = None,
+    write_plan: Annotated[
+        Path | None, Option("write a plan that knows this vault and its systems, to go on with, and its suites beside it", metavar="FILE")
+    ] = None,
 ) -> int:
     """Look into a vault by its address and a key alone, on a machine that knows nothing else."""
     from holdfast import assembly
@@ -44,11 +47,16 @@ def command(
     with assembly.bare_vault(url, key, endpoint=endpoint, clock=session.clock) as vault:
         found = status(vault)
         points = vault.points()
-        written, wrong = assembly.stored_plan(vault, url, key, endpoint=endpoint) if write_plan is not None else (None, [])
         kept = assembly.stored_records(vault)
+        written, wrong = (
+            assembly.stored_plan(vault, url, key, endpoint=endpoint, suites=kept.suites) if write_plan is not None else (None, [])
+        )
         versions = versions_of(vault.locations.first) is not None
     for sentence in (*wrong, *kept.wrong):
         session.out.warn(sentence)
+    beside = write_plan.parent if write_plan is not None and written else None
+    if beside is not None and (taken := kept.suites_in_the_way(beside)):
+        raise PlanInTheWay(f"{taken[0]} exists, is not the vault's suite of that name, and is kept.", hint="Name a plan in another folder.")
     document: dict[str, Any] = {"vault": found.to_json(), "points": points, "records": kept.to_json()}
     if records is not None:
         kept.write(records)
@@ -58,6 +66,8 @@ def command(
         write_plan.write_text(text, encoding="utf-8")
         document["plan"] = str(write_plan)
         document["plan_from"] = "vault" if written else "points"
+    if beside is not None:
+        document["suites"] = [str(one) for one in kept.write_suites(beside)]
 
     def human() -> None:
         zoneless = [
@@ -75,6 +85,8 @@ def command(
         session.out.say(kept.sentence)
         if records is not None:
             session.out.say(f"Wrote them into {records}.")
+        if document.get("suites"):
+            session.out.say(f"Wrote {', '.join(document['suites'])}: what the plan's checks expect of its tables.")
         if write_plan is not None:
             session.out.say(
                 f"Wrote {write_plan}, {'the plan that lay in the vault' if written else 'made from the points: the vault holds no plan'}."
