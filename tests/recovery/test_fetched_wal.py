@@ -70,7 +70,9 @@ class Story:
     def restore(self, to: str, *words: str, **more: str):
         self.count += 1
         into = self.ground / f"restored {self.count}"
-        said = self.holdfast("restore", "db", "--into", str(into), "--to", to, "--fetch-wal-above", "1MiB", "--json", *words, **more)
+        said = self.holdfast(
+            "restore", "db", "--into", str(into), "--to", to, "--fetch-wal-above", "0" if words else "1MiB", "--json", *words, **more
+        )
         return into, said["result"]
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ class RecoveryPlan:
     @property
     def refused(self) -> bool:
         return bool(self.restore.obstacles)
+
+    def warned(self, sentences: Sequence[str]) -> "RecoveryPlan":
+        """The same with more warnings."""
+        more = tuple(f"{one[:1].upper()}{one[1:]}." for one in sentences)
+        return replace(self, restore=replace(self.restore, warnings=(*self.restore.warnings, *more))) if more else self
 
     def to_json(self) -> dict[str, Any]:
         """``{"system", "kind", "point": {"id", "label", "committed_at"}, "until", "place", "into", "mode", "bytes", "log_bytes", "logs",

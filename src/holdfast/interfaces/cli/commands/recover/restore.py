@@ -21,6 +21,13 @@ from holdfast.model import counted
 from holdfast.plan import human_size
 
 
+def fetched_above(text: str | None) -> int | None:
+    """Bytes; ``0`` needs no unit. Raises BadValue."""
+    from holdfast.plan import parse_size
+
+    return None if text is None else 0 if text.strip() == "0" else parse_size(text)
+
+
 class RestoreUsage(Usage):
     """Options of a restore that do not go together."""
 
@@ -76,7 +83,7 @@ def command(
     target_action: Annotated[Literal["promote", "pause"] | None, Option("what happens at the target")] = None,
     port: Annotated[int | None, Option("the port of the restored server")] = None,
     fetch_wal_above: Annotated[
-        str | None, Option("WAL longer than this (1GiB by default) is fetched while the server recovers", metavar="SIZE")
+        str | None, Option("WAL longer than this (1GiB by default; 0: always) is fetched while the server recovers", metavar="SIZE")
     ] = None,
     owner: Annotated[str | None, Option("the account that owns and runs it, when run as root")] = None,
     dry_run: DryRun = False,
@@ -86,15 +93,17 @@ def command(
     Nothing is written before it is sure that the target can be reached. The restored cluster cannot touch production. Files come back
     under their own paths below TARGET; TARGET / means their own places.
     """
-    from holdfast.plan import parse_size
-    from holdfast.protection.measured import restores
-    from holdfast.protection.recorded import recorded
-    from holdfast.recovery import Past, plan, run
-
     [name] = _one(session, system)
     if into is None:
         raise RestoreUsage("Where to? --into DIRECTORY is missing.", hint=f"holdfast restore {name} --into /new/directory")
     session.import_ahead((name,), "restore")
+    # First: while it derives the key, what else is needed is imported.
+    session.platform.vault(name)
+    from holdfast.assembly.trespass import trespasses
+    from holdfast.protection.measured import restores
+    from holdfast.protection.recorded import recorded
+    from holdfast.recovery import Past, plan, run
+
     recovery, history = session.platform.recovery(name), session.platform.history(name)
     until = recovery.target(to, session.clock.now(), session.plan.zone)
     if to and until.get("time"):
@@ -112,7 +121,7 @@ def command(
         "tablespace_map": list(tablespace_map),
         "start": start,
         "port": port,
-        "fetch_wal_above": parse_size(fetch_wal_above) if fetch_wal_above else None,
+        "fetch_wal_above": fetched_above(fetch_wal_above),
         "owner": owner,
         "paths": list(path),
         "remove_extra": remove_extra,
@@ -128,6 +137,8 @@ def command(
         return _single(session, name, into, until, given, database, table, dry_run=dry_run)
     past = [Past(one.bytes, one.log_bytes, one.restore, one.replay) for one in restores(session.platform.state.runs, name)]
     made = plan(recovery, history, Path(into), until, given, past)
+    trespassed = trespasses(session.plan, name, into, made.restore)
+    made = made.warned(trespassed)
     if dry_run:
         session.out.result(made.to_json(), lambda: _show(session, made.to_json()))
         return 4 if made.refused else 0
@@ -135,7 +146,9 @@ def command(
         what = f"commit to {name} what it was at {made.restore.until}" if rewind else f"move {into} aside and restore {name} in its place"
         if made.restore.kind == "bucket":
             what = f"overwrite and remove what differs in {into}"
-        session.confirm(Path(into).name, what)
+        session.confirm(Path(into).name, f"{what}: {'; and '.join(trespassed)}" if trespassed else what)
+    elif trespassed and not made.refused:
+        session.confirm(Path(into).name, f"restore {name} where the plan protects something: {'; and '.join(trespassed)}")
     if made.restore.kind != "delta":
         session.kept = f"What was written to {into} is not whole. Go on with: holdfast restore {name} --into {into} --delta"
     with (
