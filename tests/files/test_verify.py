@@ -1,15 +1,19 @@
 """A restored copy is proved by content, held against its point and against a source that stood still."""
 
+import dataclasses
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from holdfast.model import Silent
 from holdfast.recovery import verify
+from holdfast.systems.files import missed
 from holdfast.validation import Check
-from tests.files.kit import Scene
+from tests.files.kit import Later, Scene
 
 
 def verified(scene: Scene, *checks: Check):
@@ -162,3 +166,76 @@ def test_what_a_killed_verification_left_is_swept(scene):
     assert [path.name[:9] for path in (scene.folder / "boxes").iterdir()] == ["hf-files-"] * 2
     assert len(recovery.sweep()) == 1
     assert not list((scene.folder / "boxes").iterdir())
+
+
+class _Faulty:
+    """A walk that passes over what ``names`` says, as a faulty capture would."""
+
+    def __init__(self, monkeypatch, *names: str) -> None:
+        from holdfast.systems.files.capture.run import Walk
+
+        class Passing(Walk):
+            def run(self):
+                return (one for one in super().run() if not any(f"/{name}" in one.path for name in names))
+
+        monkeypatch.setattr("holdfast.systems.files.capture.run.Walk", Passing)
+
+
+def left_out(scene: Scene) -> dict[str, str]:
+    seen = verified(scene)
+    return {one.name: f"{one.state}: {one.detail}" for one in seen.report.results if one.name == "left out of the point"}
+
+
+def test_what_a_capture_missed_is_no_source_that_moved_on(scene, monkeypatch):
+    scene.clock = Later(3600)  # everything is older than the point by more than clocks may differ
+    filled(scene)
+    with monkeypatch.context() as faulty:
+        _Faulty(faulty, "sub/f7", "link")
+        scene.backup()
+    said = left_out(scene)["left out of the point"]
+    assert said.startswith(f"failed: {scene.source}/link, {scene.source}/sub/f7 lie in the source since before")
+    # The source moved on as well: the folder changed, and a file in it that did not still vouches for it.
+    (scene.source / "sub" / "later").write_bytes(b"x")
+    os.utime(scene.source / "sub" / "later")
+    assert f"{scene.source}/sub/f7" in left_out(scene)["left out of the point"]
+    scene.backup()
+    assert left_out(scene) == {}
+
+
+def test_a_missed_folder_is_named_with_what_lies_in_it(scene, monkeypatch):
+    scene.clock = Later(3600)
+    filled(scene)
+    (scene.source / "deep" / "er").mkdir(parents=True)
+    (scene.source / "deep" / "er" / "file").write_bytes(b"x")
+    with monkeypatch.context() as faulty:
+        _Faulty(faulty, "deep")
+        scene.backup()
+    top = f"{scene.source}/deep"
+    assert f"{top}, {top}/er, {top}/er/file lie in" in left_out(scene)["left out of the point"]
+
+
+def test_what_came_after_the_point_is_never_told_as_missed(scene, tmp_path):
+    """New, renamed, linked, moved in with the folder around it, or put back with its old time: all of it moved on."""
+    filled(scene)
+    for name in ("outside/tree/in", "linked", "renamed"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (scene.source / "old name").write_bytes(b"x")
+    scene.clock = Later(0)
+    scene.backup()
+    scene.clock = Later(3600)
+    began = scene.vault.points("app")[-1].start["time"]
+    (scene.source / "new").write_bytes(b"x")
+    os.utime(scene.source / "new", ns=(1, 1))
+    (tmp_path / "outside" / "tree").rename(scene.source / "tree")
+    os.link(tmp_path / "linked", scene.source / "linked")
+    (tmp_path / "renamed").rename(scene.source / "sub" / "renamed")
+    (scene.source / "old name").rename(scene.source / "new name")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(missed, "MARGIN", 0.0)
+        assert left_out(scene) == {}, began
+        # What the plan says now is not what the point was taken by.
+        scene.settings = dataclasses.replace(scene.settings, exclude=("f1",))
+        scene.backup()
+        scene.settings = dataclasses.replace(scene.settings, exclude=())
+        assert left_out(scene) == {}

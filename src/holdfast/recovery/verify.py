@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.model import Clock, Progress
-from holdfast.systems.contract import Draw, History, Isolated, Recoverable, Sampled
+from holdfast.systems.contract import Accountable, Draw, History, Isolated, Recoverable, Sampled
 from holdfast.validation import Check, Known, Report, Result, Sampling, against_snapshot, ask, compare, fresh, joined, structure
 from holdfast.validation import run as run_checks
 from holdfast.validation.sampling import METHOD
@@ -153,6 +153,8 @@ def _verify(
         results += fresh(history(), known) if known is not None else []
         source = _ask_source(system, checks, content)
         until = source.until
+        if until is None and content is not None:
+            results += _left_out(system, history)
         if until is not None and not _arrives(system, history, until, clock, patience):
             source = _Source(why=f"the source's newest log did not reach the vault within {patience:g} s")
             until = None
@@ -189,6 +191,22 @@ def _content(system: Recoverable, source: _Source, view: Isolated, clock: Clock,
         late = "; rows were looked at as of a later snapshot of the source, which was written to since"
         found = [dataclasses.replace(one, detail=one.detail + late) if one.state == "failed" else one for one in found]
     return found, Compared("exact")
+
+
+def _left_out(system: Recoverable, history: Callable[[], History]) -> list[Result]:
+    """A source that is not as in the newest point moved on, or the capture missed something: where the source can tell, it is asked."""
+    if not isinstance(system, Accountable):
+        return []
+    try:
+        found = system.left_out(history())
+    except HoldfastError as error:
+        return [Result("left out of the point", "compare", "skipped", detail=f"the source could not be asked: {error.message}")]
+    if not found.count:
+        return []
+    more = f" and {found.count - len(found.named)} more" if found.count > len(found.named) else ""
+    since = f"{'lies' if found.count == 1 else 'lie'} in the source since before the newest point was begun, and not in it"
+    detail = f"{', '.join(found.named)}{more} {since}: the capture missed that"
+    return [Result("left out of the point", "compare", "failed", 0, found.count, detail)]
 
 
 def _moved(system: Recoverable, source: _Source) -> bool:

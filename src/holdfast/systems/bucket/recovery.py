@@ -20,7 +20,7 @@ from holdfast.systems.bucket.restore.run import BucketRestore
 from holdfast.systems.bucket.restore.select import Selection
 from holdfast.systems.bucket.restore.uploads import Uploads
 from holdfast.systems.bucket.settings import BucketSettings, folder_of
-from holdfast.systems.contract import History, Isolated, Restored, RestorePlan, RestoreRequest, Spot
+from holdfast.systems.contract import History, Isolated, LeftOut, Restored, RestorePlan, RestoreRequest, Spot
 from holdfast.systems.shared import boxes
 from holdfast.systems.shared import spot as spots
 from holdfast.systems.shared.claims import Allowance
@@ -134,6 +134,11 @@ class BucketRecovery:
             answer = ask(view) if before is not None else None
             after = newest_matching(self.settings, history) if before is not None else None
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
+
+    def left_out(self, history: History) -> LeftOut:
+        from holdfast.systems.bucket.proof.missed import left_out
+
+        return left_out(self.settings, history)
 
     # ------------------------------------------------------------ by hand
 

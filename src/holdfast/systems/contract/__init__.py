@@ -10,9 +10,11 @@ from holdfast.systems.contract.logs import LogReader, LogStore, LogWriter
 from holdfast.systems.contract.pool import Done, Pool, Shared, Sharing
 from holdfast.systems.contract.reading import Lost, LostLines, PointReader, Target
 from holdfast.systems.contract.recovery import (
+    Accountable,
     Exported,
     History,
     Isolated,
+    LeftOut,
     LogSpan,
     Moment,
     Moments,
@@ -31,6 +33,7 @@ from holdfast.systems.contract.system import Capabilities, Probe, RestoreRequest
 
 __all__ = [
     "INCOMPLETE",
+    "Accountable",
     "Buffer",
     "Bulk",
     "Capabilities",
@@ -42,6 +45,7 @@ __all__ = [
     "Inspect",
     "Isolated",
     "Lack",
+    "LeftOut",
     "LogReader",
     "LogSpan",
     "LogStore",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from holdfast.model import Extracted, Progress, RecoveryPoint
 from holdfast.systems.contract.logs import LogStore
@@ -175,6 +175,23 @@ class Recoverable(Protocol):
 
     def sweep(self) -> Sequence[str]:
         """Tear down what killed processes left; returns what was removed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What lay in the source, unchanged, before the newest point was begun, and is not in it: ``count`` units, some of them ``named``."""
+
+    count: int = 0
+    named: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Accountable(Protocol):
+    """A system whose source says of what lies in it since when: what a capture missed is told from what came later."""
+
+    def left_out(self, history: History) -> LeftOut:
+        """Of the newest point, by names and times alone. Nothing where the source cannot tell. Raises the system's own errors."""
         ...
 
 

@@ -11,7 +11,18 @@ from typing import Any
 
 from holdfast.errors import Damaged
 from holdfast.model import Clock, Extracted, Progress, SystemClock
-from holdfast.systems.contract import History, Isolated, Lack, Restored, RestorePlan, RestoreRequest, Spot, restored_partly, write_list
+from holdfast.systems.contract import (
+    History,
+    Isolated,
+    Lack,
+    LeftOut,
+    Restored,
+    RestorePlan,
+    RestoreRequest,
+    Spot,
+    restored_partly,
+    write_list,
+)
 from holdfast.systems.files.errors import MountInTheWay, TargetTaken, TargetTooSmall
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.plain import EntryUnexpected
@@ -132,6 +143,11 @@ class FilesRecovery:
         answer = ask(view)
         after = newest_matching(self.settings, history)
         return answer, {"kind": "point", "point": before} if before is not None and before == after else None
+
+    def left_out(self, history: History) -> LeftOut:
+        from holdfast.systems.files.missed import left_out
+
+        return left_out(self.settings, history) if self.settings.paths else LeftOut()
 
     # ------------------------------------------------------------ by hand
 

@@ -9,6 +9,7 @@ from holdfast.systems.contract import Capabilities, CaptureWriter, LogStore, Pro
 from holdfast.systems.files.capture.run import FolderCapture
 from holdfast.systems.files.circle import circle
 from holdfast.systems.files.errors import NothingNamed
+from holdfast.systems.files.missed import chosen
 from holdfast.systems.files.parts import Part
 from holdfast.systems.files.settings import FilesSettings
 
@@ -54,7 +55,7 @@ class FilesSystem:
         if self.settings.paths:
             began = int(self.clock.now().timestamp() * 1e6) * 1000
             folders = FolderCapture(self.settings, writer, progress, began)
-            facts |= folders.run()
+            facts |= {**folders.run(), "chosen": chosen(self.settings)}
             findings += folders.ledger.findings()
             gone = folders.ledger.vanished
             if gone:
