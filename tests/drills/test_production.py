@@ -2,6 +2,9 @@
 
 import pytest
 
+from holdfast.assembly.drills.disasters import refuse_source
+from holdfast.assembly.drills.hands import PostgresHands
+from holdfast.assembly.drills.restorer import StandingCopy
 from holdfast.drills.errors import DrillProduction, DrillUsage
 from tests.drills.kit import Shop, failed, fill, marks
 from tests.servers import PostgresServer, need
@@ -51,6 +54,20 @@ def test_a_targets_address_that_leads_to_production_is_refused(both):
         shop.environ["STAGE_DSN"] = kept
     assert shop.server.value("select count(*) from orders") == 400
     assert marks(shop.server) is None
+
+
+def test_what_stands_for_a_system_and_is_the_system_itself_is_never_harmed(both):
+    shop, stage = both
+    with shop.platform() as platform, platform.recovery("db").source() as view:
+
+        def standing(dsn):
+            return StandingCopy(platform, "db", view, PostgresHands(platform, "db", dsn), {"kind": "latest"})
+
+        with pytest.raises(DrillProduction, match="db itself"):
+            refuse_source("db", standing(None))
+        refuse_source("db", standing(stage.dsn))
+        # A source that is gone is no copy that answers.
+        refuse_source("db", standing("host=127.0.0.1 port=1 dbname=x connect_timeout=2"))
 
 
 def test_an_unknown_target_is_told_with_the_nearest(both):

@@ -29,7 +29,7 @@ def test_the_guide_works_as_printed(servers, tmp_path):
     text = script(PAGE, {"/etc/holdfast": str(tmp_path / "etc")})
     done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert len(commands(PAGE)) == 6
+    assert len(commands(PAGE)) == 7
     assert "the phone list" in done.stdout
     assert (tmp_path / "etc" / "drill.html").stat().st_size > 10_000
     assert marks(server) is None

@@ -176,16 +176,32 @@ def scenario(shop):
     return file
 
 
+DECLARED = """
+```step
+id: declare
+holdfast: [incident, declare, docs are gone, --key, INC-7]
+outputs: {incident: incident}
+```
+"""
+
+
 def test_programs_that_the_scenario_allows_run_without_productions_secrets(shop):
-    """They find the vault's key, for their own commands of Holdfast, and not the database's address; what is left out is an exclusion."""
+    """They find the vault's key, for their own commands of Holdfast, and not the database's address; what is left out is an exclusion, and
+    an incident of the drill is another than one in earnest with the same key.
+    """
+    earnest = shop.call("incident", "declare", "docs are gone", "--key", "INC-7")["incident"]
     shop.environ["DB_DSN"] = "host=/nowhere password=very-secret"
     script = 'test -n "$HOLDFAST_KEY"; test -n "$HOLDFAST_DRILL"; test -z "${DB_DSN:-}"; echo "$PARAM_TARGET"'
-    write(shop, PAGE + f"\n```step\nid: seen\nshell: |\n  {script}\n```\n\n```step\nid: bad\nshell: exit 7\n```\n")
+    write(shop, PAGE + DECLARED + f"\n```step\nid: seen\nshell: |\n  {script}\n```\n\n```step\nid: bad\nshell: exit 7\n```\n")
     text = LOST.replace('"${until}"}', '"${until}"}, allow: [seen], without: {bad: "there are no consumers here"}')
     done = shop.drill(text, ("docs",))
     assert (done.outcome, failed(done)) == ("ok", []), [str(one.to_json()) for one in done.checks if one.state == "failed"]
     begun = entries(shop, done, "drill.begin")[0]
     assert {"name": "step bad of docs-back", "reason": "there are no consumers here"} in begun["exclusions"]
+    incidents = {one["incident"]: one for one in shop.call("incident", "list", "--all")["incidents"]}
+    assert (incidents[earnest]["state"], incidents[earnest]["drill"]) == ("declared", None)
+    [drilled] = [one for name, one in incidents.items() if name != earnest]
+    assert drilled["drill"] == done.run
 
 
 def test_incidents_of_others_are_left_alone(tmp_path):

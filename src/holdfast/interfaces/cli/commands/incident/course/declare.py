@@ -55,6 +55,8 @@ def command(
     zone = desk.bench.zone
     if key is None and (run := os.environ.get(RUN_MARK)):
         key = f"runbook/{run}/{os.environ.get(STEP_MARK, '')}"
+    elif key is not None and (inside := os.environ.get("HOLDFAST_DRILL")):
+        key = f"drill/{inside}/{key}"  # inside of a drill nothing that is open in earnest is meant
     what = Declaration(
         title,
         systems,
