@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -114,33 +116,98 @@ def test_a_plan_that_destroys_is_refused_unless_that_is_meant(tmp_path, infra):
     assert answer(meant("run", "./r.md"))["outcome"] == "done"
 
 
-def test_killed_in_the_apply(tmp_path, infra):
-    """The program goes on alone, and its end is not seen: whether all is as it should be is asked of it."""
-    wait = '  provisioner "local-exec" {\n    command = "touch reached; until test -e go; do sleep 0.1; done; echo x >> effects"\n  }\n'
-    (infra / "main.tf").write_text(MAIN.replace("  triggers_replace", wait + "  triggers_replace"))
+HELD = '  provisioner "local-exec" {\n    command = "touch reached; until test -e go; do sleep 0.1; done; echo x >> effects"\n  }\n'
+
+
+def killed_in_the_apply(tmp_path, infra, more="") -> Run:
+    (infra / "main.tf").write_text(more + MAIN.replace("  triggers_replace", HELD + "  triggers_replace"))
     run = started(tmp_path, plan(), apply())
     process = run.start()
     until(lambda: (infra / "reached").exists() or process.poll() is not None, "it is applied")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    # Meanwhile the state is locked: whoever else plans is told.
-    assert "Error acquiring the state lock" in answer(again(tmp_path, run, plan())("run", "./r.md"))["why"]
-    assert answer(run("resume", run.id))["error"]["code"] == "runbook-step-still-runs"
+    return run
+
+
+def left(infra) -> list[str]:
+    return [path.name for path in (infra / ".terraform").iterdir() if path.name.startswith("holdfast-")]
+
+
+def test_killed_in_the_apply(tmp_path, infra):
+    """The program goes on, and who resumes waits for its end; plans and copies of them, with the secrets in them, are gone then."""
+    run = killed_in_the_apply(tmp_path, infra)
+    # Meanwhile the state is locked: whoever else plans is told, and what to do if nobody is there.
+    locked = answer(again(tmp_path, run, plan())("run", "./r.md"))["why"]
+    assert "Error acquiring the state lock" in locked
+    assert "force-unlock" in locked
+    assert left(infra)
+    resumed = run.start("runbook", "resume", run.id, "--json")
+    until(lambda: '"resumed"' in run("history", run.id).stdout or resumed.poll() is not None, "it is taken up")
+    assert resumed.poll() is None, (tmp_path / "said").read_text()
     (infra / "go").touch()
-    run.quiet(run.id)
-    done = run.resume()
-    assert done["outcome"] == "done", done
+    assert resumed.wait(1200) == 0, (tmp_path / "said").read_text()
     assert (infra / "effects").read_text() == "x\n"
+    told = [event["data"] for event in answer(run("history", run.id))["events"] if event["kind"] == "finished"]
+    assert (told[-1]["step"], told[-1]["outcome"], told[-1]["attached"]) == ("apply", "ok", True)
+    assert not left(infra)
 
 
 def test_killed_before_it_happened_a_person_is_asked(tmp_path, infra):
-    wait = '  provisioner "local-exec" {\n    command = "touch reached; until test -e go; do sleep 0.1; done"\n  }\n'
-    (infra / "main.tf").write_text(MAIN.replace("  triggers_replace", wait + "  triggers_replace"))
-    run = started(tmp_path, plan(), apply())
-    process = run.start()
-    until(lambda: (infra / "reached").exists() or process.poll() is not None, "it is applied")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    run = killed_in_the_apply(tmp_path, infra)
     run.end_what_it_started(run.id)
+    assert [name for name in left(infra) if name.endswith(".apply")]
     waiting = answer(run("resume", run.id))
     assert waiting["waiting_for"]["what"] == "settle", waiting
+    assert not [name for name in left(infra) if name.endswith(".apply")]
+
+
+class Remote(BaseHTTPRequestHandler):
+    """A state by HTTP with a lock, as terraform's own page of its ``http`` backend says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kept, status, data = self.server.kept, 200, b""
+        if self.command == "LOCK":
+            status, data = (423, kept["lock"]) if kept.get("lock") else (200, b"")
+            kept.setdefault("lock", body)
+        elif self.command == "UNLOCK":
+            kept.pop("lock", None)
+        elif self.command == "GET":
+            status, data = (200, kept["state"]) if "state" in kept else (404, b"")
+        else:
+            kept["state"] = body
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_LOCK = do_UNLOCK = do_GET = do_POST = answer  # noqa: N815 - names of the library
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_lock_that_a_killed_apply_left_is_told_with_its_way_out(tmp_path, infra):
+    """Where the state lies elsewhere, nobody else takes the lock back: it is not broken from here, but named."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Remote)
+    server.kept = {}
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        places = "".join(f'    {name} = "{url}"\n' for name in ("address", "lock_address", "unlock_address"))
+        backend = f'terraform {{\n  backend "http" {{\n{places}  }}\n}}\n'
+        run = killed_in_the_apply(tmp_path, infra, backend)
+        run.end_what_it_started(run.id)
+        number = json.loads(server.kept["lock"])["ID"]
+        waiting = answer(run("resume", run.id))
+        assert waiting["waiting_for"]["what"] == "settle", waiting
+        [probed] = [event["data"] for event in answer(run("history", run.id))["events"] if event["kind"] == "probed"]
+        assert f"force-unlock {number}" in probed["message"]
+        assert json.loads(server.kept["lock"])["ID"] == number, "a lock is broken by people alone"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -75,7 +75,9 @@ def plant(doom: Doom) -> None:
     def doomed_began(self, step, attempt, process):
         began(self, step, attempt, process)
         doom.strike(step, "in")
-        doom.strike(step, "dead", [process])
+        # Who watches over it goes first: it would say how the other ended.
+        watching = [json.loads(path.read_text())["supervisor"] for path in self.folder.glob("*.process")]
+        doom.strike(step, "dead", [*watching, process])
 
     def doomed_ask(self, state, asked):
         doom.strike(asked.step, "in")

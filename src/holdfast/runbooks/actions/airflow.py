@@ -230,7 +230,7 @@ def _still(airflow: Airflow, mine: Sequence[str], call: Call, *, paused: bool) -
 def _list(airflow: Airflow, spec: Mapping[str, Any], call: Call) -> Result:
     chosen = _chosen(airflow, spec, call)
     names = {dag.id for dag in chosen}
-    runs = [run for run in airflow.runs() if run["dag_id"] in names]
+    runs = airflow.runs(names)
     document = {
         "dags": [{"dag_id": dag.id, "paused": dag.paused, "tags": list(dag.tags)} for dag in chosen],
         "paused": all(dag.paused for dag in chosen),
@@ -245,7 +245,7 @@ def _quiet(airflow: Airflow, spec: Mapping[str, Any], call: Call) -> Result:
     """Until no task of the DAGs may still write; at the end of its time it says which go on."""
     names = {dag.id for dag in _chosen(airflow, spec, call)} if spec.get("dags") or spec.get("tags") else None
     while True:
-        tasks = [task for task in airflow.tasks(tuple(spec["states"])) if names is None or task["dag_id"] in names]
+        tasks = airflow.tasks(tuple(spec["states"]), names)
         if not tasks:
             return _result({"quiet": True, "tasks": []})
         if airflow.left() <= POLL_S:

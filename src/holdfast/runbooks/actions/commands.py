@@ -89,7 +89,7 @@ def _done(argv: Sequence[str], spec: Mapping[str, Any], call: Call) -> Result:
     if any("\0" in word for word in argv):
         return Result("failed", None, "a word holds a zero byte, which no program can be given")
     try:
-        ended = process.run(
+        ended = (call.keeper or process).run(
             argv,
             environment=_variables(spec, call),
             directory=directory,
@@ -101,6 +101,8 @@ def _done(argv: Sequence[str], spec: Mapping[str, Any], call: Call) -> Result:
     except (OSError, ValueError) as error:
         return Result("failed", None, f"{argv[0]} cannot be started: {getattr(error, 'strerror', None) or error}")
     streams = {"out": ended.out, "err": ended.err}
+    if ended.torn:
+        return Result("interrupted", None, ended.torn, streams, text=ended.text)
     if ended.late:
         return Result(
             "timeout", None, f"it did not end within {call.timeout:g} s and was stopped", streams, text=ended.text, code=ended.code

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from holdfast.model import Clock
 from holdfast.plan.shape.base import Part
 from holdfast.runbooks.actions.output import Kept
+
+if TYPE_CHECKING:
+    from holdfast.runbooks.actions.kept import Keeper
 
 Outcome = Literal["ok", "failed", "timeout", "interrupted"]
 RUN_MARK = "HOLDFAST_RUNBOOK_RUN"
@@ -53,6 +56,10 @@ class Call:
     """Whether what is asked for is an undo, or whether there is anything to undo."""
     sure: Callable[[], None] = field(default=lambda: None)
     """To be called right before something is changed: raises where another host took the run over meanwhile."""
+    keeper: "Keeper | None" = None
+    """Runs the one process of a doing that changes something, so that it outlives this one. Where it attaches, what the action does before
+    is done a second time: it must only look, or do the same again. None for what only looks.
+    """
 
     @property
     def mark(self) -> str:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -28,6 +28,11 @@ class Kept:
 
     def to_json(self) -> dict[str, Any]:
         return {"size": self.size, "sha256": self.sha256, "text": self.text, "cut": self.cut}
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "Kept":
+        """As ``to_json`` gave it."""
+        return cls(int(said["size"]), str(said["sha256"]), str(said["text"]), int(said["cut"]))
 
 
 class Redactor:
@@ -82,10 +87,11 @@ class Redactor:
 
 
 class Capture:
-    """One stream of an action. ``whole`` is everything while it fits WHOLE, else None."""
+    """One stream of an action. ``whole`` is everything while it fits WHOLE, else None. ``beside`` is given each piece, without secrets."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), beside: Callable[[bytes], None] | None = None) -> None:
         self._redactor = Redactor(secrets)
+        self._beside = beside
         self._hash = hashlib.sha256()
         self._size = 0
         self._head = bytearray()
@@ -113,6 +119,8 @@ class Capture:
     def _take(self, data: bytes) -> None:
         self._hash.update(data)
         self._size += len(data)
+        if self._beside is not None and data:
+            self._beside(data)
         if self._whole is not None:
             self._whole += data
             if len(self._whole) > WHOLE:

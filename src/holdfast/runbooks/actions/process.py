@@ -13,22 +13,21 @@ from typing import IO
 from holdfast.model import Clock
 from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK
 from holdfast.runbooks.actions.output import Capture, Kept
-
-GRACE = 5.0
-"""Seconds between the polite and the final signal."""
-LINGER = 1.0
-"""Seconds that output is still read after the process ended, where something it started holds the pipe open."""
+from holdfast.runbooks.actions.supervisor import GRACE, LINGER
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """``code``: exit status, negative for a signal; ``late``: it was ended because its time was over."""
+    """``code``: exit status, negative for a signal; ``late``: it was ended because its time was over. ``torn``: why nobody knows what it
+    did, '' where it came to its own end or its time was over.
+    """
 
     code: int
     late: bool
     out: Kept
     err: Kept
     text: str | None
+    torn: str = ""
 
 
 def run(
@@ -40,38 +39,25 @@ def run(
     clock: Clock,
     secrets: Sequence[str] = (),
     began: Callable[[int], None] = lambda _process: None,
-    beside: Path | None = None,
 ) -> Ended:
     """Raises OSError when it cannot be started. When interrupted (Ctrl-C), everything it started is ended first.
 
-    ``beside``: a new file for what it prints, readable by this account alone, removed at the end. Into a pipe whose reader was killed a
-    program writes once and dies of it; one that must not be torn off in its work gets a file.
+    It does not outlive this process for long: into a pipe whose reader was killed a program writes once and dies of it. What changes
+    something is run by ``kept.Keeper``.
     """
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-    file = os.fdopen(os.open(beside, flags, 0o600), "wb") if beside is not None else None
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=file or subprocess.PIPE,
-            stderr=file or subprocess.PIPE,
-            env=dict(environment),
-            cwd=directory,
-            start_new_session=True,
-        )
-    finally:
-        if file is not None:
-            file.close()
+    process = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        cwd=directory,
+        start_new_session=True,
+    )
     out, err = Capture(secrets), Capture(secrets)
     try:
         began(process.pid)
-        streams: dict[IO[bytes] | None, Capture] = {process.stdout: out, process.stderr: err} if file is None else {}
-        late = _watch(process, streams, clock, clock.monotonic() + timeout)
-        if beside is not None:
-            with beside.open("rb") as said:
-                while data := said.read(1 << 16):
-                    out.feed(data)
-            beside.unlink()
+        late = _watch(process, {process.stdout: out, process.stderr: err}, clock, clock.monotonic() + timeout)
     except BaseException:
         _end(process, clock)
         raise
@@ -83,7 +69,7 @@ def run(
     return Ended(process.returncode, late, kept_out, kept_err, out.whole)
 
 
-def _watch(process: "subprocess.Popen[bytes]", streams: "Mapping[IO[bytes] | None, Capture]", clock: Clock, deadline: float) -> bool:
+def _watch(process: "subprocess.Popen[bytes]", streams: "dict[IO[bytes] | None, Capture]", clock: Clock, deadline: float) -> bool:
     gone: float | None = None
     with selectors.DefaultSelector() as selector:
         for stream, capture in streams.items():

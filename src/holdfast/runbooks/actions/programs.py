@@ -19,9 +19,10 @@ class ProgramFailed(Unreachable):
 
     code = "program-failed"
 
-    def __init__(self, message: str, *, late: bool = False) -> None:
+    def __init__(self, message: str, *, late: bool = False, torn: bool = False) -> None:
         super().__init__(message, hint="See what it printed, in the run's history.")
         self.late = late
+        self.torn = torn
 
 
 @dataclass
@@ -43,10 +44,10 @@ class Programs:
         """Seconds."""
         return self._deadline - self.call.clock.monotonic()
 
-    def run(self, *words: str, quiet: bool = False, codes: Sequence[int] = (0,), beside: Path | None = None) -> process.Ended:
+    def run(self, *words: str, quiet: bool = False, codes: Sequence[int] = (0,), changes: bool = False) -> process.Ended:
         """Raises ProgramFailed for another status than ``codes``, with the end of what it printed as errors.
 
-        ``quiet``: what it prints is read, and not kept. ``beside``: as in ``process.run``.
+        ``quiet``: what it prints is read, and not kept. ``changes``: it is what this doing changes, see ``Call.keeper``.
         """
         if self.left <= 0:
             raise ProgramFailed("the time is over", late=True)
@@ -55,7 +56,7 @@ class Programs:
             raise ProgramFailed(f"{self.program} is not on the PATH")
         secrets = [*self.call.secrets, *self.hidden]
         try:
-            ended = process.run(
+            ended = ((self.call.keeper if changes else None) or process).run(
                 [self.program, *words],
                 environment=environment,
                 directory=self.directory,
@@ -63,12 +64,13 @@ class Programs:
                 clock=self.call.clock,
                 secrets=secrets,
                 began=self.call.began,
-                beside=beside,
             )
         except (OSError, ValueError) as error:
             raise ProgramFailed(f"{self.program} cannot be started: {getattr(error, 'strerror', None) or error}") from None
         if not quiet or ended.code not in codes:
             self.streams = {"out": ended.out, "err": ended.err}
+        if ended.torn:
+            raise ProgramFailed(ended.torn, torn=True)
         if ended.late:
             raise ProgramFailed(f"{self.program} {words[0]} did not end in time and was stopped", late=True)
         if ended.code not in codes:
@@ -87,7 +89,7 @@ class Programs:
 
     def failure(self, error: ProgramFailed) -> Result:
         message = Redactor([*self.call.secrets, *self.hidden]).text(error.message)
-        return Result("timeout" if error.late else "failed", None, message, self.streams)
+        return Result("timeout" if error.late else "interrupted" if error.torn else "failed", None, message, self.streams)
 
 
 def filled(spec: Mapping[str, Any], key: str, call: Call, default: str = "") -> str:

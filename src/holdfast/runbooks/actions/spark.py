@@ -186,7 +186,7 @@ def _submit(spec: Mapping[str, Any], call: Call) -> Result:
         programs = Programs(program, call, call.directory, environment)
         call.sure()
         try:
-            ended = programs.run(*words[1:])
+            ended = programs.run(*words[1:], changes=True)
         except ProgramFailed as error:
             return programs.failure(error)
         return programs.result({"name": name, "ended": True}, text=ended.text)

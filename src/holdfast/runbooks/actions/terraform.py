@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -88,7 +90,8 @@ class Terraform:
         try:
             return {"plan": _plan, "apply": _look if spec.get("look") else _apply, "outputs": _outputs}[spec["do"]](work)
         except ProgramFailed as error:
-            return work.program.failure(error)
+            failed = work.program.failure(error)
+            return replace(failed, message=_with_lock(failed.message, work.program.program))
         except OSError as error:
             return Result("failed", None, f"{error.filename}: {error.strerror}", work.program.streams)
 
@@ -120,11 +123,19 @@ class _Work:
     def lock(self) -> str:
         return f"-lock-timeout={self.spec.get('lock_timeout', 0)}s"
 
-    def private(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
+        """Of this step of this run."""
+        return self.folder / ".terraform" / f"holdfast-{self.call.mark}-{name}"
+
+    def clear(self, *but: Path) -> None:
+        """What earlier doings of this step left when they were killed: copies of plans, which hold secrets in plain."""
+        for path in (self.folder / ".terraform").glob(f"holdfast-{self.call.mark}-*.*"):
+            if path not in but and re.fullmatch(r"[0-9]+\.(tfplan|apply)", path.name.removeprefix(f"holdfast-{self.call.mark}-")):
+                path.unlink(missing_ok=True)
+
+    def private(self, path: Path) -> Path:
         """A new file that this account alone may read: plans hold secrets in plain."""
-        folder = self.folder / ".terraform"
-        folder.mkdir(exist_ok=True)
-        path = folder / name
+        path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return path
@@ -159,7 +170,8 @@ def _digest(path: Path) -> str:
 
 def _plan(work: _Work) -> Result:
     work.init()
-    path = work.private(f"holdfast-{work.call.mark}-{work.call.attempt}.tfplan")
+    work.clear()
+    path = work.private(work.file(f"{work.call.attempt}.tfplan"))
     words = ["plan", "-input=false", "-no-color", "-detailed-exitcode", work.lock, *work.files, f"-out={path}"]
     try:
         ended = work.program.run(*words, codes=(0, 2))
@@ -179,18 +191,19 @@ def _apply(work: _Work) -> Result:
     wanted = filled(work.spec, "sha256", work.call)
     if not given.is_file():
         raise ProgramFailed(f"there is no saved plan {given}: it was made on another host, or removed; plan anew")
-    copy = work.private(f"holdfast-{work.call.mark}-{work.call.attempt}.apply")
+    copy = work.file(f"{work.call.attempt}.apply")
+    work.clear(copy)
     try:
-        shutil.copyfile(given, copy)
+        if work.call.keeper is None or not work.call.keeper.attach or not copy.is_file():
+            # Where what applies it is waited for, it may be about to read it.
+            shutil.copyfile(given, work.private(copy))
         found = _digest(copy)
         if found != wanted:
             raise ProgramFailed(f"the saved plan has SHA-256 {found}, not {wanted}: it is not the one that was shown; nothing was applied")
         changes = work.changes(copy)
         work.refuse_to_destroy(changes)
         work.call.sure()
-        said = copy.with_suffix(".out")
-        said.unlink(missing_ok=True)
-        ended = work.program.run("apply", "-input=false", "-no-color", work.lock, str(copy), beside=said)
+        ended = work.program.run("apply", "-input=false", "-no-color", work.lock, str(copy), changes=True)
     finally:
         copy.unlink(missing_ok=True)
     given.unlink(missing_ok=True)
@@ -198,7 +211,11 @@ def _apply(work: _Work) -> Result:
 
 
 def _look(work: _Work) -> Result:
+    """What an apply that was killed left is of no use to anybody: it is not begun again with it; the plan that it applied neither."""
+    work.clear()
     ended = work.program.run("plan", "-input=false", "-no-color", "-detailed-exitcode", work.lock, *work.files, codes=(0, 2))
+    if ended.code == 0:
+        (work.call.directory / filled(work.spec, "plan", work.call)).unlink(missing_ok=True)
     return work.program.result({"changes": ended.code == 2}, answer=True if ended.code == 0 else None)
 
 
@@ -211,6 +228,20 @@ def _outputs(work: _Work) -> Result:
             work.program.hidden += [text for text in _texts(one.get("value")) if len(text) >= 4]
     document = {name: HIDDEN if one.get("sensitive") else one.get("value") for name, one in outputs.items()}
     return work.program.result(document, text=json.dumps(document))
+
+
+def _with_lock(message: str, program: str) -> str:
+    """With what to do about a lock that somebody holds, or left when it was killed. Only this hint hangs on terraform's words."""
+    if "acquiring the state lock" not in message:
+        return message
+    # A lock by HTTP: what stands under "Lock Info" is who asked for it in vain.
+    other = re.search(r"\bID=([0-9A-Za-z-]+)", message)
+    found = other or re.search(r"\bID:\s*([0-9A-Za-z-]+)", message)
+    if found is None:
+        return message
+    who = None if other else re.search(r"\bWho:\s*(\S+)", message)
+    by = f" of {who[1]}" if who else ""
+    return f"{message} / If no {program}{by} is at work any more (one that was killed leaves its lock): {program} force-unlock {found[1]}"
 
 
 def _texts(value: Any) -> list[str]:

@@ -6,8 +6,10 @@ too had nobody been killed.
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 
+from holdfast.runbooks.actions.kept import Keeper, Printed, machine
 from holdfast.runbooks.actions.process import marked
 from holdfast.state.process import birth
 
@@ -18,6 +20,14 @@ class AtWork:
     def __init__(self, folder: Path, run: str) -> None:
         self._path = folder / "runbooks" / f"{run}.process"
         self._run = run
+        self.folder = folder / "runbooks" / run
+        """Of the files of ``kept.Keeper``."""
+
+    def keeper(
+        self, event: int, *, attach: bool = False, word: tuple[Path, float] | None = None, printed: Printed | None = None
+    ) -> Keeper | None:
+        """Of the doing that event ``event`` began. None where this machine cannot tell its processes apart: there nothing is kept."""
+        return Keeper(self.folder, event, attach=attach, word=word, printed=printed) if machine() else None
 
     def began(self, step: str, attempt: int, process: int) -> None:
         """Note it, at once."""
@@ -30,6 +40,7 @@ class AtWork:
     def ended(self) -> None:
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def still(self, step: str, attempt: int) -> list[int]:
         """Processes that do this attempt of the step even now. Without a note of them (a kill between start and note), whatever carries the

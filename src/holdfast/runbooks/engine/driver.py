@@ -3,16 +3,17 @@
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import Result
+from holdfast.runbooks.actions.kept import Keeper
 from holdfast.runbooks.engine.at_work import AtWork
 from holdfast.runbooks.engine.decide import Next, decide
 from holdfast.runbooks.engine.held import Held
 from holdfast.runbooks.engine.people import Person
 from holdfast.runbooks.engine.record import Records
-from holdfast.runbooks.engine.state import RunState, fold
+from holdfast.runbooks.engine.state import RunState, StepState, fold
 from holdfast.runbooks.engine.work import Bench, outputs_of, streams_of
 from holdfast.runbooks.errors import StepStillRuns
 
@@ -27,6 +28,13 @@ class Watcher(Protocol):
     def told(self, state: RunState, event: str, data: dict[str, Any]) -> None: ...
 
     def ask(self, state: RunState, asked: Next) -> "tuple[str, dict[str, Any]] | str | None": ...
+
+
+@runtime_checkable
+class Listening(Protocol):
+    """A watcher that is also told what a step prints while it is at work: ``stream`` is 'out' or 'err', secrets are taken out."""
+
+    def printed(self, step: str, stream: str, text: str) -> None: ...
 
 
 class Nobody:
@@ -66,16 +74,72 @@ class Driver:
             return self._drive(run, person)
 
     def resume(self, run: str, person: Person) -> Stopped:
-        """Go on. Raises RunHeld while another process drives it, StepStillRuns while something that it started is still at work."""
+        """Go on. A step whose process lives, or ended while nobody drove the run, is waited for, not begun again.
+
+        Raises RunHeld while another process drives it, StepStillRuns while something that it started is at work and cannot be waited for.
+        """
         with self._lease(run):
             state = fold(run, self.records.reconciled(run))
             if state.status != "ended":
-                self._refuse_while_at_work(state)
+                left = self._left(state)
+                if left is None:
+                    self._refuse_while_at_work(state)
                 here = self.records.state.runbooks.host
                 before = [host for _, host in sorted(self.records.state.runbooks.hosts(run).items()) if host]
                 other = {"from": before[-1], "host": here} if before and before[-1] != here else {}
-                self._append(state, "resumed", by=person.to_json(), **other)
+                attached = {"attached": left} if left is not None else {}
+                self._must(state, "resumed", by=person.to_json(), **other, **attached)
+                if left is not None:
+                    self.person = person
+                    self._attach(self.records.load(run), left)
             return self._drive(run, person)
+
+    def _left(self, state: RunState) -> str | None:
+        """The step whose process can be waited for: it lives, or it ended and said how."""
+        for step in state.steps.values():
+            keeper = self._keeper(state, step, attach=True)
+            if keeper is not None and keeper.waits():
+                return step.id
+        return None
+
+    def _keeper(self, state: RunState, step: StepState, *, attach: bool) -> Keeper | None:
+        """Of what the step, or its undo, does now; None where nothing is kept of it."""
+        if step.undo != "running" and not (step.phase == "running" and state.spec(step.id)["kind"] == "automatic"):
+            return None
+        watcher, word = self.watcher, self._held.word if self._held is not None else None
+
+        def printed(stream: str, text: str) -> None:
+            if isinstance(watcher, Listening):
+                watcher.printed(step.id, stream, text)
+
+        tell = printed if isinstance(watcher, Listening) else None
+        return AtWork(self.records.state.folder, state.id).keeper(step.event, attach=attach, word=word, printed=tell)
+
+    def _attach(self, state: RunState, name: str) -> None:
+        """Wait for what another process of this host began, and write down how it ended. An abort ends it first."""
+        spec, step = state.spec(name), state.steps[name]
+        keeper = self._keeper(state, step, attach=True)
+        if keeper is None:  # somebody wrote meanwhile
+            return
+        undoing = step.undo == "running"
+        kind, attempt = ("undo_finished", UNDO) if undoing else ("finished", step.attempts)
+        self.watcher.told(state, "attached", {"step": name, "processes": keeper.processes()})
+        if state.status == "aborting" and not undoing:
+            keeper.end(self.records.clock)
+        doing = spec["undo"] if undoing else spec
+        result = self._guarded(state, name, attempt, lambda: self._done(state, spec, doing, attempt, keeper), kind=kind)
+        if not keeper.attached:
+            if keeper.processes():
+                raise StepStillRuns(
+                    f"Step {name} of run {state.id} is still at work, and cannot be waited for: {result.message}",
+                    hint="Put that right and resume; or wait until it ends, or end it.",
+                    run=state.id,
+                    step=name,
+                    processes=keeper.processes(),
+                )
+            result = Result("interrupted", None, result.message)
+        self._finish(state, step, kind, attempt, result, keeper.seconds, attached=True)
+        keeper.forget()
 
     def _refuse_while_at_work(self, state: RunState) -> None:
         """Two of one step at once could do harm."""
@@ -149,10 +213,37 @@ class Driver:
         attempt = step.attempts + 1
         if not self._append(state, "started", step=step.id, attempt=attempt, by=self._by()):
             return
+        # The state was folded before this attempt was written down.
+        step.phase, step.attempts, step.event = "running", attempt, state.n - 1
+        keeper = self._keeper(state, step, attach=False)
         begun = self.records.clock.monotonic()
         result = self._guarded(
-            state, step.id, attempt, lambda: self._waited(state, spec) if spec["kind"] == "wait" else self._done(state, spec, spec, attempt)
+            state,
+            step.id,
+            attempt,
+            lambda: self._waited(state, spec) if spec["kind"] == "wait" else self._done(state, spec, spec, attempt, keeper),
         )
+        self._finish(state, step, "finished", attempt, result, round(self.records.clock.monotonic() - begun, 3))
+        if keeper is not None:
+            keeper.forget()
+
+    def _finish(
+        self, state: RunState, step: StepState, kind: str, attempt: int, result: Result, seconds: float | None, **more: Any
+    ) -> None:
+        """What came of a doing."""
+        if kind == "undo_finished":
+            self._must(
+                state,
+                kind,
+                step=step.id,
+                outcome=result.outcome,
+                message=result.message,
+                code=result.code,
+                streams=streams_of(result),
+                **more,
+            )
+            return
+        spec = state.spec(step.id)
         outputs, lacking = outputs_of(spec, result) if result.outcome == "ok" else ({}, "")
         outcome, message = ("failed", lacking) if lacking else (result.outcome, result.message)
         self._must(
@@ -163,9 +254,10 @@ class Driver:
             outcome=outcome,
             message=message,
             code=result.code,
-            seconds=round(self.records.clock.monotonic() - begun, 3),
+            seconds=seconds,
             outputs=outputs,
             streams=streams_of(result),
+            **more,
         )
 
     def _guarded(self, state: RunState, step: str, attempt: int, do: Callable[[], Result], *, kind: str = "finished") -> Result:
@@ -177,7 +269,7 @@ class Driver:
             self._must(state, kind, step=step, attempt=attempt, outcome="interrupted", message=message)
             raise
 
-    def _done(self, state: RunState, spec: Any, doing: Any, attempt: int) -> Result:
+    def _done(self, state: RunState, spec: Any, doing: Any, attempt: int, keeper: Keeper | None) -> Result:
         work = AtWork(self.records.state.folder, state.id)
 
         def note(found: Mapping[str, Any]) -> None:
@@ -185,10 +277,14 @@ class Driver:
             step.note = {**step.note, **found}
 
         step = state.steps[spec["id"]]
-        # The state was folded before this attempt was written down.
-        step.attempts = attempt or step.attempts
         return self.bench.call(
-            state, spec["id"], doing, began=lambda process: work.began(spec["id"], attempt, process), note=note, sure=self._sure
+            state,
+            spec["id"],
+            doing,
+            began=lambda process: work.began(spec["id"], attempt, process),
+            note=note,
+            sure=self._sure,
+            keeper=keeper,
         )
 
     def _waited(self, state: RunState, spec: Any) -> Result:
@@ -241,16 +337,13 @@ class Driver:
         spec = state.spec(found.step)
         if not self._append(state, "undo_started", step=found.step, by=self._by()):
             return
-        result = self._guarded(state, found.step, 0, lambda: self._done(state, spec, spec["undo"], UNDO), kind="undo_finished")
-        self._must(
-            state,
-            "undo_finished",
-            step=found.step,
-            outcome=result.outcome,
-            message=result.message,
-            code=result.code,
-            streams=streams_of(result),
-        )
+        step = state.steps[found.step]
+        step.undo, step.event = "running", state.n - 1
+        keeper = self._keeper(state, step, attach=False)
+        result = self._guarded(state, found.step, 0, lambda: self._done(state, spec, spec["undo"], UNDO, keeper), kind="undo_finished")
+        self._finish(state, step, "undo_finished", UNDO, result, None)
+        if keeper is not None:
+            keeper.forget()
 
     def _end(self, state: RunState, found: Next, _now: dt.datetime) -> None:
         AtWork(self.records.state.folder, state.id).ended()

@@ -5,10 +5,12 @@ stops by itself before another host may take the run: what it has begun is ended
 (stopped, swapped out, a host that slept) asks before each thing it does whether the run is still its own.
 """
 
+import contextlib
 import math
 import os
 import signal
 import threading
+from pathlib import Path
 
 from holdfast.errors import HoldfastError
 from holdfast.runbooks.engine.record import Records, lost
@@ -51,6 +53,23 @@ class Held:
         self._lost = False
         self._said = 0.0
         self._threads: list[threading.Thread] = []
+        self._word = records.state.folder / "runbooks" / run / "word"
+
+    @property
+    def word(self) -> tuple[Path, float] | None:
+        """Where this host says that it drives the run, and after how many seconds of silence it does not any more: what its steps started
+        is ended then, also when this process is gone. None where no other host can take the run.
+        """
+        return (self._word, self._seconds * 3 / 5) if self._shared else None
+
+    def _says(self, asked: float) -> None:
+        """``asked``: when the lease was asked for that was given. A word that cannot be written ends what it was for, which is safe."""
+        self._said = asked
+        with contextlib.suppress(OSError):
+            self._word.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = self._word.with_suffix(".new")
+            new.write_text(f"{asked:.3f}", encoding="ascii")
+            new.replace(self._word)
 
     def __enter__(self) -> None:
         name = f"runbook:{self._run}"
@@ -61,7 +80,7 @@ class Held:
             raise self._refused(leases.holder(name))
         self._records.held[self._run] = self._lease
         if self._shared:
-            self._said = asked
+            self._says(asked)
             # Apart from each other: who waits for a server that does not answer cannot watch the time.
             self._threads = [threading.Thread(target=each, daemon=True) for each in (self._prolong, self._watch)]
             for thread in self._threads:
@@ -104,7 +123,7 @@ class Held:
                 if not self._records.state.leases.renew(self._lease, self._seconds):
                     self._said = -math.inf
                     return
-                self._said = asked
+                self._says(asked)
             except HoldfastError:
                 continue  # the one that watches the time decides
 

@@ -28,12 +28,15 @@ class Event:
 
 @dataclass
 class StepState:
-    """``order``: when it first did something, among the steps; ``attempts`` ever, ``tries`` since a person last said to go on."""
+    """``order``: when it first did something, among the steps; ``attempts`` ever, ``tries`` since a person last said to go on; ``event``:
+    the number of the event that began it (or its undo) the last time.
+    """
 
     id: str
     phase: str = "pending"
     order: int | None = None
     attempts: int = 0
+    event: int = 0
     tries: int = 0
     answer: str = ""
     message: str = ""
@@ -122,12 +125,16 @@ def _apply(state: RunState, event: Event) -> None:
     change(state, step, event)
 
 
-def _resumed(state: RunState, _event: Event) -> None:
-    """Whoever drove it is gone: what was begun and not ended is uncertain, what had failed may be tried anew."""
+def _resumed(state: RunState, event: Event) -> None:
+    """Whoever drove it is gone: what was begun and not ended is uncertain (but what is ``attached``: its own process is waited for), what
+    had failed may be tried anew.
+    """
     if state.status == "stopped":
         state.status = "running"
     for step in state.steps.values():
         step.tries = 0
+        if step.id == event.data.get("attached") and "running" in (step.phase, step.undo):
+            continue
         if step.phase in ("running", "failed", "uncertain"):
             kind = state.spec(step.id)["kind"]
             step.phase = "uncertain" if kind in ("automatic", "wait") else "pending"
@@ -164,7 +171,7 @@ def _ordered(state: RunState, step: StepState) -> None:
 def _started(state: RunState, step: StepState, event: Event) -> None:
     _ordered(state, step)
     step.phase, step.answer = "running", ""
-    step.attempts = event.data["attempt"]
+    step.attempts, step.event = event.data["attempt"], event.n
     step.tries += 1
 
 
@@ -235,8 +242,8 @@ def _skipped(_state: RunState, step: StepState, event: Event) -> None:
     step.phase, step.message = "skipped", event.data["reason"]
 
 
-def _undo_started(_state: RunState, step: StepState, _event: Event) -> None:
-    step.undo, step.undo_answer = "running", ""
+def _undo_started(_state: RunState, step: StepState, event: Event) -> None:
+    step.undo, step.undo_answer, step.event = "running", "", event.n
 
 
 def _undo_finished(_state: RunState, step: StepState, event: Event) -> None:

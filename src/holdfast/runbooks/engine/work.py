@@ -13,6 +13,7 @@ from holdfast.errors import HoldfastError
 from holdfast.model import Clock
 from holdfast.plan.values.units import parse_duration
 from holdfast.runbooks.actions.contract import RUN_MARK, STEP_MARK, Action, Call, Result
+from holdfast.runbooks.actions.kept import Keeper
 from holdfast.runbooks.actions.output import Redactor
 from holdfast.runbooks.actions.registry import ACTIONS
 from holdfast.runbooks.engine.state import RunState, StepState
@@ -62,13 +63,14 @@ class Bench:
         began: Began = _nobody,
         note: Note | None = None,
         sure: Callable[[], None] | None = None,
+        keeper: Keeper | None = None,
     ) -> Result:
         """Do it, once. ``doing`` has ``action``, and perhaps ``timeout``, ``expect``. Texts of the result hold no secret.
 
         What Holdfast itself could not do before anything was begun (a secret that cannot be read) is a failed result, too.
         """
         try:
-            return self._call(state, step, doing, own or {}, began, note or _unsaid, sure or _alone)
+            return self._call(state, step, doing, own or {}, began, note or _unsaid, sure or _alone, keeper)
         except RunLost:
             raise
         except HoldfastError as error:
@@ -83,6 +85,7 @@ class Bench:
         began: Began,
         note: Note,
         sure: Callable[[], None],
+        keeper: Keeper | None,
     ) -> Result:
         secrets = list(self.hidden)
         action = (self.actions or ACTIONS)[doing["action"]["name"]]
@@ -124,6 +127,7 @@ class Bench:
             attempt=stands.attempts,
             aborting=state.status == "aborting",
             sure=sure,
+            keeper=keeper,
         )
         sure()
         result = action.run(spec, call)
