@@ -35,7 +35,7 @@ def frame(model: Model, typed: str, width: int, height: int, now: dt.datetime) -
         if model.wide:
             middle = _output(model, room, width)
         else:
-            shown = room if not model.output else max(room - max(room // 3, 1), 1) if room > 3 else room
+            shown = room if not model.shown else max(room - max(room // 3, 1), 1) if room > 3 else room
             middle = _steps(model, min(shown, len(model.rows)), now)
             middle += _output(model, room - len(middle), width)
     lines = [*top, *middle, *[[("", "")]] * (height - len(top) - len(middle) - len(bottom)), *bottom]
@@ -93,7 +93,7 @@ def _output(model: Model, room: int, width: int) -> list[list[Styled]]:
     """The newest lines, or as far back as was scrolled."""
     if room <= 0:
         return []
-    lines = [piece for line in model.output for piece in _pieces(line, width)]
+    lines = [piece for line in model.shown for piece in _pieces(line, width)]
     model.scroll = max(min(model.scroll, len(lines) - room), 0)
     end = len(lines) - model.scroll
     return [[(line, "bold" if line.startswith("── ") else "")] for line in lines[max(end - room, 0) : end]]
@@ -106,11 +106,10 @@ def _question(question: Question | None, typed: str, model: Model, width: int, m
         return [*saying, [(" at work; nothing to answer.   F5 output  PgUp/PgDn scroll  Ctrl-L redraw  Ctrl-C stop", "dim")]][-most:]
     text = [piece for line in question.text.splitlines() for piece in _pieces(line, width - 2)]
     choices: list[list[Styled]] = [[(f"   {name}", "bold"), (f": {meaning}", "")] for name, meaning in question.choices]
-    last: list[list[Styled]] = [[(f" {HELP}", "dim")]]
-    if question.typed:
-        # The end of a long answer stays in sight, with the cursor behind it.
-        visible = typed[-max(width - 4, 1) :]
-        last = [[(f" {question.prompt}", "dim")], [(" > ", "bold yellow"), (visible, "bold"), ("▏", "yellow")], *last]
+    # The end of a long answer stays in sight, with the cursor behind it.
+    visible = typed[-max(width - 4, 1) :]
+    last: list[list[Styled]] = [[(f" {question.prompt}", "dim")], [(" > ", "bold yellow"), (visible, "bold"), ("▏", "yellow")]]
+    last.append([(f" {HELP}", "dim")])
     head: list[list[Styled]] = [[("─" * width, "yellow")], [(f" {question.title}", "bold yellow")]]
     body: list[list[Styled]] = [[(f" {line}", "")] for line in text]
     room = max(most - len(last) - len(saying), 0)
@@ -120,7 +119,7 @@ def _question(question: Question | None, typed: str, model: Model, width: int, m
         keep = max(room - len(choices) - 1, 0)
         upper = [*[*head, *body][:keep], [(" … (the whole text: holdfast runbook show)", "dim")], *choices][:room]
     # On the smallest screens the line that is typed on stays.
-    return [*upper, *saying, *last][-most:] if most >= 4 else last[1:2] if question.typed else last[:1]
+    return [*upper, *saying, *last][-most:] if most >= 4 else last[1:2]
 
 
 def _pieces(line: str, width: int) -> list[str]:

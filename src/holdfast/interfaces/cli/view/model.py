@@ -9,6 +9,8 @@ from typing import Any
 from holdfast.interfaces.cli.commands.runbook.runs.watching import harmless, said
 from holdfast.runbooks.engine.state import RunState
 
+WIDEST = 4096
+"""Characters of a line that is shown while its step is at work."""
 LINES = 2000
 """Lines of output that are kept; all of it is in the record of the run."""
 
@@ -23,7 +25,6 @@ class Question:
     choices: tuple[tuple[str, str], ...]
     prompt: str
     offers: tuple[str, ...]
-    typed: bool = True
 
 
 @dataclass
@@ -52,6 +53,9 @@ class Model:
     status: str = ""
     rows: list[Row] = field(default_factory=list)
     output: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
+    live: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
+    """What the step at work printed so far; ``begun``: lines of it that have no end yet, by stream."""
+    begun: dict[str, str] = field(default_factory=dict)
     output_of: str = ""
     question: Question | None = None
     saying: str = ""
@@ -70,12 +74,36 @@ class Model:
             if row is not None:
                 _moved(row, event, data, now)
                 row.last = line
+            if event in ("started", "attached", "finished", "undo_started", "undo_finished"):
+                self.live.clear()
+                self.begun.clear()
             for name, stream in data.get("streams", {}).items():
                 self.output_of, self.scroll = str(data.get("step")), 0
                 self.output.append(f"── {data.get('step')}" + ("" if name == "out" else f" ({name})"))
                 self.output.extend(harmless(text).expandtabs(4) for text in stream["text"].splitlines()[-LINES:])
             self.transcript.append(f"{row.id}: {line}" if row else line)
             self.changed.set()
+
+    def printed(self, step: str, stream: str, text: str) -> None:
+        """What a step prints while it is at work."""
+        with self.lock:
+            if not self.live:
+                self.output_of, self.scroll = step, 0
+                self.live.append(f"── {step}, at work")
+            *whole, rest = (self.begun.get(stream, "") + text).split("\n")
+            # Of a line that was written over in place the last state counts; one without an end is cut.
+            self.begun[stream] = rest[-WIDEST:]
+            fresh = [f"{'' if stream == 'out' else '! '}{_last(line)}" for line in whole[-LINES:]]
+            self.live.extend(fresh)
+            if self.scroll:
+                self.scroll += len(fresh)  # who reads further up stays there
+            self.changed.set()
+
+    @property
+    def shown(self) -> list[str]:
+        """All lines of output, the newest last."""
+        halves = [f"{'' if stream == 'out' else '! '}{_last(line)}" for stream, line in sorted(self.begun.items()) if line]
+        return [*self.output, *self.live, *halves]
 
     def look(self, state: RunState) -> None:
         """The run as a whole, as it is now."""
@@ -97,7 +125,14 @@ class Model:
             self.changed.set()
 
 
+def _last(line: str) -> str:
+    return harmless(line.rstrip("\r").rpartition("\r")[2][:WIDEST]).expandtabs(4)
+
+
 def _moved(row: Row, event: str, data: dict[str, Any], now: dt.datetime) -> None:
+    if event == "attached":
+        row.mark, row.began, row.ended = "running", now, None
+        return
     if event in ("started", "undo_started", "requested"):
         row.mark, row.began, row.ended = {"started": "running", "requested": "requested"}.get(event, "undoing"), now, None
         return

@@ -30,6 +30,7 @@ OFFERS = {
     "undo_confirm": ("done",),
     "settle": ("yes", "no"),
     "undo_settle": ("yes", "no"),
+    "approve": ("approve", "reject "),
 }
 
 
@@ -80,6 +81,10 @@ class FullScreen:
 
     def told(self, state: RunState, event: str, data: dict[str, Any]) -> None:
         self.model.told(state, event, data, self.session.clock.now())
+        self._nudge()
+
+    def printed(self, step: str, stream: str, text: str) -> None:
+        self.model.printed(step, stream, text)
         self._nudge()
 
     def ask(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
@@ -162,7 +167,7 @@ class FullScreen:
             elif name in ("up", "down", "older", "newer"):
                 step = page if name in ("up", "down") else 1
                 self.model.scroll += step if name in ("up", "older") else -step
-            elif question is None or not question.typed:
+            elif question is None:
                 # Nothing is asked: what is typed ahead must not answer what comes.
                 return
             elif name in ("f2", "f3", "f4"):
@@ -202,13 +207,13 @@ def _question(state: RunState, asked: Next) -> Question:
         expires = state.steps[asked.step].expires
         until = f"Waiting until {expires:%H:%M:%S} UTC. " if expires else ""
         text += f"\n{until}Somebody else: holdfast runbook approve {state.id} {asked.step}"
-    typed = asked.what != "approve"
+        if spec.get("break_glass"):
+            offers = (*offers, "break-glass ")
     return Question(
         f"{asked.step} {asked.what} {state.n}",
         f"{spec['title']} ({asked.step})",
         text,
         choices,
         f"{PROMPTS[asked.what]}, skip REASON, abort REASON, or leave",
-        (*offers, "skip ", "abort ", "leave") if typed else (),
-        typed,
+        (*offers, "skip ", "abort ", "leave"),
     )

@@ -4,6 +4,7 @@ import datetime as dt
 import select
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from holdfast.errors import HoldfastError
@@ -39,7 +40,7 @@ class Telling:
 
 
 class AtTerminal(Telling):
-    """Asks on stderr, reads from stdin. An approval is waited for: others give it from where they are."""
+    """Asks on stderr, reads from stdin. Others may answer from where they are; an approval mostly comes from there."""
 
     def __init__(self, session: Session, person: Person) -> None:
         super().__init__(session)
@@ -59,9 +60,6 @@ class AtTerminal(Telling):
             if asked.what == "approve":
                 expires = state.steps[asked.step].expires
                 self.out.note(f"  Waiting until {expires:%H:%M:%S} UTC. Somebody else: holdfast runbook approve {state.id} {asked.step}")
-        if asked.what == "approve":
-            self.session.clock.sleep(POLL_S)
-            return "again"
         return self._typed(state, asked)
 
     def _typed(self, state: RunState, asked: Next) -> tuple[str, dict[str, Any]] | str | None:
@@ -90,6 +88,12 @@ def understood(state: RunState, asked: Next, person: Person, line: str, now: dt.
     word, _, rest = line.partition(" ")
     if word == "leave":
         return None
+    if word == "as":
+        name, _, line = rest.strip().partition(" ")
+        if not line.strip() or line.split()[0] == "as":
+            return "as wants a name and what that person says: as NAME approve"
+        said_by = understood(state, asked, replace(person, name=name), line.strip(), now)
+        return (said_by[0], {"by": replace(person, name=name).to_json(), **said_by[1]}) if isinstance(said_by, tuple) else said_by
     if word in ("skip", "abort"):
         if not rest.strip():
             return f"{word} wants a reason"
@@ -100,6 +104,10 @@ def understood(state: RunState, asked: Next, person: Person, line: str, now: dt.
     given: dict[str, Any] = {"note": rest}
     if asked.what == "choose":
         given["choice"] = word
+    elif asked.what == "approve":
+        if word not in ("approve", "reject", "break-glass"):
+            return "type approve or reject, with a note behind it"
+        given |= {"reject": word == "reject", "break_glass": word == "break-glass"}
     elif asked.what in ("settle", "undo_settle"):
         given["happened"] = {"yes": True, "no": False}.get(word)
     elif asked.what == "output":
@@ -119,7 +127,7 @@ PROMPTS = {
     "undo_settle": "yes or no [NOTE]",
     "undo_confirm": "done [NOTE]",
     "output": "NAME=VALUE",
-    "approve": "",
+    "approve": "approve [NOTE] or reject [NOTE], another person here: as NAME approve",
 }
 
 
@@ -137,14 +145,15 @@ def said(event: str, data: dict[str, Any]) -> str:
     outputs = "".join(f" {name}={value}" for name, value in (data.get("outputs") or {}).items())
     words: dict[str, Callable[[], str]] = {
         "begin": lambda: f"begun by {who}",
-        "resumed": lambda: f"taken up again by {who}",
+        "resumed": lambda: f"taken up again by {who}{'; its step ' + data['attached'] + ' is waited for' if data.get('attached') else ''}",
+        "attached": lambda: "is at work or ended unseen: it is waited for, not begun again",
         "taken": lambda: f"taken over by {who} from {data.get('from')}",
         "stopped": lambda: f"stopped: {data.get('why')}",
         "aborted": lambda: f"aborted by {who}: {data.get('reason')}",
         "ended": lambda: f"ended: {data.get('outcome')}",
         "started": lambda: f"begins (attempt {data.get('attempt')})",
         "noted": lambda: f"notes what was there before: {data.get('note')}",
-        "finished": lambda: f"{data.get('outcome')}{_seconds(data)}{message}{outputs}",
+        "finished": lambda: f"{data.get('outcome')}{_seconds(data)}{_attached(data)}{message}{outputs}",
         "probed": lambda: f"did it happen? {data.get('answer')}{message}{outputs}",
         "settled": lambda: f"{who} says that it {'happened' if data.get('happened') else 'did not happen'}{note}",
         "given": lambda: f"{who} gives{outputs}",
@@ -156,12 +165,16 @@ def said(event: str, data: dict[str, Any]) -> str:
         "expired": lambda: "nobody approved in time",
         "skipped": lambda: f"left out{' by ' + who if who else ''}: {data.get('reason')}",
         "undo_started": lambda: "is undone",
-        "undo_finished": lambda: f"undo: {data.get('outcome')}{message}",
+        "undo_finished": lambda: f"undo: {data.get('outcome')}{_attached(data)}{message}",
         "undo_probed": lambda: f"is it still there? {data.get('answer')}{message}",
         "undo_settled": lambda: f"{who} says that it {'was' if data.get('undone') else 'was not'} undone{note}",
         "undo_skipped": lambda: f"not undone, by {who}: {data.get('reason')}",
     }
     return words.get(event, lambda: event)()
+
+
+def _attached(data: dict[str, Any]) -> str:
+    return " (begun before the run was taken up again, and not a second time)" if data.get("attached") else ""
 
 
 def _seconds(data: dict[str, Any]) -> str:
