@@ -264,7 +264,7 @@ class Stage(Protocol):
 @dataclass(frozen=True, slots=True)
 class Question:
     """Somebody is asked. ``what``: declare, decide, accept, answer, judge, and what runbooks ask for; ``role``: whose part; ``options``:
-    name → meaning, {} for words. ``id``: of a tabletop's question, or of a runbook's step.
+    name → meaning, {} for words. ``id``: of a tabletop's question, or of a runbook's step. ``names``: who may be played for it.
     """
 
     what: str
@@ -272,6 +272,7 @@ class Question:
     role: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

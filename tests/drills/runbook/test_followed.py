@@ -9,7 +9,7 @@ from holdfast.assembly.drills.surroundings import looking
 from holdfast.drills.errors import DrillProduction, DrillUsage
 from holdfast.model import SystemClock
 from holdfast.runbooks.actions.contract import Call
-from tests.drills.kit import Said, Shop, failed
+from tests.drills.kit import Reporter, Said, Shop, failed
 
 pytestmark = pytest.mark.timeout(1800)
 LOST = """
@@ -90,6 +90,8 @@ def test_it_is_followed_and_what_it_brought_back_is_judged(shop):
     approved = next(one.payload["data"]["by"] for one in events if one.kind == "runbook.approved")
     assert approved["name"] == "dora"
     assert approved["login"] == "played: dora"
+    agreed = next(one for one in entries(shop, done, "drill.said") if one["role"] == "approver")
+    assert (agreed["name"], agreed["played_by"]) == ("dora", "nobody was asked: an unattended drill")
     begun = entries(shop, done, "drill.begin")[0]
     assert begun["criteria"][0].startswith("the runbook docs-back (sha256:")
     phase = next(one for one in entries(shop, done, "drill.phase") if one["name"] == "runbook" and one["state"] == "ended")
@@ -116,6 +118,20 @@ def test_a_red_step_makes_the_drill_red_and_opens_a_finding(shop):
     ends = [one for one in shop.journal("runbook.ended") if one.payload["run"] == run]
     assert [one.payload["data"]["outcome"] for one in ends] == ["aborted"]
     assert done.torn_down
+
+
+def test_stopped_in_the_middle_nothing_stays(shop, monkeypatch):
+    """Ctrl-C, right when a step has been written down as begun."""
+
+    def told(_self, text):
+        if text.endswith(": restore"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reporter, "told", told)
+    done = shop.drill(LOST, ("docs",))
+    assert (done.outcome, done.torn_down) == ("cancelled", True)
+    [ended] = shop.journal("runbook.ended")
+    assert ended.payload["data"]["outcome"] == "aborted"
 
 
 @pytest.mark.soak

@@ -17,12 +17,13 @@ from holdfast.demo.platform.judge import Judged, Known, tree
 from holdfast.demo.platform.losses import Entry, listing
 from holdfast.demo.platform.machine import Machine
 from holdfast.demo.platform.measure import approved, criteria, fix, removed
-from holdfast.demo.platform.phases import STEPS, split
+from holdfast.demo.platform.phases import LAST, STEPS
 from holdfast.demo.platform.production import PROMISES, SYSTEMS
 from holdfast.demo.platform.recovery import APPROVER, COMMANDER, PLAYED, ROLES, Recovery
 from holdfast.demo.platform.scenario import begun
 from holdfast.demo.platform.watch import Watch
 from holdfast.demo.stage import remove, sweep
+from holdfast.drills.runbook.timing import split
 from holdfast.errors import MissingExtra
 from holdfast.evidence.drilled import Did, Ended, Returned, Step
 from holdfast.model import Clock
@@ -159,10 +160,10 @@ class _Play:
             with recorded(platform.state, platform.journal, self.clock, "drill", None, incident=incident, **facts) as work:
                 self.tell("5/8 the runbook out of the vault: restore in the order of the flows, replay, validate, hand over")
                 known = Known(self.nonce, self.acknowledged, self.tree, self.files)
-                way = recovery.run(self.production.app, self.ground.address, lambda: known)
+                way = recovery.run(platform, work.run, self.production.app, self.ground.address, lambda: known)
                 assert way.judged is not None
                 entries = list(platform.journal.entries())
-                clocks, back = split(entries, way.run, self.declared)
+                clocks, back = split(entries, way.run, self.declared, STEPS, ("orders-db",), LAST)
                 clocks |= {"detect": round(self.detected - self.happened, 3), "declare": round(self.declared - self.detected, 3)}
                 clocks["total"] = round(back - self.declared, 3)
                 self.arrived = sum(one.era == 1 for one in self.production.load.stop())

@@ -1,6 +1,7 @@
 """The way back on an empty machine: a location's address and the recovery key, the plan and the runbook out of the vault, people who agree.
 
-The people are played: each answer says so. Whatever is done here is a command that a person could type, run in a process of its own.
+The people are played: each answer says so. The runbook is followed as any drill follows one; its steps, and whatever else is done here, are
+commands that a person could type, run in processes of their own.
 """
 
 import math
@@ -8,13 +9,24 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from holdfast.assembly.drills.surroundings import hidden
 from holdfast.demo.platform.judge import Judged, Known, Places, judge
-from holdfast.demo.platform.machine import Machine
+from holdfast.demo.platform.machine import DemoCommandFailed, Machine
 from holdfast.demo.platform.production import RUNBOOK
+from holdfast.drills.contract import Answer, Question
+from holdfast.drills.runbook.asking import Cues, here
+from holdfast.drills.runbook.following import Following, Page
 from holdfast.evidence.drilled import Did, Finding
 from holdfast.model import Clock
+from holdfast.runbooks.engine.record import Records
+from holdfast.runbooks.engine.work import Bench
+from holdfast.runbooks.format.library import Library
+from holdfast.runbooks.format.parameters import Parameter, values
+
+if TYPE_CHECKING:
+    from holdfast.assembly import Platform
 
 COMMANDER, APPROVER, VERIFIER = "carla", "dora", "emil"
 ROLES = {COMMANDER: "incident commander", APPROVER: "approver (head of data)", VERIFIER: "verifier"}
@@ -71,32 +83,43 @@ class Recovery:
         (records / "holdfast.yaml").rename(self.machine.plan)
         shutil.copytree(records / "runbooks", self.machine.home / "runbooks")
 
-    def run(self, program: Path, address: Path, known: Callable[[], Known]) -> Way:
-        """The runbook to its end. ``known``: asked for when the comparison is due."""
+    def run(self, platform: "Platform", drill: str, program: Path, address: Path, known: Callable[[], Known]) -> Way:
+        """The runbook to its end, as drills follow one. ``drill``: the drill's run; ``known``: asked for when the comparison is due."""
         self.into.mkdir(mode=0o711)
-        words = ["--param", f"into={self.into}", "--param", f"program={program}", "--param", f"address={address}"]
-        words += ["--param", f"incident={self.way.incident}"]
-        said = self.machine.ask("runbook", "run", RUNBOOK, "--as", COMMANDER, *words, status=(0, 1))
-        self.way.run = str(said["run"])
-        answers: Mapping[str, Callable[[dict[str, Any]], tuple[str, str, list[str]]]] = {
-            "way": lambda _: (COMMANDER, "decided: the machine is lost, the platform is built anew", ["--choose", "rebuild"]),
-            "agree": lambda _: (APPROVER, "approved the restore", []),
-            "compare": lambda said: self._compare(said, program, known()),
-            "accept": lambda _: (APPROVER, "accepted the recovery", []),
-            "told": lambda _: (COMMANDER, "told everybody", ["--note", "told the shop and the analysts: back, and what was lost"]),
+        found, snapshot = Library(self.machine.home / "runbooks").snapshot(RUNBOOK)
+        given = {"into": str(self.into), "program": str(program), "address": str(address), "incident": self.way.incident}
+        shapes = {name: Parameter.model_validate(shape) for name, shape in snapshot.document["parameters"].items()}
+        page = Page(snapshot, str(found.path), values(shapes, given, now=self._clock.now(), zone=platform.plan.zone))
+        records = Records(platform.state, platform.journal, self._clock)
+        self.way.run = records.new_id()
+        answers: Mapping[str, Callable[[], tuple[str, str, str]]] = {
+            "way": lambda: (COMMANDER, "decided: the machine is lost, the platform is built anew", "rebuild"),
+            "agree": lambda: (APPROVER, "approved the restore", "approve"),
+            "compare": lambda: self._compare(records, program, known()),
+            "accept": lambda: (APPROVER, "accepted the recovery", "approve"),
+            "told": lambda: (COMMANDER, "told everybody", "told the shop and the analysts: back, and what was lost"),
         }
-        while said["status"] == "waiting":
-            step = str(said["waiting_for"]["step"])
-            name, did, more = answers[step](said)
+
+        def ask(question: Question) -> Answer:
+            name, did, text = answers[question.id]()
             self._tell(f"    {name} ({ROLES[name]}): {did}")
-            self.way.answered.append(Did(ROLES[name], name, self._now(), did, step, PLAYED))
-            said = self.machine.ask("runbook", "approve", self.way.run, step, "--as", name, *more, "--resume", status=(0, 1))
-        if said["status"] != "ended" or said["outcome"] != "done":
-            raise RuntimeError(f"the runbook did not come to its end: {said['status']}, {said['why']}")
+            self.way.answered.append(Did(ROLES[name], name, self._now(), did, question.id, PLAYED))
+            return Answer(name, text, played_by=PLAYED)
+
+        following = Following(records, self._bench(platform))
+        facts = {"incident": self.way.incident, "drill": drill}
+        stopped = following.follow(self.way.run, page, here(COMMANDER), Cues(ask, _silent, self._clock), lambda: False, **facts)
+        if stopped.state.outcome != "done":
+            raise RuntimeError(f"the runbook did not come to its end: {stopped.how}, {stopped.next.step}: {stopped.next.text}")
         return self.way
 
-    def _compare(self, said: dict[str, Any], program: Path, known: Known) -> tuple[str, str, list[str]]:
-        outputs = {one["step"]: one["outputs"] for one in said["steps"]}
+    def _bench(self, platform: "Platform") -> Bench:
+        """On a machine of its own nothing is production: its steps may reach whatever is there."""
+        program = [*self.machine.program, "--plan", str(self.machine.plan)]
+        return Bench(program, self.machine.environ, self.machine.plan.parent, self._clock, _no_secrets, hidden=hidden(platform))
+
+    def _compare(self, records: Records, program: Path, known: Known) -> tuple[str, str, str]:
+        outputs = {name: step.outputs for name, step in records.load(self.way.run).steps.items()}
         self.way.points = {
             system: outputs[step]["point"]
             for system, step in (("app", "restore-app"), ("orders-db", "restore-db"), ("lake", "restore-lake"), ("raw", "restore-raw"))
@@ -108,7 +131,15 @@ class Recovery:
         self.machine.ask("incident", "systems", self.way.incident, "--lost", lost, "--as", VERIFIER)
         good = sum(one.state == "passed" for one in found.checks)
         text = f"{good} of {len(found.checks)} comparisons equal; {found.lost} of {len(known.acknowledged)} acknowledged orders lost"
-        return VERIFIER, f"compared with the ledger: {text}", ["--note", text]
+        return VERIFIER, f"compared with the ledger: {text}", text
 
     def _now(self) -> str:
         return self._clock.now().isoformat(timespec="microseconds")
+
+
+def _silent(text: str) -> None:
+    del text
+
+
+def _no_secrets(place: Mapping[str, Any]) -> str:
+    raise DemoCommandFailed(f"The runbook asks for a secret ({', '.join(place)}), and the demonstration has none.")

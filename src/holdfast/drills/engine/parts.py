@@ -47,4 +47,5 @@ class Unattended:
         self._name = name
 
     def ask(self, question: Question) -> Answer:
-        return Answer(self._name, next(iter(question.options), "yes"), played_by="nobody was asked: an unattended drill")
+        name = question.names[0] if question.names else self._name
+        return Answer(name, next(iter(question.options), "yes"), played_by="nobody was asked: an unattended drill")

@@ -49,9 +49,8 @@ class Cues:
         said = self._ask(question)
         if said.played_by and asked.what in NOT_PLAYED:
             return None
-        person = _person(said, state, asked, question.role)
         try:
-            return answer(state, asked, person, _given(asked, said), self._clock.now())
+            return answer(state, asked, _person(said), _given(asked, said), self._clock.now())
         except HoldfastError as error:
             self._refused[asked.step, asked.what] += 1
             if said.played_by or said.beforehand or self._refused[asked.step, asked.what] >= TRIES:
@@ -69,7 +68,7 @@ def _question(state: RunState, asked: Next) -> Question:
     text = f"{spec['title']}: {insert(asked.text, _Lenient(state.values()))}".removesuffix(": ")
     if asked.what == "output":
         text = f"{text} (NAME=VALUE …: {', '.join(asked.missing)})"
-    return Question(asked.what, text, role, options, asked.step)
+    return Question(asked.what, text, role, options, asked.step, _names(state, asked, role))
 
 
 class _Lenient(dict[str, Any]):
@@ -77,19 +76,20 @@ class _Lenient(dict[str, Any]):
         return "${" + key + "}"
 
 
-def _person(said: Answer, state: RunState, asked: Next, role: str | None) -> Person:
-    """One who was played is somebody of the role, and no account of this host: so an approval is by another than who asked."""
-    if said.beforehand:
-        return Person(said.name, f"beforehand: {said.name}", socket.gethostname())
-    if not said.played_by:
-        return here(said.name)
-    names = list(state.document["roles"].get(role or "", ()))
+def _person(said: Answer) -> Person:
+    """Who was played, or answered beforehand, has no account of this host."""
+    if said.beforehand or said.played_by:
+        return Person(said.name, f"{'played' if said.played_by else 'beforehand'}: {said.name}", socket.gethostname())
+    return here(said.name)
+
+
+def _names(state: RunState, asked: Next, role: str | None) -> tuple[str, ...]:
+    """Who can be played: people of the role; for an approval none who asked for it, and somebody where the role has no other."""
+    names = tuple(state.document["roles"].get(role or "", ()))
     if asked.what != "approve":
-        name = names[0] if names else said.name
-    else:
-        free = [one for one in names if one.casefold() not in _taken(state, asked)]
-        name = free[0] if free else f"{role} {len(state.steps[asked.step].approvals) + 1}, played"
-    return Person(name, f"played: {name}", socket.gethostname())
+        return names
+    free = tuple(one for one in names if one.casefold() not in _taken(state, asked))
+    return free or (f"{role} {len(state.steps[asked.step].approvals) + 1}, played",)
 
 
 def _taken(state: RunState, asked: Next) -> set[str]:
