@@ -1,11 +1,14 @@
 """Every damage is found, says what it hurts, and is healed where another location can."""
 
+import datetime as dt
 import random
 
 import pytest
 
+from holdfast.storage.wrappers.faults import Fault, Faulty
 from holdfast.vault.check import Check
 from holdfast.vault.check.verify import Verifier
+from holdfast.vault.format import names
 from holdfast.vault.format.names import parse_pack
 from holdfast.vault.keys.keyring import Keyring
 from tests.vault_care.conftest import CHEAP, Depot, files
@@ -232,3 +235,29 @@ def test_one_location_by_name(tmp_path):
     assert not look(depot, share=1, only=depot.storages[1].url).ok
     with pytest.raises(ValueError, match="no location"):
         look(depot, only="file:///elsewhere")
+
+
+@pytest.mark.parametrize("days", [0, 9])
+def test_what_a_copy_staged_long_ago_excuses_no_point_that_is_gone(depot, days):
+    """A point that was listed and is gone when it is read may be under way; not where nobody went on with it for a week."""
+    point = depot.take(files(1))
+    name, far = names.point(point.id), depot.storages[1]
+    far.put_if_absent(names.coming(point.id), [far.get(name)])
+    depot.clock.added += dt.timedelta(days=days)
+    gone = Fault("get", act=lambda _, asked: asked == name and far.delete(name), prefix=name, times=9)
+    report = Check(depot.open(lambda storage: Faulty(storage, gone) if storage is far else storage)).run()
+    assert name not in far.objects
+    assert [one.object for one in report.wrong] == ([name] if days else [])
+    (staged,) = [one for one in report.found if one.code == "unfinished-copy"]
+    assert ("9 days ago" in staged.detail) is (days == 9)
+
+
+def test_what_was_staged_of_a_point_that_no_location_holds_is_told_with_what_to_do(depot):
+    point = depot.take(files(1))
+    name = names.point(point.id)
+    depot.storages[1].put_if_absent(names.coming(point.id), [depot.storages[1].get(name)])
+    for storage in depot.storages:
+        storage.delete(name)
+    depot.clock.added += dt.timedelta(days=9)
+    (staged,) = [one for one in look(depot).found if one.code == "unfinished-copy"]
+    assert "delete this object by hand" in staged.detail

@@ -16,7 +16,7 @@ from holdfast.vault.check.heal import ASIDE, Healer
 from holdfast.vault.check.hurt import name_files
 from holdfast.vault.check.record import Recorder
 from holdfast.vault.check.report import Found, Report
-from holdfast.vault.check.vanished import Vanished
+from holdfast.vault.check.vanished import STALE, Vanished
 from holdfast.vault.check.verify import Verifier, largest
 from holdfast.vault.copy import Copied
 from holdfast.vault.copy.logs import covers
@@ -135,7 +135,7 @@ class Check:
             if info.name.startswith(ASIDE):
                 self._notice("put-aside", storage, info.name, "A heal replaced this; look at it, then delete it by hand.")
             elif names.parse_coming(info.name) is not None:
-                self._staged(storage, info.name, data)
+                self._staged(storage, info, data)
             elif not self._verifier.known(info.name):
                 self._notice("unknown-object", storage, info.name, "This object does not belong to format 1; nobody needs it.")
             elif info.name in selfdescription.parts():
@@ -170,15 +170,21 @@ class Check:
         self._packs(storage, held, needs, sizes)
         self._content(storage, held, needs)
 
-    def _staged(self, storage: Storage, name: str, data: bytes | None) -> None:
+    def _staged(self, storage: Storage, info: ObjectInfo, data: bytes | None) -> None:
         """The bytes of a point that a copy is bringing, under a name of their own until it is there."""
         if data is None:
             return
-        problem = self._verifier.problem(name.removesuffix(names.COMING), data)
-        if problem is None:
-            self._notice("unfinished-copy", storage, name, "A copy is bringing this point, or was cut off: holdfast vault copy goes on.")
-        else:
-            self._wrong("damaged", storage, name, f"Staged by a copy: {problem}", {})
+        problem = self._verifier.problem(info.name.removesuffix(names.COMING), data)
+        if problem is not None:
+            self._wrong("damaged", storage, info.name, f"Staged by a copy: {problem}", {})
+            return
+        told = "A copy is bringing this point, or was cut off: holdfast vault copy goes on."
+        age = storage.now() - info.modified
+        if age >= STALE:
+            lone = info.name.removesuffix(names.COMING) not in self._elsewhere and not self._silent
+            how = "No location holds the point any more: delete this object by hand." if lone else "Run: holdfast vault copy"
+            told = f"A copy that began {age.days} days ago did not finish with this point; until one does, no old log is deleted. {how}"
+        self._notice("unfinished-copy", storage, info.name, told)
 
     def _needs(self, sound: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
         """Pack's name → points (id: system) that need it, by the clear lists of this location's points."""

@@ -4,6 +4,7 @@ A check goes on beside backups, prunes, copies and changes of keys, so it asks a
 """
 
 import contextlib
+import datetime as dt
 from collections.abc import Collection, Sequence
 
 from holdfast.errors import Damaged
@@ -19,6 +20,8 @@ _TRIES = 5
 _COME_AND_GO = (names.SESSIONS, names.CONDEMNED, names.DAMAGED, names.INDEX, "aside/", "probe/")
 """Prunes, followers, checks and people remove these. Of packs that an index no longer tells of there is a finding of their own."""
 _KEYS = "keys/"
+STALE = dt.timedelta(days=7)
+"""What was staged so long ago, by the store's time, is of a copy that was cut off: nobody is about to finish it."""
 
 
 class Vanished:
@@ -65,7 +68,10 @@ class Vanished:
         for _ in range(_TRIES):
             # An abort takes the place of a point that was dropped; until then the record says so. The point of another location takes the
             # place of an abort; until then it is staged.
-            if any(storage.head(one) is not None for one in (name, names.dropped(parsed[0]), names.coming(parsed[0]))):
+            if any(storage.head(one) is not None for one in (name, names.dropped(parsed[0]))):
+                return False
+            staged = storage.head(names.coming(parsed[0]))
+            if staged is not None and storage.now() - staged.modified < STALE:
                 return False
         return True
 
