@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.cli.asking import ran
 from tests.plan.writing import SMALL
 
 PROGRAM = [sys.executable, "-m", "holdfast.interfaces.cli.main"]
+"""Where the start itself is the point, or what is done to a process under way. Who only wants the answer asks by ``ran``."""
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -19,10 +21,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 def holdfast(folder: Path, *words: str, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """Run ``holdfast`` in ``folder``."""
-    given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    return subprocess.run(
-        [*PROGRAM, *words], cwd=folder, env=environment(folder, **env), capture_output=True, text=True, timeout=120, check=False, **given
-    )
+    return ran(words, folder, environment(folder, **env), stdin=stdin)
 
 
 def answer(done: subprocess.CompletedProcess[str]):

@@ -3,7 +3,8 @@
 import subprocess
 import time
 
-from tests.cli.running import PROGRAM, environment
+from tests.cli.asking import ran
+from tests.cli.running import environment
 from tests.runbooks.test_killed import Run as ShortRun
 
 PATIENCE = 900
@@ -13,16 +14,7 @@ class Run(ShortRun):
     """As of the tests of kills, with more patience."""
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [*PROGRAM, "runbook", *words, "--json"],
-            cwd=self.folder,
-            env=environment(self.folder, **self.env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        return ran(["runbook", *words, "--json"], self.folder, environment(self.folder, **self.env), timeout=PATIENCE)
 
 
 def until(condition, what):

@@ -3,13 +3,12 @@
 import datetime as dt
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from holdfast.plan import load
 from holdfast.plan.keeping import lock_price, promised
+from tests.cli.asking import ran
 
 DAY = dt.timedelta(days=1)
 GIB = 1 << 30
@@ -71,15 +70,9 @@ class Machine:
         (folder / "holdfast.yaml").write_text(text)
 
     def __call__(self, *words, status=0):
-        known = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")}
-        done = subprocess.run(
-            [sys.executable, "-m", "holdfast.interfaces.cli.main", "--json", *words],
-            cwd=self.folder,
-            env={**known, **self.minio.environment, "HOME": str(self.folder / "home"), "HOLDFAST_KEY": "passphrase"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        known = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "LANG", "LC_ALL")}
+        given = {**known, **self.minio.environment, "HOME": str(self.folder / "home"), "HOLDFAST_KEY": "passphrase"}
+        done = ran(["--json", *words], self.folder, given, timeout=1200)
         assert done.returncode == status, done.stdout + done.stderr
         return json.loads(done.stdout)
 
