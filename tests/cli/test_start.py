@@ -1,5 +1,6 @@
 """What makes a short command short."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.assembly import ahead
+
+KINDS = ["postgres", "files", "bucket", "delta"]
 
 
 def started(words: str) -> str:
@@ -23,13 +26,13 @@ def test_numpy_starts_no_threads_that_nobody_uses() -> None:
     assert started(run).splitlines()[-1] == "1"
 
 
-@pytest.mark.parametrize("work", ["backup", "restore"])
+@pytest.mark.parametrize("work", ["backup", "restore", "status"])
 def test_what_is_imported_ahead_exists(work) -> None:
-    ahead.import_ahead(["postgres", "files"], work)
+    ahead.import_ahead(KINDS, work)
     for thread in threading.enumerate():
         if thread.name == "imports":
             thread.join(60)
-    for name in ahead._MODULES["postgres", work]:
+    for name in {*ahead._ANY[work], *(name for kind in KINDS for name in ahead._MODULES.get((kind, work), ()))}:
         assert name in sys.modules
 
 
@@ -40,3 +43,41 @@ def test_an_import_that_fails_ahead_is_left_to_whoever_needs_it(monkeypatch) -> 
         if thread.name == "imports":
             thread.join(60)
     assert "holdfast.no_such_module" not in sys.modules
+
+
+SMALL = """platform: small
+vault:
+  key: {env: HOLDFAST_KEY}
+  locations: [{name: here, url: "file://VAULT", failure_domain: here}]
+tiers: {one: {rpo: 24h, rto: 4h, backup: daily, keep: {last: 1}, locations: [here]}}
+systems: {tree: {kind: files, tier: one, paths: ["TREE"]}}
+"""
+NEEDLESS = {"importlib.metadata", "email", "ssl", "asyncio", "http.client", "urllib.request", "rich", "jinja2"}
+
+
+def test_a_backup_and_a_status_import_nothing_in_vain(tmp_path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_text("content")
+    plan = tmp_path / "holdfast.yaml"
+    plan.write_text(SMALL.replace("VAULT", str(tmp_path / "vault")).replace("TREE", str(tmp_path / "tree")))
+    work = f"""
+import contextlib, io, json, sys
+from holdfast.interfaces.cli.main import main
+
+def run(*words):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return main(["--plan", {str(plan)!r}, *words])
+
+assert run("init", "--yes") == 0
+assert run("backup", "tree") == 0
+run("status")
+print(json.dumps(sorted(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", work],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HOME": str(tmp_path), "HOLDFAST_KEY": "five words", "HOLDFAST_STATE": str(tmp_path / "s")},
+    )
+    assert NEEDLESS & set(json.loads(done.stdout.splitlines()[-1])) == set()

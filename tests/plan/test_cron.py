@@ -7,7 +7,7 @@ import functools
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.plan import BadValue, parse_schedule
@@ -96,6 +96,8 @@ def test_next_and_last_fire_are_those_of_brute_force(text, moment, zone_name):
 
 @settings(max_examples=60, deadline=None)
 @given(full_crons, moments)
+@example("0 0 * 3 */2", dt.datetime(2026, 4, 1, tzinfo=dt.UTC))
+@example("0 0 1 3 2", dt.datetime(2026, 4, 1, tzinfo=dt.UTC))
 def test_no_gap_is_longer_than_said(text, moment):
     schedule = parse_schedule(text)
     before, gap = schedule.next_after(moment, dt.UTC), schedule.longest_gap

@@ -90,15 +90,17 @@ class Platform(PostgresSystems):
         """One recovery point of one system, recorded; see ``protection.backup``."""
         import socket
 
+        effective = self.plan.effective(system)
+        # First: while it derives the key, what else is needed is imported (``ahead``).
+        vault = self.vault(system)
         from holdfast.protection.backup import backup
 
-        effective = self.plan.effective(system)
         several = len(effective.locations) > 1
         if wish is not None:
             self.limits = (wish.rate, wish.workers)
         return backup(
             self.system(system),
-            self.vault(system),
+            vault,
             self.state,
             self.journal,
             self.clock,
@@ -151,13 +153,17 @@ class Platform(PostgresSystems):
     def past(self, name: str) -> "Past":
         """What is known of a system's past; what a location or the vault does not tell is unknown in it, and not raised."""
         from holdfast.errors import HoldfastError
-        from holdfast.protection.collect import collect, unknown
 
         places = [place.name for place in self.locations(name)]
         try:
+            # First: while it derives the key, what else is needed is imported (``ahead``).
             vault = self.vault(name)
+            from holdfast.protection.collect import collect
+
             found = collect(name, vault, dict(zip(places, vault.locations.storages, strict=True)), self.state)
         except HoldfastError as error:
+            from holdfast.protection.collect import unknown
+
             found = unknown(name, places, self.state, error)
         return self._rehearsed(found, name)
 

@@ -1,8 +1,5 @@
 """A time-stamp authority (RFC 3161) asked over HTTP (section 3.4). The answer is not checked here: see ``evidence.stamps``."""
 
-import urllib.error
-import urllib.request
-
 from holdfast.errors import Unreachable
 
 LARGEST = 1 << 20
@@ -29,6 +26,10 @@ def ask(url: str, digest: bytes, nonce: int, *, patience: float = PATIENCE) -> b
     """The authority's whole answer (TimeStampResp, DER). Raises AuthorityUnreachable."""
     if not url.startswith(("http://", "https://")):
         raise AuthorityUnreachable(f"{url} is no address of a time-stamp authority.", hint="Write an http or https URL.", url=url)
+    # Every command that proves something comes by here; hardly any asks an authority.
+    import urllib.error
+    import urllib.request
+
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
     request = urllib.request.Request(url, data=query(digest, nonce), headers=headers, method="POST")  # noqa: S310 - looked at above
     try:

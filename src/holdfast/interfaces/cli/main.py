@@ -1,7 +1,5 @@
 """The entry point. Nothing heavy is imported here: ``wal push`` runs for every 16 MiB that a server writes."""
 
-import gc
-import os
 import sys
 
 
@@ -12,20 +10,16 @@ def main(argv: list[str] | None = None) -> int:
         from holdfast.systems.postgres import walclient
 
         return walclient.main(arguments)
-    _start_light()
+    from holdfast.interfaces.cli.start import end_light, start_light
+
+    start_light()
     from holdfast.interfaces.cli.app import run
 
-    return run(arguments)
-
-
-def _start_light() -> None:
-    """What libraries do at their start and nobody here needs costs a short command a tenth of its time."""
-    # No linear algebra is done here, so its threads would only spin.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Looking for plugins reads the description of every installed package.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
-    # Importing makes many objects and hardly any garbage; the default looks through all of them some sixty times, this at most once.
-    gc.set_threshold(150_000, 10, 100)
+    try:
+        return run(arguments)
+    finally:
+        if argv is None:  # as a program of its own, which ends now
+            end_light()
 
 
 if __name__ == "__main__":

@@ -67,8 +67,9 @@ class Schedule:
     @property
     def _horizon(self) -> int:
         """In how many days every fire of its calendar comes round."""
-        both = not self.either_day and len(self.days) < 31 and len(self.weekdays) < 7
-        return _LONG_HORIZON if both else _HORIZON
+        # A weekday at the end of one year's season and at the beginning of the next one's meet in all ways in 28 years.
+        seasons = len(self.months) < 12 or (not self.either_day and len(self.days) < 31)
+        return _LONG_HORIZON if seasons and len(self.weekdays) < 7 else _HORIZON
 
     def next_after(self, moment: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
         """The first fire strictly after ``moment`` (aware); the result is in ``zone``."""

@@ -1,12 +1,15 @@
 """``holdfast backup``: JSON ``{"points": [RecoveryPoint…], "failed": [{"system", "code", "message", "hint"}]}``."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from holdfast.errors import HoldfastError
 from holdfast.interfaces.cli.context import Session
 from holdfast.interfaces.cli.grammar.command import DryRun, Option, Systems
 from holdfast.model import RecoveryPoint
 from holdfast.plan import human_size, parse_rate
+
+if TYPE_CHECKING:
+    from holdfast.protection.backup import Wish
 
 
 def command(
@@ -26,30 +29,30 @@ def command(
     A point is reported when it is durable in every location of its tier. A killed backup is resumed by running it again:
     what was stored is not stored twice. Exit status 1 when a point is incomplete: files could not be read.
     """
-    from holdfast.protection.backup import Wish
-
     limit = session.plan.document.limits.at(session.plan.local(session.clock.now()))
-    wish = Wish(
-        label=label,
-        note=note,
-        keep_until=session.time(keep_until) if keep_until else None,
-        full=full,
-        rate=parse_rate(rate) if rate else limit.rate,
-        workers=workers or limit.workers or 0,
-    )
+    until = session.time(keep_until) if keep_until else None
+    most = parse_rate(rate) if rate else limit.rate
     names = session.select(systems)
     for name in names if systems else ():
         session.plan.effective(name).require_available()
     if dry_run:
         return _dry(session, names, full=full)
     session.import_ahead(names, "backup")
+
+    def wish() -> "Wish":
+        from holdfast.protection.backup import Wish
+
+        return Wish(label=label, note=note, keep_until=until, full=full, rate=most, workers=workers or limit.workers or 0)
+
     points: list[RecoveryPoint] = []
     failed: list[tuple[str, HoldfastError]] = []
     with session.progress() as progress:
         for name in names:
             session.kept = f"What was stored of {name} is kept and reused. Go on with: holdfast backup {name}"
             try:
-                points.append(session.platform.backup(name, progress, wish))
+                # First: while it derives the key, what else is needed is imported.
+                session.platform.vault(name)
+                points.append(session.platform.backup(name, progress, wish()))
             except HoldfastError as error:
                 if len(names) == 1:
                     raise
