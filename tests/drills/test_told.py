@@ -10,6 +10,7 @@ from holdfast.drills.engine.course import Asked
 from holdfast.drills.engine.parts import Unattended
 from holdfast.drills.engine.record import DrillRecord
 from holdfast.drills.engine.run import Play
+from holdfast.drills.errors import DrillUsage
 from holdfast.drills.findings import Book
 from holdfast.drills.scenario.read import compile_text
 from holdfast.interfaces.cli.commands.drill import retest
@@ -32,6 +33,14 @@ def test_a_check_that_compares_with_the_source_is_told_as_left_out(tmp_path):
         play = Play(asked, stage, record, Unattended("carla"), Reporter(), NoIncidents(), platform.clock, Silent())
         excluded = {one["name"]: one["reason"] for one in play.begun().exclusions}
     assert "compares with the source" in excluded["check as many of other"]
+
+
+def test_a_runbook_is_not_played_against_a_target(tmp_path):
+    shop = Shop(None, tmp_path, drills="drills: {targets: {stage: {system: docs}}}\n")
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "back.md").write_text("---\nrunbook: back\ntitle: t\n---\n# t\n\n```step\nid: a\nholdfast: [points]\n```\n")
+    with pytest.raises(DrillUsage, match="not against the target stage"):
+        shop.drill(LOST.replace("system-lost", "table-corrupted") + "runbook: back\n", ("docs",), target="stage")
 
 
 def test_a_retest_keeps_the_target(tmp_path, monkeypatch):

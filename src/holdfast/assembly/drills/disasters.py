@@ -176,6 +176,13 @@ def refuse_source(system: str, copy: Copy) -> None:
     if not isinstance(copy, StandingCopy) or not isinstance(copy.hands, PostgresHands):
         return
     there = production.server(copy.connection)
-    with contextlib.suppress(HoldfastError):
-        if production.server(copy.hands.dsn()) == there:
-            raise DrillProduction(f"What stands for {system} is {system} itself: nothing was harmed.", system=system)
+    try:
+        source = production.server(copy.hands.dsn())
+    except HoldfastError:
+        return  # the copy answered just now, and the source does not: they are two
+    if source == there:
+        raise DrillProduction(
+            f"What stands for {system} is {system} itself: nothing was harmed.",
+            hint="This is a defect of Holdfast: a drill harms throw-away copies only. Please report it.",
+            system=system,
+        )

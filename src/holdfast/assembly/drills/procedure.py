@@ -1,6 +1,7 @@
 """A runbook of the plan, followed in a drill. Satisfies ``drills.contract.Procedure``."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -148,8 +149,7 @@ class PlatformProcedure:
         self.run = records.new_id()
         undo = {"kind": UNDO, "run": self.run, "folder": str(self._into), "drill": drill, "incident": given.get("incident", "")}
         changes.doing(f"the run {self.run} of the runbook {page.snapshot.name}, and all that it makes in {self._into}", undo)
-        self._into.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._into.mkdir(mode=0o711)
+        surroundings.made(platform, self._into)
         look = surroundings.looking(self._into, given.get("incident", ""), self._snapshot.document)
         following = Following(records, surroundings.bench(platform, drill, look, self._settings))
         inside = {"incident": given["incident"]} if given.get("incident") else {}
@@ -166,7 +166,8 @@ class PlatformProcedure:
         if stopped.how == "cancelled":
             raise Cancelled("The drill was cancelled.", hint="What it changed is undone.", run=drill)
         phases = timing.phases(self._snapshot.document, self._spec.get("clocks") or {})
-        entries = list(journal.entries())
+        said = (f'"run":{json.dumps(self.run)}', '"kind":"restore.')
+        entries = [entry for _, entry in sorted({entry.n: entry for text in said for entry in journal.mentioning(text)}.items())]
         mine = {
             str(entry.payload["run"]): Path(entry.payload["into"])
             for entry in entries

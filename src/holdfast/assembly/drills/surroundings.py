@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from holdfast.drills.errors import DrillUsage
 from holdfast.drills.runbook import playable
 from holdfast.errors import HoldfastError
 from holdfast.plan.shape.base import Part
@@ -90,6 +91,18 @@ def place(platform: "Platform") -> Path:
         return platform.plan.resolve(sandbox.directory)
     given = platform.environ.get("HOLDFAST_SANDBOX")
     return Path(given or Path(tempfile.gettempdir()) / f"holdfast-{os.geteuid()}")
+
+
+def made(platform: "Platform", folder: Path) -> None:
+    """A new folder that servers' accounts may pass through. Raises DrillUsage where, without a place in the plan, others could have put
+    something in its way.
+    """
+    above = folder.parent
+    above.mkdir(mode=0o711, parents=True, exist_ok=True)
+    status = above.lstat()
+    if platform.plan.document.sandbox is None and (above.is_symlink() or status.st_uid != os.geteuid()):
+        raise DrillUsage(f"{above} belongs to somebody else: a drill makes nothing there.", hint="Set sandbox.directory in the plan.")
+    folder.mkdir(mode=0o711)
 
 
 Look = Callable[[str, Mapping[str, Any], Call], str]

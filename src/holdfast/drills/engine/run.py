@@ -78,6 +78,13 @@ class Play(Course):
                 hint="Give its tier rto or rpo, or the scenario objectives:",
                 systems=bare,
             )
+        if self.procedure is not None and self.asked.target is not None:
+            raise DrillUsage(
+                f"The drill {self.scenario.drill} follows a runbook, which is played against throw-away copies, not against the target"
+                f" {self.asked.target}.",
+                hint="Leave --target out, or take a scenario without runbook:.",
+                target=self.asked.target,
+            )
         self.injector.refuse()
         if self.procedure is not None:
             self.procedure.refuse([one.system for one in self.restorers])
