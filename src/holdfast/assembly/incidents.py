@@ -89,6 +89,7 @@ class Incidents:
             return own
         try:
             own.hand_over(shared)
+            shared.channels_waiting()
         except StateUnusable as error:
             self.apart = error.message
             return own

@@ -32,12 +32,12 @@ def text(status: PlatformStatus) -> str:
     """The whole file. What is unknown is +Inf, so that an alert on a limit fires for it too."""
     systems = status.systems
     blocks = [
-        _block(
+        block(
             "holdfast_state",
             "1 for the state that the system is in: ok, missed or unknown.",
             [({"system": s.system.name, "state": state}, float(s.state == state)) for s in systems for state in WORST],
         ),
-        _block(
+        block(
             "holdfast_exposure_seconds",
             "Time whose changes would be lost if the system were gone now.",
             [
@@ -46,7 +46,7 @@ def text(status: PlatformStatus) -> str:
                 for e in s.exposures
             ],
         ),
-        _block(
+        block(
             "holdfast_rpo_seconds",
             "Promised limit of the exposure.",
             [
@@ -57,7 +57,7 @@ def text(status: PlatformStatus) -> str:
             ],
         ),
         *(
-            _block(
+            block(
                 f"holdfast_behind_{what}",
                 told,
                 [
@@ -68,38 +68,38 @@ def text(status: PlatformStatus) -> str:
             )
             for what, told in _BEHIND.items()
         ),
-        _block(
+        block(
             "holdfast_rto_seconds",
             "Promised time to be back.",
             [({"system": s.system.name}, s.system.rto.total_seconds()) for s in systems if s.system.rto is not None],
         ),
-        _block(
+        block(
             "holdfast_restore_seconds",
             "Measured time of a restore, median; +Inf when none was measured.",
             [({"system": s.system.name}, s.past.restore.seconds if s.past.restore else math.inf) for s in systems],
         ),
-        _block(
+        block(
             "holdfast_last_backup_timestamp_seconds",
             "Commit time of the newest recovery point.",
             [({"system": s.system.name}, s.last_backup.timestamp()) for s in systems if s.last_backup is not None],
         ),
-        _block(
+        block(
             "holdfast_last_proof_timestamp_seconds",
             "When the depth of proof was last tried.",
             [({"system": s.system.name, "tier": tier}, proof.at.timestamp()) for s in systems for tier, proof in s.proofs.items()],
         ),
-        _block(
+        block(
             "holdfast_last_proof_ok",
             "1 when the last proof passed, 0 when it failed.",
             [({"system": s.system.name, "tier": tier}, float(proof.ok)) for s in systems for tier, proof in s.proofs.items()],
         ),
-        _block("holdfast_points", "Recovery points.", [({"system": s.system.name}, float(s.points)) for s in systems]),
-        _block(
+        block("holdfast_points", "Recovery points.", [({"system": s.system.name}, float(s.points)) for s in systems]),
+        block(
             "holdfast_paused",
             "1 while a person has paused the system's schedule.",
             [({"system": s.system.name}, float(s.past.pause is not None)) for s in systems],
         ),
-        _block("holdfast_status_timestamp_seconds", "When this was found.", [({}, status.at.timestamp())]),
+        block("holdfast_status_timestamp_seconds", "When this was found.", [({}, status.at.timestamp())]),
     ]
     return "".join(blocks)
 
@@ -123,7 +123,8 @@ def write(path: Path, content: str) -> None:
         ) from error
 
 
-def _block(name: str, help_: str, samples: Iterable[Sample]) -> str:
+def block(name: str, help_: str, samples: Iterable[Sample]) -> str:
+    """One metric with its samples; nothing where there are none."""
     lines = [f"{name}{_labels(labels)} {_number(value)}\n" for labels, value in samples]
     return f"# HELP {name} {help_}\n# TYPE {name} gauge\n{''.join(lines)}" if lines else ""
 

@@ -6,10 +6,10 @@ from holdfast.state.durations import Durations, Estimate
 from holdfast.state.heartbeats import Heartbeat, Heartbeats
 from holdfast.state.leases import Lease, Leases
 from holdfast.state.location import chosen_folder, directory, shared
-from holdfast.state.pauses import Pause, Pauses
 from holdfast.state.proofs import Proof, Proofs
 from holdfast.state.runbooks import Fenced, RunbookLine, Runbooks
 from holdfast.state.runs import Run, Runs
+from holdfast.state.schedule import Pass, Passes, Pause, Pauses
 from holdfast.state.store import State
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "Heartbeats",
     "Lease",
     "Leases",
+    "Pass",
+    "Passes",
     "Pause",
     "Pauses",
     "Proof",

@@ -9,11 +9,11 @@ from holdfast.state.durations import Durations
 from holdfast.state.heartbeats import Heartbeats
 from holdfast.state.leases import Leases
 from holdfast.state.outbox.queue import Outbox
-from holdfast.state.pauses import Pauses
 from holdfast.state.postgres import PostgresDatabase
 from holdfast.state.proofs import Proofs
 from holdfast.state.runbooks import Runbooks
 from holdfast.state.runs import Runs
+from holdfast.state.schedule import Passes, Pauses
 
 
 class State:
@@ -28,6 +28,7 @@ class State:
         self.runs = Runs(self.database)
         self.leases = Leases(self.database)
         self.pauses = Pauses(self.database)
+        self.passes = Passes(self.database)
         self.heartbeats = Heartbeats(self.database)
         self.proofs = Proofs(self.database)
         self.durations = Durations(self.database)

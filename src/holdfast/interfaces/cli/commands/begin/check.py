@@ -2,9 +2,9 @@
 
 JSON: ``{"state", "protected": bool, "locations": [{"location", "url", "state", "detail", "hint", "protection": [{"code", "state",
 "detail", "hint"}], "lock": {"days", "keep_days", "idle_days", "bytes", "month"} | null}], "systems": [{"system", "kind", "state",
-"probes": [{"name", "state", "detail", "hint"}]}], "channels": [{"channel", "kind", "state", "detail",
-"hint"}]}``; states are ok, warn, fail; ``protected``: some location withstands whoever has this
-host's rights. Exit status 1 for a fail, 3 when something was not reached.
+"probes": [{"name", "state", "detail", "hint"}]}], "channels": [{"channel", "kind", "state", "detail", "hint"}], "schedule": {"state",
+"last_run", "host", "usual_seconds", "limit_seconds", "late", "detail", "hint"}}``; states are ok, warn, fail; ``protected``: some location
+withstands whoever has this host's rights; ``schedule``: of 'due --run'. Exit status 1 for a fail, 3 when something was not reached.
 """
 
 import datetime as dt
@@ -76,9 +76,17 @@ def command(session: Session, systems: Systems = ()) -> int:
             progress.advance(1)
     channels = [] if systems else _channels(session)
     unreached = unreached or any(one["state"] == "fail" for one in channels)
-    worst = max((one["state"] for one in (*locations, *checked, *channels)), key=_WORST.index, default="ok")
+    schedule = _schedule(session)
+    worst = max((one["state"] for one in (*locations, *checked, *channels, schedule)), key=_WORST.index, default="ok")
     protected = any(one["state"] == "ok" and one["code"] in _PROTECTS for place in locations for one in place.get("protection", ()))
-    document = {"state": worst, "protected": protected, "locations": locations, "systems": checked, "channels": channels}
+    document = {
+        "state": worst,
+        "protected": protected,
+        "locations": locations,
+        "systems": checked,
+        "channels": channels,
+        "schedule": schedule,
+    }
     session.out.result(document, lambda: _show(session, document))
     return 0 if worst != "fail" else 3 if unreached else 1
 
@@ -94,6 +102,16 @@ def _channels(session: Session) -> list[dict[str, Any]]:
             one |= {"state": "fail", "detail": error.message, "hint": error.hint}
         found.append(one)
     return found
+
+
+def _schedule(session: Session) -> dict[str, Any]:
+    """Whether 'due --run' keeps its rhythm: without it nobody is paged."""
+    from holdfast.interfaces.cli.commands.incident.schedule import Schedule, unkept
+
+    found = Schedule(session).rhythm()
+    said = unkept(found, session.clock.now())
+    hint = "Let cron or a timer run it every few minutes: see docs/guide-incidents.md." if said else ""
+    return {"state": "warn" if said else "ok", **found, "detail": said or "'holdfast due --run' keeps its rhythm", "hint": hint}
 
 
 def _protection(session: Session, place: "Location", found: dict[str, Any]) -> None:
@@ -132,6 +150,10 @@ def _show(session: Session, document: dict[str, Any]) -> None:
         session.out.table(("state", "location", "protection", "what to do"), rows)
     if not document["protected"]:
         session.out.say("No location withstands an attacker who has this host's rights: see docs/guide-immutable.md.")
+    schedule = document["schedule"]
+    session.out.table(
+        ("state", "schedule", "what to do"), [(Cell(schedule["state"], schedule["state"]), schedule["detail"], schedule["hint"])]
+    )
     reached = [(Cell(one["state"], one["state"]), one["channel"], one["kind"], one["detail"], one["hint"]) for one in document["channels"]]
     if reached:
         session.out.table(("state", "channel", "kind", "found", "what to do"), reached)

@@ -4,12 +4,19 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError
+from holdfast.plan import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from holdfast.incidents.room import Declaration
     from holdfast.interfaces.cli.context import Session
+
+
+DUE = "due --run"
+QUIET = dt.timedelta(minutes=15)
+"""Without 'due --run' for so long somebody may be paged too late; or for three times what is usual here, where that is longer."""
+MANY = 100_000
 
 
 class Schedule:
@@ -37,6 +44,43 @@ class Schedule:
     def before(self) -> None:
         """Page whoever is next and send what waits, before the vault is asked for anything."""
         self.kept.upkeep()
+        # Only now: a run that pages nobody is none.
+        self.kept.state.passes.note(DUE)
+        self._apart()
+
+    def _apart(self) -> None:
+        if self.kept.apart:
+            self.session.out.warn(f"Messages are sent from this host's own outbox, and may be told by another host, too: {self.kept.apart}")
+
+    def rhythm(self) -> dict[str, Any]:
+        """Whether 'due --run' keeps its rhythm: ``{"last_run", "host", "usual_seconds", "limit_seconds", "late"}``; ``last_run`` None where
+        nobody knows of any run.
+        """
+        last = self.kept.state.passes.last(DUE)
+        usual = last.every if last is not None else 0.0
+        limit = max(QUIET.total_seconds(), 3 * usual)
+        # One that is dated ahead of now was written by a clock that was set back since: of what came after it nobody knows.
+        late = last is None or abs((self.session.clock.now() - last.at).total_seconds()) > limit
+        return {
+            "last_run": last.at if last is not None else None,
+            "host": last.host if last is not None else None,
+            "usual_seconds": round(usual, 1),
+            "limit_seconds": round(limit, 1),
+            "late": late,
+        }
+
+    def metrics(self) -> str:
+        """For Prometheus, behind what is said of the systems."""
+        from holdfast.incidents.metrics import Waiting, text
+
+        channels = {name: Waiting() for name in self.session.plan.document.channels}
+        for line in self.kept.box.lines(standing=("waiting", "lost"), limit=MANY):
+            one = channels.get(line.channel, Waiting())
+            waits = line.standing == "waiting"
+            oldest = min((at for at in (one.oldest, line.queued) if at is not None), default=None) if waits else one.oldest
+            channels[line.channel] = Waiting(one.waiting + waits, one.lost + (not waits), oldest)
+        rhythm = self.rhythm()
+        return text(self.kept.living(), channels, self.session.clock, rhythm["last_run"], rhythm["limit_seconds"])
 
     def after(self, names: "Sequence[str]") -> list[dict[str, Any]]:
         """Declare what the plan wants declared, learn what other hosts wrote, page and send; what is left due."""
@@ -92,23 +136,44 @@ class Schedule:
 
 
 def standing(session: "Session") -> dict[str, Any]:
-    """For ``status``: ``{"open": […], "due": […], "messages": {"waiting", "lost"}, "unanswered": […]}``."""
+    """For ``status``: ``{"open": […], "due": […], "messages": {"waiting", "lost"}, "unanswered": […], "schedule": {…}, "stalled"}``, where
+    ``stalled``: somebody is to be told or paged, and no 'due --run' does it.
+    """
     from holdfast.incidents.view import summary
 
     schedule = Schedule(session)
     living = schedule.kept.living()
     outbox = schedule.kept.box
+    due = schedule.look()
+    waiting = len(outbox.lines(standing=("waiting",)))
+    rhythm = schedule.rhythm()
     return {
         "open": [summary(one) for one in living if one.state != "closed"],
-        "due": schedule.look(),
-        "messages": {"waiting": len(outbox.lines(standing=("waiting",))), "lost": len(outbox.lines(standing=("lost",)))},
+        "due": due,
+        "messages": {"waiting": waiting, "lost": len(outbox.lines(standing=("lost",)))},
         "unanswered": [one.id for one in living if one.exhausted],
+        "schedule": rhythm,
+        "stalled": rhythm["late"] and bool(waiting or any(each["what"] == "escalate" for each in due)),
     }
+
+
+def unkept(found: dict[str, Any], now: dt.datetime) -> str:
+    """``Schedule.rhythm`` as a sentence; '' where it is kept."""
+    if not found["late"]:
+        return ""
+    ends = "nobody is paged, and nothing that is due is done by itself,"
+    if found["last_run"] is None:
+        return f"No 'holdfast due --run' is known to have run: {ends} until cron or a timer starts it every few minutes"
+    ago = format_duration(dt.timedelta(seconds=round((now - found["last_run"]).total_seconds() / 60) * 60))
+    usual = f" (usually every {format_duration(dt.timedelta(seconds=round(found['usual_seconds'])))})" if found["usual_seconds"] else ""
+    return f"'holdfast due --run' has not run for {ago}{usual}, last on {found['host']}: {ends} while it stands still"
 
 
 def tell(session: "Session", found: dict[str, Any]) -> None:
     """``standing`` in words."""
     out = session.out
+    if said := unkept(found["schedule"], session.clock.now()):
+        out.warn(f"{'NOBODY IS PAGED: ' if found['stalled'] else ''}{said}.")
     for one in found["open"]:
         drill = "[DRILL] " if one["drill"] else ""
         state = "NOBODY ANSWERS" if one["unanswered"] else one["state"]

@@ -3,10 +3,11 @@
 JSON: ``{"platform", "at", "state": "ok" | "missed" | "unknown", "systems": [{"system", "kind", "tier", "state", "reasons": [{"state",
 "text", "hint"}], "exposure": [{"location", "promised_seconds", "as_of", "exposure_seconds", "source", "state", "why",
 "behind"}], "rto": {"promised_seconds", "measured_seconds", "worst_seconds", "samples", "holds"}, "rpo": {"holds"}, "last_backup",
-"next_backup", "points", "proofs", "due", "paused", "running"}], "notices", "incidents": {"open", "due", "messages", "unanswered"}}``,
-where ``holds`` is null or ``{"promised_seconds", "samples", "kept", "at_least", "confidence", "method", "median_seconds",
-"worst_seconds", "trend_seconds"}``. Exit status 1 unless the state is ok, while nobody answers an incident, and while a post-mortem is
-overdue.
+"next_backup", "points", "proofs", "due", "paused", "running"}], "notices", "incidents": {"open", "due", "messages", "unanswered",
+"schedule": {"last_run", "host", "usual_seconds", "limit_seconds", "late"}, "stalled"}}``, where ``holds`` is null or
+``{"promised_seconds", "samples", "kept", "at_least", "confidence", "method", "median_seconds", "worst_seconds", "trend_seconds"}``, and
+``schedule`` tells of 'due --run'. Exit status 1 unless the state is ok, while nobody answers an incident, while a post-mortem is overdue,
+and while ``stalled``: somebody is to be paged or told, and no 'due --run' does it.
 """
 
 import datetime as dt
@@ -33,18 +34,20 @@ def command(
     """Show the promise, the actual exposure now and the last proof of each system.
 
     Fails (1) when a promise is missed, and when nobody knows: an unknown status is a failure. So is an incident that nobody answers,
-    and a post-mortem that is overdue.
+    a post-mortem that is overdue, and a page or a message that is due while no 'due --run' runs to send it.
     """
-    from holdfast.protection.status import status
-
     plan = session.plan
     names = session.select(systems)
+    session.import_ahead(names, "status")
     past = {name: session.platform.past(name) for name in names if plan.effective(name).available}
+    from holdfast.protection.status import status
+
     found = status(plan.platform, [plan.effective(name) for name in names], plan.document.windows, plan.zone, past, now=session.clock.now())
     if prometheus is not None:
+        from holdfast.interfaces.cli.commands.incident.schedule import Schedule
         from holdfast.protection import prometheus as metrics
 
-        metrics.write(prometheus, metrics.text(found))
+        metrics.write(prometheus, metrics.text(found) + Schedule(session).metrics())
     notices = [{"at": at, "text": text} for at, text in session.platform.state.database.notices()]
     from holdfast.interfaces.cli.commands.incident.schedule import standing, tell
 
@@ -55,7 +58,7 @@ def command(
         tell(session, incidents)
 
     session.out.result({**found.document(), "notices": notices, "incidents": incidents}, human)
-    troubled = incidents["unanswered"] or any(each["what"] == "postmortem" for each in incidents["due"])
+    troubled = incidents["unanswered"] or incidents["stalled"] or any(each["what"] == "postmortem" for each in incidents["due"])
     return 0 if found.state == "ok" and not troubled else 1
 
 

@@ -1,4 +1,4 @@
-"""Systems whose schedule a person stopped for a while."""
+"""The schedule: when it was last kept, and the systems for which a person stopped it for a while."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -15,6 +15,41 @@ class Pause:
     since: dt.datetime
     until: dt.datetime | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The newest run of what a schedule starts. ``every``: seconds between its runs as they usually are, 0 after the first."""
+
+    host: str
+    at: dt.datetime
+    every: float
+
+
+class Passes:
+    """Rows of the table ``passes``."""
+
+    def __init__(self, database: AnyDatabase) -> None:
+        self._db = database
+
+    def note(self, name: str) -> None:
+        """It runs now."""
+        host = self._db.host
+        with self._db.writing() as db:
+            now = self._db.now(db)
+            row = db.execute("select at, every from passes where name = ? and host = ?", (name, host)).fetchone()
+            every = 0.0
+            if row is not None:
+                gap = max((now - from_text(row["at"])).total_seconds(), 0.0)
+                # A night in which it stood still is no rhythm: it counts as little more than the others.
+                every = 0.7 * row["every"] + 0.3 * min(gap, 3 * row["every"]) if row["every"] else gap
+            db.execute("insert or replace into passes (name, host, at, every) values (?, ?, ?, ?)", (name, host, to_text(now), every))
+
+    def last(self, name: str) -> Pass | None:
+        """The newest of any host; None where none is known, which a lost state explains as well."""
+        with self._db.reading() as db:
+            row = db.execute("select host, at, every from passes where name = ? order by at desc limit 1", (name,)).fetchone()
+        return Pass(row["host"], from_text(row["at"]), row["every"]) if row else None
 
 
 class Pauses:
