@@ -1,9 +1,14 @@
 """A restore into what the plan protects is told beforehand, and done only when somebody agrees."""
 
+from pathlib import Path
+
 import pytest
 
+from holdfast.assembly import Platform
+from holdfast.assembly.trespass import trespasses
 from holdfast.interfaces.cli.commands.recover.restore import fetched_above
-from holdfast.plan import BadValue
+from holdfast.plan import BadValue, load
+from holdfast.recovery import plan
 from tests.cli.running import answer, holdfast
 
 PLAN = """
@@ -38,22 +43,25 @@ def run(home, *words):
     return holdfast(home, *words, HOLDFAST_KEY="k")
 
 
-def warned(home, system: str, into: str, *words: str) -> str:
-    """What the plan warns of; and nothing is done without an answer where it does."""
-    plan = run(home, "restore", system, "--into", into, "--dry-run", "--json", *words)
-    assert plan.returncode == 0, plan.stdout + plan.stderr
-    said = " ".join(one for one in answer(plan)["warnings"] if "protects" in one)
-    if said:
-        refused = run(home, "restore", system, "--into", into, "--json", *words)
-        assert (refused.returncode, answer(refused)["error"]["code"]) == (4, "not-confirmed")
-    return said
+def warned(home, system: str, into: str, **options) -> list[str]:
+    """What the plan of such a restore says, made as the command makes it."""
+    environ = {"HOLDFAST_KEY": "k", "HOLDFAST_STATE": str(home / "state"), "HOLDFAST_CACHE": str(home / "cache")}
+    with Platform(load(home / "holdfast.yaml"), environ=environ) as platform:
+        recovery = platform.recovery(system)
+        if system == "raw" and "://" in into:
+            options["address"] = into
+        made = plan(recovery, platform.history(system), Path(into), {"kind": "latest"}, options)
+        return trespasses(platform.plan, system, into, made.restore)
 
 
 def test_a_buckets_own_address_is_asked_about(home):
     own = f"file://{home}/raw"
-    assert "is what raw itself protects" in warned(home, "raw", own, "--delta")
+    dry = run(home, "restore", "raw", "--into", own, "--delta", "--dry-run", "--json")
+    assert dry.returncode == 0, dry.stderr
+    assert any("is what raw itself protects" in one for one in answer(dry)["warnings"])
     (home / "raw" / "landing" / "one").write_bytes(b"wrong")
-    assert run(home, "restore", "raw", "--into", own, "--delta").returncode == 4
+    refused = run(home, "restore", "raw", "--into", own, "--delta", "--json")
+    assert (refused.returncode, answer(refused)["error"]["code"]) == (4, "not-confirmed")
     assert (home / "raw" / "landing" / "one").read_bytes() == b"wrong"
     done = run(home, "restore", "raw", "--into", own, "--delta", "--yes")
     assert done.returncode == 0, done.stderr
@@ -61,14 +69,19 @@ def test_a_buckets_own_address_is_asked_about(home):
 
 
 def test_what_another_system_protects_is_asked_about(home):
-    assert "is among what app protects" in warned(home, "raw", f"file://{home}/srv/new")
-    assert "is among what app protects" in warned(home, "raw", str(home / "srv" / "new"))
+    for into in (f"file://{home}/srv/new", str(home / "srv" / "new")):
+        [said] = warned(home, "raw", into)
+        assert "is among what app protects" in said
     assert not (home / "srv" / "new").exists()
     (home / "link").symlink_to(home / "srv")
-    assert "app" in warned(home, "raw", str(home / "link" / "new"))
+    [said] = warned(home, "raw", str(home / "link" / "new"))
+    assert "app" in said
+    assert len(warned(home, "raw", str(home / "srv" / "inner" / "new"))) == 2
     # A file's own road below the target leads into the other's folder, too.
-    assert "app itself protects" in warned(home, "app", str(home / "srv" / "back"))
-    assert "is among what raw protects" in warned(home, "app", str(home / "raw" / "landing" / "back"))
+    [said] = warned(home, "app", str(home / "srv" / "back"))
+    assert "app itself protects" in said
+    [said] = warned(home, "app", str(home / "raw" / "landing" / "back"))
+    assert "is among what raw protects" in said
 
 
 def test_free_ground_is_not_asked_about(home):
@@ -80,10 +93,10 @@ def test_free_ground_is_not_asked_about(home):
         ("app", str(home / "free")),
         ("inner", str(home / "free")),
     ):
-        assert warned(home, system, into) == "", into
+        assert warned(home, system, into) == [], into
     # Files to their own places: what the plan says two systems protect is its author's affair.
-    assert warned(home, "app", "/", "--delta") == ""
-    assert warned(home, "inner", "/", "--delta") == ""
+    assert warned(home, "app", "/", delta=True) == []
+    assert warned(home, "inner", "/", delta=True) == []
     done = run(home, "restore", "inner", "--into", "/", "--delta", "--json")
     assert done.returncode == 0, done.stderr
 

@@ -4,9 +4,15 @@ import shutil
 
 import pytest
 
+from holdfast.assembly import Platform, lint
+from holdfast.assembly.vault.records import StoredRecords
+from holdfast.model import SystemClock
 from holdfast.plan import beside, load
 from holdfast.plan.portable import relocated
+from holdfast.storage.local import LocalStorage
 from holdfast.validation import suites
+from holdfast.vault import Vault
+from holdfast.vault.keys.slots import PassphraseCost
 from tests.cli.running import answer, holdfast
 from tests.delta.kit import write
 from tests.validation.tables import expect, suite
@@ -52,9 +58,6 @@ def stored(home):
 def test_from_nothing_but_the_vault_a_copy_is_judged_by_the_suites(home, tmp_path_factory):
     assert run(home, "init", "--yes").returncode == 0
     assert run(home, "backup", "lake").returncode == 0
-    [first] = stored(home)
-    assert run(home, "backup", "lake").returncode == 0
-    assert stored(home) == [first]  # the same are not stored again
     empty = tmp_path_factory.mktemp("empty")
     (home / "vault").rename(empty / "rescued")
     shutil.rmtree(home / "lake")
@@ -68,18 +71,13 @@ def test_from_nothing_but_the_vault_a_copy_is_judged_by_the_suites(home, tmp_pat
     assert (refused.returncode, answer(refused)["error"]["code"]) == (4, "plan-in-the-way")
     assert not (empty / "holdfast.yaml").exists()
     shutil.rmtree(empty / "suites")
-    (empty / "suites").write_text("no folder")
-    refused = run(empty, *opening)
-    assert (refused.returncode, answer(refused)["error"]["code"]) == (4, "plan-in-the-way")
-    (empty / "suites").unlink()
     done = run(empty, *opening, "--records", "records")
     assert done.returncode == 0, done.stderr
     own = beside(f"{home}/elsewhere/own.json")
     assert answer(done)["records"]["suites"] == sorted([own, "suites/sales/orders.json"])
     assert sorted(answer(done)["suites"]) == sorted([own, "suites/sales/orders.json"])
     assert (empty / "records" / "suites" / own).read_bytes() == (empty / own).read_bytes()
-    lint = run(empty, "plan", "lint", "--json")
-    assert [one for one in answer(lint)["problems"] if "suite" in one["message"]] == []
+    assert lint(load(empty / "holdfast.yaml")) == []
     done = run(empty, "verify", "lake", "--no-content", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     [system] = answer(done)["systems"]
@@ -88,42 +86,65 @@ def test_from_nothing_but_the_vault_a_copy_is_judged_by_the_suites(home, tmp_pat
 
 
 def test_a_machine_that_lacks_some_takes_nothing_from_the_vault_and_says_so(home):
-    assert run(home, "init", "--yes").returncode == 0
-    assert run(home, "backup", "lake").returncode == 0
+    storage = LocalStorage(str(home / "vault"), create=True)
+    Vault.create([storage], "k", clock=SystemClock(), cache=home / "made", cost=PassphraseCost(memory_kib=8, passes=1))
+    environ = {"HOLDFAST_KEY": "k", "HOLDFAST_STATE": str(home / "state"), "HOLDFAST_CACHE": str(home / "cache")}
+
+    def copied() -> str:
+        with Platform(load(home / "holdfast.yaml"), environ=environ) as platform:
+            platform.vault()
+            return " ".join(platform.copy_records())
+
+    assert copied() == ""
     [first] = stored(home)
+    assert copied() == ""
+    assert stored(home) == [first]  # the same are not stored again
     (home / "elsewhere" / "own.json").unlink()
-    done = run(home, "backup", "lake")
-    assert done.returncode == 0
-    assert "own.json cannot be read" in done.stderr
-    assert "holdfast plan lint" in done.stderr
+    said = copied()
+    assert "own.json cannot be read" in said
+    assert "holdfast plan lint" in said
     assert stored(home) == [first]
     # Who has none of them is no keeper of suites: nothing is stored, nothing told.
-    shutil.rmtree(home / "suites")
-    done = run(home, "backup", "lake")
-    assert "suites" not in done.stderr
+    (home / "suites" / "sales" / "orders.json").rename(home / "kept.json")
+    assert copied() == ""
     assert stored(home) == [first]
+    (home / "kept.json").rename(home / "suites" / "sales" / "orders.json")
+    suite(home / "elsewhere" / "own.json", expect("column_values_to_be_unique", column="id"))
+    assert copied() == ""
+    assert len(stored(home)) == 2
 
 
 def test_lint_says_which_suites_are_there_and_are_suites(home):
-    lint = run(home, "plan", "lint", "--json")
-    assert (lint.returncode, answer(lint)["problems"]) == (0, [])
+    assert lint(load(home / "holdfast.yaml")) == []
     (home / "suites" / "broken.json").write_text('{"expectations": [')
     (home / "suites" / "empty.json").write_text('{"expectations": []}')
     (home / "suites" / "utf-16.json").write_bytes((home / "elsewhere" / "own.json").read_text().encode("utf-16"))
     (home / "elsewhere" / "own.json").unlink()
-    lint = run(home, "plan", "lint", "--json")
-    assert lint.returncode == 2
-    by = sorted((one["severity"], one["line"], one["path"]) for one in answer(lint)["problems"])
+    done = run(home, "plan", "lint", "--json")
+    assert done.returncode == 2
+    problems = answer(done)["problems"]
     line = PLAN.splitlines().index("    expectations: ./suites") + 1
-    assert by == [
+    assert sorted((one["severity"], one["line"], one["path"]) for one in problems) == [
         ("error", line, "systems.lake.expectations"),
         ("error", line, "systems.lake.expectations"),
         ("warning", line, "systems.lake.expectations"),
         ("warning", line + 2, "systems.lake.checks[0].suite"),
     ]
-    said = run(home, "plan", "lint").stdout
+    said = " ".join(one["message"] for one in problems)
     for words in ("broken.json is no JSON", "empty.json expects nothing", "utf-16.json is not UTF-8", "own.json cannot be read"):
         assert words in said
+
+
+def test_what_stands_where_a_suite_belongs_is_seen(tmp_path):
+    stored = StoredRecords(None, {}, {"suites/a.json": "{}", "../out.json": "{}", "b.json": "{}"}, {})
+    (tmp_path / "suites").write_text("no folder")
+    (tmp_path / "b.json").write_text("{}")
+    assert stored.suites_in_the_way(tmp_path) == [tmp_path / "suites"]
+    (tmp_path / "suites").unlink()
+    assert stored.suites_in_the_way(tmp_path) == []
+    assert stored.write_suites(tmp_path) == [tmp_path / "suites" / "a.json"]
+    assert stored.write_suites(tmp_path) == []
+    assert not (tmp_path.parent / "out.json").exists()
 
 
 def test_what_is_too_much_to_travel_is_told(home, monkeypatch):
