@@ -30,11 +30,11 @@ class ContentUnreadable(FoundWrong):
 @contextlib.contextmanager
 def _readable(session: Any, database: str) -> Iterator[None]:
     """What the server says against reading a database's content becomes ContentUnreadable."""
+    import psycopg
+
     try:
         yield
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "psycopg":
-            raise
+    except psycopg.Error as error:
         role = quoted(session.info.user)
         said = str(error).strip().partition("\n")[0]
         denied = getattr(error, "sqlstate", None) == "42501"
@@ -95,13 +95,13 @@ class PostgresView:
     def query(self, statement: str, *, database: str | None = None, timeout: float | None = None) -> Sequence[Sequence[Any]]:
         """Rows of one statement, in a read-only transaction. Raises QuestionFailed. ``timeout`` in seconds."""
         with self.connect(database) as session:
+            import psycopg  # connecting said whether it is installed
+
             if timeout:
                 session.execute(f"set statement_timeout = {int(timeout * 1000)}")
             try:
                 rows: list[tuple[Any, ...]] = session.execute(statement).fetchall()
-            except Exception as error:
-                if type(error).__module__.partition(".")[0] != "psycopg":
-                    raise
+            except psycopg.Error as error:
                 raise QuestionFailed(
                     f"The statement failed: {str(error).strip()}", hint="Run it by hand: holdfast open --psql", statement=statement
                 ) from error
@@ -219,6 +219,8 @@ class PostgresView:
                 f"{database}: amcheck", "skipped", "the extension amcheck is not installed in this database (create extension amcheck)"
             )
             return
+        import psycopg
+
         schema = quoted(row[0])
         wrong: list[str] = []
         indexes = session.execute(
@@ -229,9 +231,7 @@ class PostgresView:
         for oid, name in indexes:
             try:
                 session.execute(f"select {schema}.bt_index_check(%s::oid::regclass, true)", (oid,))
-            except Exception as error:
-                if type(error).__module__.partition(".")[0] != "psycopg":
-                    raise
+            except psycopg.Error as error:
                 wrong.append(f"{name}: {str(error).strip().splitlines()[0]}")
         relations = session.execute(
             "select oid::bigint, oid::regclass::text from pg_catalog.pg_class where relkind in ('r', 'm', 't') and relpersistence = 'p'"
@@ -243,15 +243,15 @@ class PostgresView:
         yield Structural(f"{database}: amcheck", "failed" if wrong else "passed", "; ".join(wrong[:10]) if wrong else detail)
 
     def _scan(self, session: Any, database: str, progress: Progress | None) -> Iterator[Structural]:
+        import psycopg
+
         wrong, rows = [], 0
         found = digests.tables(session, database)
         for table in found:
             try:
                 # count(expression) must compute the row's text: every value is read, detoasted and written out.
                 rows += session.execute(f"select count((t.*)::text) from only {table.quoted} t").fetchone()[0]  # noqa: S608
-            except Exception as error:
-                if type(error).__module__.partition(".")[0] != "psycopg":
-                    raise
+            except psycopg.Error as error:
                 wrong.append(f"{table.name}: {str(error).strip().splitlines()[0]}")
             if progress:
                 progress.advance(1)
