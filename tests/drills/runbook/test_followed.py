@@ -166,6 +166,7 @@ STRANGE = {
     "holdfast: [restore, docs, --into, /, --in-place]": "does more than restore into a new place",
     "holdfast: [restore, docs, --into, /srv/docs]": "does not lie in the drill's own folder",
     "holdfast: [restore, docs, '--into=${target}/../../x']": "does not lie in the drill's own folder",
+    "holdfast: [incident, postmortem, INC-1, --write, post-mortem.md]": "does not lie in the drill's own folder",
     "holdfast: [--plan, other.yaml, restore, docs]": "begins with --plan",
 }
 

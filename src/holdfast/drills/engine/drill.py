@@ -15,7 +15,7 @@ from holdfast.drills.findings import Book, Finding
 from holdfast.errors import HoldfastError
 from holdfast.evidence.drilled import Check, Ended
 from holdfast.evidence.drilled import Finding as Reported
-from holdfast.journal import Journal
+from holdfast.journal import Journal, Record
 from holdfast.model import Clock, Progress
 from holdfast.protection.recorded import Cancelled, Recorded
 from holdfast.state import State
@@ -282,7 +282,7 @@ def after_kills(desk: Desk, stage: Stage, responder: Responder) -> list[str]:
                 wrong.append(f"{one.system}: {_said(error)}")
                 continue
             record.undone_proofs.append({"name": f"copies of {one.system}", "expected": "none is left", "actual": left or "none is left"})
-        wrong += _over(responder, marker.run)
+        wrong += _over(responder, marker.run) if _declared(found) else []
         if begin is not None and not any(one.kind == "drill.end" for one in found):
             record.write("end", **_killed(record, whole=not wrong))
             told.append(f"The drill {marker.run} was killed; what it left is undone, and it is recorded as interrupted.")
@@ -292,6 +292,13 @@ def after_kills(desk: Desk, stage: Stage, responder: Responder) -> list[str]:
         else:
             marker.remove()
     return told
+
+
+def _declared(found: Sequence[Record]) -> bool:
+    """Whether an incident may be open: one was declared, was about to be, or could have been by a runbook's steps."""
+    phases = [entry.payload for entry in found if entry.kind == "drill.phase" and entry.payload["name"] in ("incident", "runbook")]
+    ended = [one for one in phases if one["state"] == "ended"]
+    return len(phases) > 2 * len(ended) or any(one["name"] == "runbook" or (one.get("facts") or {}).get("incident") for one in ended)
 
 
 def _over(responder: Responder, run: str) -> list[str]:

@@ -17,6 +17,7 @@ _OPTIONS = (
 RESTORE_OPTIONS = frozenset(_OPTIONS.split(" "))
 """Of ``holdfast restore``. Others go in place, commit to the table itself, or follow the primary."""
 _PLACES = ("--into", "--tablespace-map")
+_FILES = ("--write", "--out")
 _LOOKED_AT = ("list", "show")
 _SAID = (
     *("ack", "note", "update", "mitigate", "resolve", "assign", "systems", "severity"),
@@ -76,19 +77,17 @@ def command(argv: Sequence[str]) -> str:
 
 def outside(argv: Sequence[str], into: Path) -> str:
     """Why a command whose values are filled in is not run: a place outside of ``into``. "" where all lie in it."""
-    if argv[0] != "restore":
-        return ""
-    for place in _places(argv):
+    for place in _places(argv, _PLACES if argv[0] == "restore" else _FILES):
         path = Path(place)
         if "://" in place or not path.is_absolute() or not path.resolve().is_relative_to(into.resolve()):
             return f"{place} does not lie in the drill's own folder {into}"
     return ""
 
 
-def _places(argv: Sequence[str]) -> Iterator[str]:
+def _places(argv: Sequence[str], options: Sequence[str]) -> Iterator[str]:
     for number, word in enumerate(argv):
         option, equals, value = word.partition("=")
-        if option not in _PLACES:
+        if option not in options:
             continue
         text = value if equals else argv[number + 1] if number + 1 < len(argv) else ""
         yield text.rpartition("=")[2] if option == "--tablespace-map" else text
