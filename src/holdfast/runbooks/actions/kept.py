@@ -35,6 +35,7 @@ SHOWN = 64 << 10
 """Bytes of what was printed since the last look that are shown to who looks on, at most."""
 Printed = Callable[[str, str], None]
 """Told what a process prints while it runs: 'out' or 'err', and text without secrets."""
+START = "import sys; sys.path.append(sys.argv[1]); from holdfast.runbooks.actions.supervisor import main; main()"
 UNSEEN = "nobody saw how it ended"
 TORN = {
     "asked": "it was ended from outside while it was at work",
@@ -149,7 +150,7 @@ class Keeper:
         }
         marks = {name: environment[name] for name in (RUN_MARK, STEP_MARK) if name in environment}
         watching = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", supervisor.__file__],
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", START, str(Path(supervisor.__file__).resolve().parents[3])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

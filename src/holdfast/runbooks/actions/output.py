@@ -5,8 +5,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 HEAD = 8 << 10
@@ -17,9 +16,11 @@ WHOLE = 4 << 20
 MARK = b"[secret]"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """``size`` and ``sha256`` are of all that was printed, after secrets were taken out; ``text`` is what is kept of it."""
+class Kept(NamedTuple):
+    """``size`` and ``sha256`` are of all that was printed, after secrets were taken out; ``text`` is what is kept of it.
+
+    No dataclass: what makes those takes longer to import than all else that ``supervisor`` needs.
+    """
 
     size: int
     sha256: str
