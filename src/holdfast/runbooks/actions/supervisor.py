@@ -1,9 +1,9 @@
 """Watches over one process of a step from a process of its own, so that the step outlives the Holdfast that began it.
 
-A program by itself, started by ``kept.Keeper`` without site-packages (it imports next to nothing). It reads one line of JSON (``argv`` and
-``environment`` as bytes in latin-1, ``directory``, ``path``, ``timeout``, ``secrets``, ``word``, ``silent``), forks, says the child's number on
-its standard output, and lets the child go when it reads ``go``: by then whoever started it has written down which process that is. Where ``go``
-never comes, nothing was begun.
+A program by itself, started by ``kept.Keeper`` without site-packages (it imports next to nothing). It reads one line of JSON (``argv``
+and ``environment`` as bytes in latin-1, ``directory``, ``path``, ``timeout``, ``secrets``, ``word``, ``silent``), forks, says the child's
+number on its standard output, and lets the child go when it reads ``go``: by then whoever started it has written down which process that
+is. Where ``go`` never comes, nothing was begun.
 
 It takes the secrets out of what the child prints before any of it reaches a disk, keeps the newest in ``PATH.out`` and ``PATH.err`` (RING
 bytes each at most), ends the child's group when its time is over, when it is asked to (SIGTERM), or when nobody says any more that this
