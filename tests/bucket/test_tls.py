@@ -112,12 +112,12 @@ def test_there_and_back_over_tls(served, ca, tmp_path):
 @pytest.mark.parametrize("given", ["none", "another authority's"])
 def test_a_certificate_that_is_not_vouched_for_is_refused_at_once(served, tmp_path, given):
     other = None if given == "none" else str(Authority("other").write(tmp_path / "other.pem"))
-    store = open_objects("s3://raw-tls", options_of(served, ca=other, patience=60))
+    store = open_objects("s3://raw-tls", options_of(served, ca=other, patience=600))
     began = time.monotonic()
     for ask in (lambda: next(store.list(), None), lambda: store.put("a", b"secret")):
         with pytest.raises(StoreUntrusted, match="is not trusted"):
             ask()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 200
     store.close()
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -191,7 +190,7 @@ def test_being_stopped_says_what_is_kept(tmp_path, number, status, name, as_json
     )
     assert process.stderr.readline() == "ready\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=250)
     assert process.returncode == status
     if as_json:
         assert json.loads(out)["error"] == {
@@ -255,10 +254,11 @@ def test_opening_a_vault_imports_no_formats_of_keys():
 
 
 def test_starting_is_quick(tmp_path):
-    """Very loosely: a slow machine must not fail it, an accidental import of everything must."""
-    began = time.monotonic()
-    assert holdfast(tmp_path, "--help").returncode == 0
-    assert time.monotonic() - began < 30
+    """Very loosely, and by processor time: a slow or busy machine must not fail it, an accidental import of everything must."""
+    before = os.times()
+    subprocess.run([*PROGRAM, "--help"], env=environment(tmp_path), stdout=subprocess.DEVNULL, check=True)
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 5
 
 
 def test_every_error_of_the_program_is_in_the_reference():

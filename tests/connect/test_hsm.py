@@ -14,13 +14,13 @@ import json, sys
 from holdfast.connect.hsm import Hsm
 from holdfast.errors import HoldfastError
 library = sys.argv[1]
-def hsm(token="backup", key="holdfast", pin="1234"):
+def hsm(token="backup", key="holdfast", pin="hen house"):
     return Hsm(library, token, key, lambda: pin)
 def told(act):
     try:
         act()
     except HoldfastError as error:
-        assert "1234" not in str(error) + error.hint + repr(error.details)
+        assert "hen house" not in str(error) + error.hint + repr(error.details)
         return [error.code, error.status]
     return None
 """
@@ -57,7 +57,7 @@ hsm(token="other").generate()
 wrapped = hsm().wrap(b"k" * 32, b"ad")
 import pkcs11
 token = pkcs11.lib(library).get_token(token_label="backup")
-with token.open(user_pin="1234") as session:
+with token.open(user_pin="hen house") as session:
     key = session.get_key(label="holdfast")
     sensitive = [key[pkcs11.Attribute.SENSITIVE], key[pkcs11.Attribute.EXTRACTABLE]]
 print(json.dumps({
@@ -90,11 +90,11 @@ def test_each_thing_that_is_missing_has_its_own_word(module):
     told = run(
         module,
         """
-broken = Hsm("/nowhere/lib.so", "backup", "holdfast", lambda: "1234")
+broken = Hsm("/nowhere/lib.so", "backup", "holdfast", lambda: "hen house")
 print(json.dumps({
     "library": told(lambda: broken.wrap(b"", b"")),
     "token": told(lambda: hsm(token="none").wrap(b"", b"")),
-    "pin": told(lambda: hsm(pin="9999").wrap(b"", b"")),
+    "pin": told(lambda: hsm(pin="no such pin").wrap(b"", b"")),
     "key": told(lambda: hsm(key="none").wrap(b"", b"")),
 }))
 """,
@@ -150,7 +150,7 @@ print(json.dumps({
     "closed": closed,
     "pin": told(lambda: opened(hsm(key="vault", pin="0000"))),
     "passphrase": told(lambda: opened(SECRET)),
-    "pin stored": '"1234"' in stored,
+    "pin stored": '"hen house"' in stored,
 }))
 """,
             module.library,
@@ -182,7 +182,7 @@ def test_the_plan_names_the_module_and_the_pin_by_reference(module, tmp_path):
         f"  key: {{kms: {{pkcs11: {module.library}, token: backup, key: plan, pin: {{file: pin}}}}}}\n"
         f"  locations: [{{name: a, url: 'file://{tmp_path}/vault'}}]\nsystems: {{}}\n"
     )
-    (tmp_path / "pin").write_text("1234\n")
+    (tmp_path / "pin").write_text("hen house\n")
     assert str(load(tmp_path / "holdfast.yaml").document.vault.key) == "key plan on the token backup"
     holdfast = [sys.executable, "-c", "import sys; from holdfast.interfaces.cli.main import main; sys.exit(main())"]
     environment = {**module.environment, "HOLDFAST_STATE": str(tmp_path / "state"), "HOLDFAST_CACHE": str(tmp_path / "cache")}
@@ -198,7 +198,7 @@ def test_the_plan_names_the_module_and_the_pin_by_reference(module, tmp_path):
     listed = holdfast_run("vault", "key", "list")
     assert listed.returncode == 0, listed.stderr
     assert [one["kind"] for one in json.loads(listed.stdout)["slots"] if one["proved"]] == ["kms"]
-    (tmp_path / "pin").write_text("9999\n")
+    (tmp_path / "pin").write_text("no such pin\n")
     wrong = holdfast_run("vault", "key", "list")
     assert wrong.returncode == 2
-    assert "9999" not in wrong.stdout + wrong.stderr
+    assert "no such pin" not in wrong.stdout + wrong.stderr

@@ -16,6 +16,7 @@ from holdfast.assembly import Platform
 from holdfast.plan import load
 from holdfast.storage.local import LocalStorage
 from holdfast.systems.postgres import lsn
+from tests.cli.asking import ran
 from tests.postgres.restore.conftest import stop
 from tests.postgres.wal.following import PATIENCE
 from tests.servers import MinioServer, PostgresServer, need, server_binaries
@@ -83,11 +84,7 @@ class Shop:
         return Platform(load(self.folder / "holdfast.yaml"), environ=self.environ)
 
     def holdfast(self, *words: str, expect: int = 0):
-        done = subprocess.run(
-            [sys.executable, "-m", "holdfast.interfaces.cli.main", *words, "--json"],
-            env=self.environ, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-
+        done = ran([*words, "--json"], self.folder, self.environ, timeout=600)
         assert done.returncode == expect, done.stdout + done.stderr
         return json.loads(done.stdout)
 

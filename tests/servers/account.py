@@ -53,7 +53,7 @@ class Account:
         if not self.switch:
             return os.access(program, os.X_OK)
         try:
-            done = subprocess.run([program, "--version"], cwd="/", capture_output=True, check=False, timeout=30, **self.popen)
+            done = subprocess.run([program, "--version"], cwd="/", capture_output=True, check=False, timeout=250, **self.popen)
         except OSError:
             return False
         return done.returncode == 0

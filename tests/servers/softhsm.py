@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.servers.need import ServerMissing
 
 _LIBRARIES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so")
-PIN, OFFICER = "1234", "5678"
+PIN, OFFICER = "hen house", "fox house"
 
 
 class SoftHsm:
