@@ -1,9 +1,12 @@
 """Bad days of a server: each ends with its own code and says what to do; nothing is committed and no secret is told."""
 
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from holdfast.errors import Unreachable, Usage
 from holdfast.model import Silent, SystemClock
@@ -60,6 +63,20 @@ def test_a_server_that_is_down(tmp_path):
     assert (caught.value.code, caught.value.status) == ("pg-unreachable", 3)
     assert f"127.0.0.1:{port}" in caught.value.message
     assert isinstance(caught.value, Unreachable)
+
+
+@pytest.mark.parametrize("opened", [connection.connect, connection.replication])
+@pytest.mark.parametrize("name", ["password", "certificate", "too many", "starting up", "wal sender", "role database does not exist"])
+def test_words_of_a_folder_or_a_host_are_nobodys_answer(name, opened):
+    """Nobody is there to refuse a login, to start up or to have too many."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name} ", dir="/tmp"))
+    dsn = make_conninfo(host=str(folder), user=f"{name} user", dbname=f"{name} database")
+    try:
+        with pytest.raises(faults.ServerUnreachable) as caught:
+            opened(dsn)
+    finally:
+        folder.rmdir()
+    assert name in caught.value.message
 
 
 def test_a_wrong_password(guarded, tmp_path):

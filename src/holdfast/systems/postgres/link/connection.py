@@ -3,6 +3,7 @@
 libpq gives no SQLSTATE for a failed login, and the server words it in its own language; so flags are asked first, words last.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,7 @@ def _login_fault(text: str, dsn: str, *, replication: bool, asked_password: bool
     where = address(dsn)
     user = parse(dsn).get("user", "the operating system's user")
     said = _without_secrets(text, dsn)
-    low = said.lower()
+    low = _without_names(said.lower())
     if "max_wal_senders" in low or "too many" in low or "connection slots are reserved" in low:
         return faults.NoWalSender(
             f"{where} takes no further connection: {said}",
@@ -172,6 +173,13 @@ def _without_secrets(text: str, dsn: str) -> str:
         if secret:
             said = said.replace(secret, "…")
     return said
+
+
+def _without_names(said: str) -> str:
+    """Only the server's and the library's own words count: a host, a folder, a role or a database may be called anything. They stand in
+    quotes, as settings do in newer versions.
+    """
+    return re.sub(r'"(?!max_)[^"]*"', '""', said)
 
 
 def statement_fault(error: Any, what: str, where: str) -> HoldfastError:
