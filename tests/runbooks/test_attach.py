@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.evidence.procedure import steps_of
+from holdfast.journal import Journal
 from holdfast.model import SystemClock
 from holdfast.runbooks.actions import process
 from holdfast.runbooks.actions.kept import Keeper, machine
@@ -16,7 +18,7 @@ from holdfast.runbooks.actions.output import HEAD, TAIL
 from holdfast.runbooks.actions.process import marked
 from holdfast.runbooks.actions.supervisor import RING
 from holdfast.state.process import birth
-from tests.cli.running import answer
+from tests.cli.running import answer, holdfast
 from tests.runbooks.kit import page
 from tests.runbooks.test_killed import PATIENCE, PROBE, Run, lines, until
 
@@ -62,6 +64,9 @@ def test_a_step_goes_on_and_its_end_is_seen_by_who_resumes(tmp_path):
     assert kinds(run, number) == ["begin", "started", "resumed", "finished", "started", "finished", "ended"]
     assert finished(run, number)["attached"] is True
     assert answer(run("history", number))["events"][2]["data"]["attached"] == "a"
+    assert "its step a is waited for" in holdfast(tmp_path, "runbook", "history", number).stdout
+    [one, _] = steps_of(list(Journal(tmp_path / "state" / "journal", SystemClock()).entries()), number)
+    assert (one["outcome"], one["deviation"]) == ("ok", "waited for by who took the run up again after its driver was gone")
 
 
 def test_killed_again_while_it_waits_and_again_it_is_waited_for(tmp_path):
@@ -108,12 +113,12 @@ def test_what_failed_while_nobody_looked_has_failed(tmp_path):
 
 
 def test_its_time_is_over_although_nobody_drives_the_run(tmp_path):
-    run = Run(tmp_path, page("id: a\ntimeout: 3s\nshell: touch reached; sleep 600 & sleep 600"))
+    run = Run(tmp_path, page("id: a\ntimeout: 15s\nshell: touch reached; sleep 600 & sleep 600"))
     run.killed_when("reached")
     number = run.id
     run.quiet(number)
     stopped = run.resume()
-    assert stopped["why"] == "it did not end within 3 s and was stopped"
+    assert stopped["why"] == "it did not end within 15 s and was stopped"
     assert finished(run, number)["outcome"] == "timeout"
 
 
@@ -182,6 +187,21 @@ def test_a_process_of_another_time_is_neither_waited_for_nor_ended(tmp_path):
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_what_lies_there_since_an_earlier_version_is_read(tmp_path):
+    """A Holdfast may be exchanged while a step is at work: the files as version 1 wrote them."""
+    record = {"version": 1, "machine": machine(), "process": 2**22, "born": "17", "supervisor": 2**22 + 1, "supervisor_born": "16"}
+    (tmp_path / "3.process").write_text(json.dumps({**record, "until": 4711.5}))
+    (tmp_path / "3.ended").write_text((Path(__file__).parent / "golden" / "ended.json").read_text())
+    keeper = Keeper(tmp_path, 3, attach=True)
+    assert keeper.waits()
+    assert keeper.processes() == []
+    ended = keeper.run(["x"], environment={}, directory=tmp_path, timeout=1, clock=SystemClock())
+    assert (ended.code, ended.late, ended.text, ended.torn, keeper.seconds) == (3, False, "7\n", "", 12.25)
+    assert (ended.out.size, ended.err.text) == (2, "broken\n")
+    (tmp_path / "3.process").write_text(json.dumps({**record, "version": 2, "until": 4711.5}))
+    assert not keeper.waits()
 
 
 # ------------------------------------------------------------ the process alone
@@ -267,22 +287,6 @@ def test_where_nobody_says_any_more_that_the_host_drives_it_the_process_is_ended
     """Before another host may begin the same: also when all of Holdfast is gone from here."""
     ended = kept(tmp_path, "sleep", "600", word=(tmp_path / "word", 0.5))
     assert "nobody there said any more that the host drives the run" in ended.torn
-    clock = SystemClock()
-    said = []
-
-    def go_on(_process):
-        import threading
-
-        def speak():
-            while not (tmp_path / "over").exists():
-                (tmp_path / "new").write_text(f"{clock.monotonic():.3f}")
-                (tmp_path / "new").replace(tmp_path / "word")
-                said.append(1)
-                clock.sleep(0.1)
-
-        threading.Thread(target=speak, daemon=True).start()
-        until(lambda: said, "it is said")
-
-    (tmp_path / "word").write_text(f"{clock.monotonic() + 3600:.3f}")
-    ended = kept(tmp_path, "bash", "-c", "sleep 2; touch over", word=(tmp_path / "word", 1.0), began=go_on)
+    (tmp_path / "word").write_text(f"{SystemClock().monotonic() + 3600:.3f}")
+    ended = kept(tmp_path, "sleep", "1", word=(tmp_path / "word", 0.5))
     assert (ended.code, ended.torn) == (0, "")

@@ -1,6 +1,7 @@
 """A host that dies in the middle of a run is taken over by another. Two hosts: processes with folders of their own, one PostgreSQL."""
 
 import contextlib
+import json
 import os
 import signal
 
@@ -87,6 +88,21 @@ def test_killed_on_one_host_resumed_on_another(tmp_path, hosts, pg15, dsn):
     assert journal.count('"kind":"runbook.begin"') == 1
     assert '"of":"' in journal
     assert "'holdfast log --verify'" not in journal
+
+
+def test_what_a_killed_holdfast_left_at_work_is_ended_before_another_host_may_go_on(tmp_path, hosts, pg15, dsn):
+    """The host lives on, and so would its step: nobody there says any more that it drives the run, so it is ended in time."""
+    a, b = hosts(page(STEP, SECOND))
+    a.killed_when("reached")
+    run = b.id
+    [ended_] = (tmp_path / "a").rglob(f"{run}/*.process")
+    until(lambda: not marked(run), "what it left is ended by itself")
+    assert json.loads(ended_.with_suffix(".ended").read_text())["why"] == "silent"
+    assert not (tmp_path / "effects").exists()
+    (tmp_path / "go").touch()
+    lease_ends(pg15, dsn)
+    assert answer(b("resume", run))["outcome"] == "done"
+    assert (lines(tmp_path / "effects"), lines(tmp_path / "second")) == (1, 1)
 
 
 def test_what_is_answered_on_another_host_is_in_the_journal_of_the_one_that_drives(tmp_path, dsn):

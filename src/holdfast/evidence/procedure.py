@@ -95,6 +95,8 @@ def _deviation(events: Sequence[Record]) -> str:
         facts, kind = said(entry.payload), entry.kind.removeprefix(_PREFIX)
         if kind == "finished" and facts.get("outcome") != "ok":
             told.append(f"{facts.get('outcome')}: {facts.get('message')}")
+        elif kind == "finished" and facts.get("attached"):
+            told.append("waited for by who took the run up again after its driver was gone")
         elif kind == "approved" and facts.get("break_glass"):
             told.append(f"by breaking the glass: {facts.get('note')}")
         elif kind in {"settled", "rejected", "expired"}:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from holdfast.errors import Damaged, FoundWrong, Refused, Usage
+from holdfast.errors import Damaged, Refused, Usage
 from holdfast.plan.errors import Problem
 
 
@@ -97,12 +97,6 @@ class StepStillRuns(Refused):
     """Processes that a killed run started are still at work."""
 
     code = "runbook-step-still-runs"
-
-
-class ActionFailed(FoundWrong):
-    """A step's action could not be done."""
-
-    code = "runbook-action-failed"
 
 
 class RunRecordBroken(Damaged):

@@ -146,7 +146,11 @@ class Driver:
         work = AtWork(self.records.state.folder, state.id)
         for step in state.steps.values():
             attempt = step.attempts if step.phase == "running" else UNDO if step.undo == "running" else None
-            working = work.still(step.id, attempt) if attempt is not None else []
+            keeper = self._keeper(state, step, attach=True)
+            if keeper is not None and keeper.record() is not None:
+                working = keeper.processes()
+            else:
+                working = work.still(step.id, attempt) if attempt is not None else []
             if working:
                 raise StepStillRuns(
                     f"Run {state.id} was left while step {step.id} was at work, and it still is: process {', '.join(map(str, working))}.",
