@@ -103,7 +103,7 @@ def test_what_differs_is_named_and_put_right(home, minio):
     refused = home("restore", "raw", "--into", f"{home.url}/landing", "--in-place", "--dry-run", "--json")
     assert refused.returncode == 4
     assert answer(refused)["refuses"][0]["code"] == "bucket-not-versioned"
-    done = home("restore", "raw", "--into", f"{home.url}/landing", "--delta", "--remove-extra", "--json")
+    done = home("restore", "raw", "--into", f"{home.url}/landing", "--delta", "--remove-extra", "--yes", "--json")
     assert done.returncode == 0, done.stderr
     result = answer(done)["result"]
     assert (result["files"], result["notes"]) == (2, ["1 objects that the point does not hold were removed."])

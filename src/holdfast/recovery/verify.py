@@ -205,7 +205,7 @@ def _left_out(system: Recoverable, history: Callable[[], History]) -> list[Resul
         return []
     more = f" and {found.count - len(found.named)} more" if found.count > len(found.named) else ""
     since = f"{'lies' if found.count == 1 else 'lie'} in the source since before the newest point was begun, and not in it"
-    detail = f"{', '.join(found.named)}{more} {since}: the capture missed that"
+    detail = f"{', '.join(found.named)}{more} {since}: the capture missed that, or the source was set back to an older state"
     return [Result("left out of the point", "compare", "failed", 0, found.count, detail)]
 
 
