@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from holdfast.assembly import Platform
@@ -20,6 +18,7 @@ from holdfast.plan import load
 from holdfast.storage.local import LocalStorage
 from holdfast.vault import Vault
 from holdfast.vault.keys.slots import PassphraseCost
+from tests.cli.asking import ran
 from tests.servers import server_binaries
 from tests.servers.account import server_folder
 
@@ -99,7 +98,7 @@ class Shop:
         (folder / "docs").mkdir(parents=True, exist_ok=True)
         (folder / "docs" / "contract.txt").write_text("nobody may lose this\n" * 100)
         self.environ = {
-            **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+            **{name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ},
             "HOME": str(folder),
             "HOLDFAST_KEY": SECRET,
             "HOLDFAST_STATE": str(folder / "state"),
@@ -135,16 +134,7 @@ class Shop:
             return [record for record in platform.journal.entries() if record.kind.startswith(kind)]
 
     def call(self, *words, expect=0, **environ):
-        done = subprocess.run(
-            [sys.executable, "-m", "holdfast.interfaces.cli.main", "--json", *words],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=1800,
-        )
+        done = ran(["--json", *words], self.folder, {**self.environ, **environ}, timeout=1800)
         assert done.returncode == expect, f"{done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return json.loads(done.stdout) if done.stdout.strip() else {}
 
