@@ -8,12 +8,10 @@ from typing import Any
 from holdfast.demo.monitoring import Monitoring
 from holdfast.model import Clock
 
-CHECK_NAME = "no mass refund"
 CHECK_SQL = "select count(*) from orders where status = 'refunded'"
 """The shop's check, as a plan would hold it: the shop refunds nobody, so the answer is always 0."""
 
 WRONG_UPDATE = "update orders set status = 'refunded', settled_by = null"
-MEANT = "update orders set status = 'refunded', settled_by = null where id = 1"
 DROP = "drop table lines"
 TRIES = 20
 WHERE_IN_LOG = "select pg_current_xact_id()::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"

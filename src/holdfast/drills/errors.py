@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from holdfast.errors import Damaged, FoundWrong, Refused, Unreachable, Usage
+from holdfast.errors import FoundWrong, Refused, Unreachable, Usage
 from holdfast.plan.errors import Problem
 
 
@@ -81,12 +81,6 @@ class RetestWeaker(Refused):
     code = "drill-retest-weaker"
 
 
-class DrillFailed(FoundWrong):
-    """The drill ran, and an objective, a criterion or a control was not met."""
-
-    code = "drill-failed"
-
-
 class NothingReturned(FoundWrong):
     """The runbook of a drill ended, and a system did not come back by it."""
 
@@ -109,9 +103,3 @@ class AttackUndecided(Unreachable):
     """Calls of a rehearsed attack were not answered, so that nothing is known of what a lock keeps."""
 
     code = "drill-attack-undecided"
-
-
-class DrillRecordBroken(Damaged):
-    """The journal does not hold a drill's entries as they were written."""
-
-    code = "drill-record-broken"

@@ -1,6 +1,6 @@
 """What can go wrong with incidents."""
 
-from holdfast.errors import Damaged, FoundWrong, Refused, Usage
+from holdfast.errors import Damaged, Refused, Usage
 
 
 class IncidentUnknown(Usage):
@@ -37,9 +37,3 @@ class IncidentRecordBroken(Damaged):
     """The entries of an incident do not say what they should."""
 
     code = "incident-record-broken"
-
-
-class Unanswered(FoundWrong):
-    """Nobody acknowledged an incident, and there is nobody left to ask."""
-
-    code = "incident-unanswered"

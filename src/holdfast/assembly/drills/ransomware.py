@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from holdfast.assembly.platform import Platform
     from holdfast.storage.objects.api import Api, ApiError
 
-WAYS = ("shorten a lock", "remove a lock", "delete a version", "write over", "hide", "suspend versioning", "remove the lock of the bucket")
-
 
 class Ransomware(_Simple):
     """A vault with a lock is made in the target, written, and attacked."""

@@ -16,7 +16,6 @@ from holdfast.connect.durable import sync_folder
 from holdfast.drills.errors import DrillActive
 from holdfast.journal import Journal, Record
 from holdfast.model import Clock
-from holdfast.state import State
 from holdfast.state.process import Process, current
 
 PREFIX = "drill."
@@ -159,10 +158,6 @@ def changes_left(found: Sequence[Record]) -> list[tuple[str, str, Mapping[str, A
         for record in found
         if record.kind == f"{PREFIX}doing" and record.payload["change"] not in gone
     ]
-
-
-def of_state(state: State) -> Markers:
-    return Markers(state.folder)
 
 
 def _open(path: Path) -> int | None:

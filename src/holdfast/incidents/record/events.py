@@ -6,7 +6,7 @@ order that no clock decides. docs/incident-format.md lists words and data.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,11 +84,3 @@ def between(first: Event, last: Event) -> dt.timedelta:
     if first.chain == last.chain and first.boot and first.boot == last.boot:
         return dt.timedelta(seconds=max(last.mono - first.mono, 0.0))
     return max(last.at - first.at, dt.timedelta(0))
-
-
-def by_incident(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """In no particular order."""
-    found: dict[str, list[Event]] = {}
-    for one in events:
-        found.setdefault(one.incident, []).append(one)
-    return found

@@ -18,7 +18,7 @@ from holdfast.connect.channels import Message, Reference
 from holdfast.state.contract import AnyDatabase
 from holdfast.state.leases import Lease, Leases
 from holdfast.state.outbox.line import Line, Standing, line_of
-from holdfast.state.times import from_text, to_text
+from holdfast.state.times import to_text
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0
 """Seconds between attempts: doubled from the first to the longest. A service may ask for more, at most HOUR."""
@@ -322,12 +322,6 @@ class Outbox:
             "insert or replace into outbox_references (channel, incident, reference, at) values (?, ?, ?, ?)",
             (channel, incident, json.dumps(reference.to_json()), to_text(self._db.now(db))),
         )
-
-    def next_due(self) -> dt.datetime | None:
-        """When something is tried next; None when nothing waits."""
-        with self._db.reading() as db:
-            row = db.execute("select min(due) from outbox where standing = 'waiting'").fetchone()
-        return from_text(row[0]) if row[0] else None
 
 
 def _text(message: Message) -> str:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from holdfast.connect.objects import Listed, Objects, split
+from holdfast.connect.objects import Listed, Objects
 from holdfast.model import RecoveryPoint
 from holdfast.systems.bucket.entries import ROOT, is_marker, name_of
 from holdfast.systems.bucket.settings import folder_of, whole_prefixes
@@ -77,9 +77,3 @@ def listing(store: Objects, selection: Selection, names: Renaming) -> Iterator[L
         for one in store.list(names.key(prefix)):
             if selection.wants(names.back(one.key)) is not None:
                 yield one
-
-
-def bucket_of(url: str) -> str:
-    """Where the keys of an address lie."""
-    scheme, bucket, _ = split(url)
-    return f"{scheme}://{bucket}"

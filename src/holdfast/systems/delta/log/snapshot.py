@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from holdfast.systems.delta.errors import LogBroken
 from holdfast.systems.delta.log import checkpoint as checkpoints
-from holdfast.systems.delta.log import names, vectors
+from holdfast.systems.delta.log import vectors
 from holdfast.systems.delta.log.features import features
 from holdfast.systems.delta.log.listing import Listing, LogFiles, listing
 from holdfast.systems.delta.store import Missing
@@ -183,7 +183,3 @@ def _ranges(numbers: Iterable[int]) -> str:
         else:
             found.append([number, number])
     return ", ".join(f"{first} to {last}" if last > first else str(first) for first, last in found[:10])
-
-
-def commit_key(version: int) -> str:
-    return names.commit(version)

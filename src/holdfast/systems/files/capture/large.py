@@ -3,7 +3,6 @@
 import bisect
 import os
 from collections.abc import Callable
-from typing import Any
 
 from holdfast.systems.files.capture.reading import same
 
@@ -41,6 +40,3 @@ class LargeFile:
         if before >= 0 and self._data[before][1] > start:
             return False
         return before + 1 == len(self._starts) or self._starts[before + 1] >= end
-
-
-Extra = dict[str, Any]

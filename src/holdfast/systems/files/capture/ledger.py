@@ -20,7 +20,6 @@ class Ledger:
         self.unreadable = 0
         self.changed = 0
         self.vanished = 0
-        self.sockets = 0
 
     def cannot_read(self, path: str, error: int, what: str = "") -> None:
         """It is there, and is not in the point (or, of a folder, what lies in it is not)."""
@@ -45,9 +44,6 @@ class Ledger:
             self.vanished += 1
             if len(self._named) < _VANISHED:
                 self._named.append(path)
-
-    def a_socket(self) -> None:
-        self.sockets += 1
 
     def findings(self) -> list[Finding]:
         more = [

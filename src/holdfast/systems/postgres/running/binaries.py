@@ -61,15 +61,6 @@ class Account:
         if self.switch:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def own_tree(self, top: Path) -> None:
-        """Give a folder and everything below it to the account; links are not followed."""
-        if not self.switch:
-            return
-        self.own(top)
-        for folder, folders, files in os.walk(top):
-            for name in (*folders, *files):
-                os.chown(Path(folder, name), self.uid, self.gid, follow_symlinks=False)
-
 
 def account(wanted: str | None = None) -> Account:
     """Ourselves; as root the account ``wanted``, else the first of ``postgres`` and ``nobody`` that exists.
