@@ -70,7 +70,7 @@ def test_the_picture_shows_every_room():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_exist(page):
     reference = (ROOT / "docs" / "cli.md").read_text()
-    sections = dict(re.findall(r"^### `holdfast ([\w ]+)`\n(.*?)(?=^##|\Z)", reference, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^### `holdfast ([\w -]+)`\n(.*?)(?=^##|\Z)", reference, re.MULTILINE | re.DOTALL))
     everywhere = reference.partition("## Begin")[0]
     text = "\n".join(body for language, body in FENCE.findall(page.read_text()) if language in ("sh", "shell", "bash")).replace("\\\n", " ")
     for line in re.findall(r"^\s*(?:nohup )?holdfast (.+?)(?:\s+#.*)?$", text, re.MULTILINE):

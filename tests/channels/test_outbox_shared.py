@@ -123,6 +123,8 @@ def test_while_the_server_is_down_a_host_tells_alone_and_hands_over_what_is_left
             assert here.tell([found]) == 1
             assert "cannot be used" in here.apart
             assert {line.channel: line.standing for line in here.lines(found.id)} == {"chat": "waiting", "pager": "sent"}
+            # Who only looks is not kept from it either.
+            assert len(kept().lines(found.id)) == 2
         finally:
             pg15.execute("alter database outboxes with allow_connections true")
         chat.always = None

@@ -12,6 +12,7 @@ from holdfast.incidents.record.state import Incident
 from holdfast.incidents.room import Room
 from holdfast.incidents.timeline import runs
 from holdfast.incidents.view import document
+from holdfast.interfaces.cli.commands.incident.schedule import APART
 from holdfast.interfaces.cli.commands.incident.shown import show
 from holdfast.interfaces.cli.commands.runbook.desk import Desk as Bench
 from holdfast.interfaces.cli.commands.runbook.runs.person import person
@@ -103,6 +104,8 @@ class Desk:
             self.incidents.tell([self.incidents.log.load(found.id)], patience=2.0)
         except HoldfastError as error:
             out.warn(f"It is written down, and nobody was told yet: {error.message} {error.hint} The next command tries again.")
+        if self.incidents.apart:
+            out.warn(APART.format(self.incidents.apart))
         self.pull()
         found = self.incidents.log.load(found.id)
         shown = {**self.document(found), **more, **self.without}

@@ -17,6 +17,7 @@ DUE = "due --run"
 QUIET = dt.timedelta(minutes=15)
 """Without 'due --run' for so long somebody may be paged too late; or for three times what is usual here, where that is longer."""
 MANY = 100_000
+APART = "Messages are sent from this host's own outbox, and may be told by another host, too: {}"
 
 
 class Schedule:
@@ -50,7 +51,7 @@ class Schedule:
 
     def _apart(self) -> None:
         if self.kept.apart:
-            self.session.out.warn(f"Messages are sent from this host's own outbox, and may be told by another host, too: {self.kept.apart}")
+            self.session.out.warn(APART.format(self.kept.apart))
 
     def rhythm(self) -> dict[str, Any]:
         """Whether 'due --run' keeps its rhythm: ``{"last_run", "host", "usual_seconds", "limit_seconds", "late"}``; ``last_run`` None where
