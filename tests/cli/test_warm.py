@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli import asking
 from tests.cli.running import PROGRAM, environment, holdfast, with_plan
+from tests.runbooks.kit import page
 
 NONSENSE = ["nonsense", "--json"]
 
@@ -40,6 +41,18 @@ def test_it_has_its_folder_its_environment_its_input_and_the_umask(tmp_path):
     assert made.stat().st_mode & 0o777 == 0o600, told
     with_plan(tmp_path)
     assert json.loads(holdfast(tmp_path, "plan", "show", "--json", HOLDFAST_PLAN="nowhere.yaml").stdout)["error"]["code"]
+
+
+def test_it_and_what_it_starts_can_be_stopped_as_any_other(tmp_path, fresh):
+    """Signals that are ignored are so in what a step starts as well."""
+    (tmp_path / "look.md").write_text(page("id: look\nshell: grep -E 'Sig(Ign|Blk|Cgt)' /proc/self/status > signals\nrepeatable: true"))
+    said = []
+    for _ in range(2):
+        done = holdfast(tmp_path, "runbook", "run", "./look.md", "--json")
+        assert json.loads(done.stdout)["outcome"] == "done", done
+        said.append((tmp_path / "signals").read_text())
+        fresh()
+    assert said[0] == said[1]
 
 
 def test_one_that_takes_too_long_is_killed_and_the_others_go_on(tmp_path, monkeypatch):

@@ -85,6 +85,7 @@ def become(asker: socket.socket, streams: list[int]) -> int:
     with asker.makefile("rb") as file:
         order: dict[str, Any] = json.loads(file.readline())
     asker.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
