@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.vault.prune.protocol import ALL, LEASE, WEEK, World, copy, pass_time, prune, writer
+from tests.vault.prune.protocol import copy, pass_time, prune, writer
+from tests.vault.prune.world import ALL, LEASE, WEEK, World
 
 
 class Steps:

@@ -6,7 +6,8 @@ Each runs the whole story for any rules; with all of them nothing is lost.
 import random
 from collections.abc import Callable
 
-from tests.vault.prune.protocol import LEASE, WEEK, Actor, Held, Lost, Rules, World, copy, give_up, pass_time, prune, writer
+from tests.vault.prune.protocol import copy, give_up, pass_time, prune, writer
+from tests.vault.prune.world import LEASE, WEEK, Actor, Held, Lost, Rules, World
 
 
 class Told(random.Random):

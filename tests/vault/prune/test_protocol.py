@@ -4,8 +4,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.vault.prune.machine import Protocol, play
-from tests.vault.prune.protocol import ALL, RULES, Lost, walk
+from tests.vault.prune.protocol import walk
 from tests.vault.prune.scripts import SCRIPTS
+from tests.vault.prune.world import ALL, RULES, Lost
 
 SEEDS = {
     "session_before_lists": 17,
