@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from holdfast.connect.airflow import Airflow, Login
+from holdfast.model import SystemClock
 from tests.cli.running import answer
 from tests.runbook_actions.kit import Run, until
 from tests.runbook_actions.proxy import Proxy
@@ -43,6 +45,15 @@ make("fin_loads", ["finance"], wait)
 make("fin_sums", ["finance"], lambda: None)
 make("fin_fails", ["finance", "broken"], fail)
 make("web_clicks", ["web"], lambda: None)
+
+@dag(dag_id="web_many", schedule=None, tags=["many"], start_date=dt.datetime(2026, 1, 1))
+def many():
+    @task
+    def nothing():
+        pass
+    for number in range(130):
+        nothing.override(task_id=f"part_{{number}}")()
+many()
 """
 FINANCE = {"fin_loads", "fin_sums", "fin_fails"}
 
@@ -62,7 +73,7 @@ def airflow(pg15, tmp_path_factory):
 @pytest.fixture
 def awake(airflow):
     """Every DAG but fin_sums runs."""
-    for dag in (*FINANCE, "web_clicks"):
+    for dag in (*FINANCE, "web_clicks", "web_many"):
         airflow.ask("PATCH", f"dags/{dag}", {"is_paused": dag == "fin_sums"})
     return airflow
 
@@ -129,8 +140,8 @@ def test_killed_between_two_dags(tmp_path, awake, then):
 @pytest.mark.parametrize(
     ("do", "said"),
     [
-        (", do: pause, dags: [fin_sums, fin_lods]", "No DAG fits fin_lods; 4 were looked through"),
-        (", do: pause, tags: finanzen", "None of 4 DAGs carries a tag of finanzen"),
+        (", do: pause, dags: [fin_sums, fin_lods]", "No DAG fits fin_lods; 5 were looked through"),
+        (", do: pause, tags: finanzen", "None of 5 DAGs carries a tag of finanzen"),
         (", do: unpause, dags: 'x_*'", "No DAG fits x_*"),
         (", do: unpause", "names no DAG, and has paused none itself"),
         (", do: trigger, dag: nope", "There is no DAG nope"),
@@ -162,6 +173,38 @@ def test_a_wrong_password_and_a_token(tmp_path, awake):
     assert refused.returncode == 2
     assert "a literal stands where a secret belongs" in refused.stdout
     assert token not in refused.stdout + refused.stderr
+
+
+def test_among_more_live_tasks_than_a_page_holds_none_is_overlooked(awake):
+    """While the second page is asked for, tasks of the first end, and the last one moves up past what was read. Real rows, real pages."""
+
+    def sql(query):
+        return awake.metastore.execute(query, dbname=awake.database)
+
+    def runs(dag):
+        awake.ask("PATCH", f"dags/{dag}", {"is_paused": True})
+        awake.ask("POST", f"dags/{dag}/dagRuns", {"dag_run_id": f"paged-{dag}", "logical_date": None})
+        until(lambda: sql(f"select count(*) from task_instance where run_id = 'paged-{dag}'") != [(0,)], "its tasks are there")
+        sql(f"update task_instance set state = 'running' where run_id = 'paged-{dag}'")
+
+    def between(_method, path):
+        if "/~/dagRuns/~/taskInstances" in path and "offset=0" in path:
+            some = "select id from task_instance where run_id = 'paged-web_many' order by id limit 60"
+            sql(f"update task_instance set state = 'success' where id in ({some})")
+        return False
+
+    try:
+        runs("web_many")
+        runs("fin_sums")
+        with Proxy(awake.url) as proxy:
+            proxy.hold = between
+            client = Airflow(proxy.url, Login(user=awake.user, password=awake.password), clock=SystemClock(), timeout=1200)
+            assert [one["task_id"] for one in client.tasks(dags={"fin_sums"})] == ["work_it"]
+            assert any("/dags/fin_sums/dagRuns/~/taskInstances" in seen for seen in proxy.seen), proxy.seen
+    finally:
+        sql("update task_instance set state = 'success' where run_id like 'paged-%'")
+        for dag in ("web_many", "fin_sums"):
+            awake.ask("PATCH", f"dags/{dag}/dagRuns/paged-{dag}", {"state": "success"})
 
 
 def test_a_run_is_triggered_once_and_waited_for(tmp_path, awake):
