@@ -40,7 +40,7 @@ def test_the_guide_works_as_printed(tmp_path, minio):
         "RAW_KEY": minio.access_key,
         "RAW_SECRET": minio.secret_key,
     }
-    done = subprocess.run(["bash", "-c", script(PAGE, places)], env=environment, capture_output=True, text=True, check=False, timeout=250)
+    done = subprocess.run(["bash", "-c", script(PAGE, places)], env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     assert len(commands(PAGE)) == 5
     assert picture(copied, "raw/landing/") == before
