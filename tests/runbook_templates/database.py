@@ -7,7 +7,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any
 from holdfast.systems.postgres.running.instance import running_pid
 from tests.cli.running import environment
 from tests.runbook_templates.drive import MODULE, PATIENCE, Follower
+from tests.runbook_templates.ground import Ground
 from tests.servers import PostgresServer, service_account
 from tests.servers.account import server_folder
 from tests.servers.ports import free_port
@@ -63,17 +63,15 @@ if verb in asked:
 """
 
 
-class Database:
+class Database(Ground):
     """``acknowledged``: ids of the application's rows that the server said are committed, by the time before and after the damage."""
 
     def __init__(self, folder: Path, server: PostgresServer, name: str = "restore-orders") -> None:
-        self.folder, self.server, self.runbook = folder, server, name
-        folder.mkdir()
+        super().__init__(folder, name)
+        self.server = server
         self.ground = server_folder("new")
         self.target = self.ground / "instance"
         self.port = free_port()
-        self.control = folder / "control"
-        self.control.mkdir()
         self.config = folder / "database.dsn"
         (folder / "holdfast.yaml").write_text(PLAN.format(vault=folder / "vault", bin=server.bin))
         self.env = {"HOLDFAST_KEY": "open sesame", "HOLDFAST_SANDBOX": str(self.ground / "boxes")}
@@ -81,10 +79,9 @@ class Database:
         self.acknowledged: set[int] = set()
         self.before: set[int] = set()
         self.after: set[int] = set()
-        self.fault: BaseException | None = None
         self._end = threading.Event()
         self._follow: subprocess.Popen[bytes] | None = None
-        self._application = threading.Thread(target=self._guarded, daemon=True)
+        self._application = threading.Thread(target=self.guarded, args=(self._work,), daemon=True)
 
     # ------------------------------------------------------------ the story
 
@@ -97,15 +94,9 @@ class Database:
         self.config.chmod(0o600)
         server.execute("create table orders(id int primary key, amount numeric(10, 2) not null, note text)")
         server.execute("insert into orders select i, i * 1.5, repeat('x', i % 50) from generate_series(1, 200) i")
-        program = self.folder / "runbooks" / "applications"
-        program.parent.mkdir()
-        program.write_text(PROGRAM.format(python=sys.executable, control=str(self.control)))
-        program.chmod(0o755)
+        self.program("applications", PROGRAM)
         self.recovery_key = self.follower.answer("init", "--yes")["recovery_key"]
-        self.follower.holdfast("runbook", "new", self.runbook, "--template", "critical-database-restoration", "--system", "orders")
-        page = self.folder / "runbooks" / f"{self.runbook}.md"
-        # One account of this machine is several people here.
-        page.write_text(page.read_text().replace("roles:\n", "accounts: shared\nroles:\n", 1))
+        self.page("critical-database-restoration", "orders")
         self.follower.holdfast("backup", "orders")
         said = (self.folder / "followed").open("wb")
         self._follow = subprocess.Popen(
@@ -220,16 +211,6 @@ class Database:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGQUIT)
 
-    def _did(self, what: str) -> None:
-        with (self.control / "ledger").open("a") as file:
-            file.write(what + "\n")
-
-    def _guarded(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:  # noqa: BLE001 - the test raises it
-            self.fault = error
-
     def _work(self) -> None:
         """An order now and then, over a connection to wherever the configuration said when it was started."""
         import psycopg
@@ -241,7 +222,7 @@ class Database:
                 continue
             with psycopg.connect(self.config.read_text(), autocommit=True) as db:
                 if restarted:
-                    self._did("start")
+                    self.did("start")
                 (self.control / "stands").unlink(missing_ok=True)
                 (self.control / "runs").touch()
                 while not self._end.is_set() and not (self.control / "stopped").exists():
@@ -259,6 +240,6 @@ class Database:
             for name in ("runs", "healthy"):
                 (self.control / name).unlink(missing_ok=True)
             if not self._end.is_set():
-                self._did("stop")
+                self.did("stop")
             (self.control / "stands").touch()
             restarted = True

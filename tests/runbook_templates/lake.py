@@ -6,7 +6,6 @@ What happens to writer and consumer they write into a ledger of their own, outsi
 import datetime as dt
 import decimal
 import json
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.runbook_templates.drive import PATIENCE, Follower
+from tests.runbook_templates.ground import Ground
 
 TABLE = "financial_transactions"
 PLAN = """
@@ -66,39 +66,31 @@ if verb in asked:
 """
 
 
-class Lake:
+class Lake(Ground):
     """``rows``: what the table is to hold, by id. A writer appends to it; its own memory of that is what the proof compares with."""
 
     def __init__(self, folder: Path, minio: Any, way: str = "A", name: str = "restore-transactions") -> None:
-        self.folder, self.minio, self.way, self.runbook = folder, minio, way, name
-        folder.mkdir()
+        super().__init__(folder, name)
+        self.minio, self.way = minio, way
         self.url = f"s3://{minio.bucket()}/curated"
         self.table = f"{self.url}/{TABLE}"
-        self.control = folder / "control"
         for each in ("inbox", "sent", "arrived"):
-            (self.control / each).mkdir(parents=True)
+            (self.control / each).mkdir()
         (folder / "holdfast.yaml").write_text(PLAN.format(folder=folder, url=self.url, endpoint=minio.endpoint))
         self.env = {"HOLDFAST_KEY": "open sesame", "HOLDFAST_SANDBOX": str(folder / "boxes"), **minio.environment}
         self.follower = Follower(folder, self.env, answers={"way": ["--choose", way]})
         self.rows: dict[str, str | None] = {}
         self.before: dict[str, str | None] = {}
-        self.fault: BaseException | None = None
         self._number = 0
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in (self._write_on, self._consume)]
+        self._threads = [threading.Thread(target=self.guarded, args=(work,), daemon=True) for work in (self._write_on, self._consume)]
 
     # ------------------------------------------------------------ the story
 
     def prepare(self) -> None:
         """Loads, backups, damage, and life going on: the page is written from the template."""
-        program = self.folder / "runbooks" / "consumers"
-        program.parent.mkdir()
-        program.write_text(PROGRAM.format(python=sys.executable, control=str(self.control)))
-        program.chmod(0o755)
-        self.follower.holdfast("runbook", "new", self.runbook, "--template", "delta-table-restoration", "--system", "lake")
-        page = self.folder / "runbooks" / f"{self.runbook}.md"
-        # One account of this machine is several people here.
-        page.write_text(page.read_text().replace("roles:\n", "accounts: shared\nroles:\n", 1))
+        self.program("consumers", PROGRAM)
+        self.page("delta-table-restoration", "lake")
         self.append(40)
         self.follower.holdfast("init", "--yes")
         self.append(30)
@@ -197,16 +189,6 @@ class Lake:
         if self.fault is not None:
             raise self.fault
 
-    def _did(self, what: str) -> None:
-        with (self.control / "ledger").open("a") as file:
-            file.write(what + "\n")
-
-    def _guarded(self, work: Any) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - the test raises it
-            self.fault = error
-
     def _write_on(self) -> None:
         """A row now and then until it is to pause; behind that again, from a state that it reads anew."""
         self.after: set[str] = set()
@@ -214,13 +196,13 @@ class Lake:
         while not self._stop.is_set():
             if (self.control / "paused").exists():
                 if not (self.control / "stands").exists():
-                    self._did("pause")
+                    self.did("pause")
                 (self.control / "stands").touch()
                 seen_paused = True
                 time.sleep(0.02)
                 continue
             if (self.control / "stands").exists():
-                self._did("resume")
+                self.did("resume")
                 (self.control / "stands").unlink()
             inbox = sorted((self.control / "inbox").iterdir())
             if inbox or beats % 40 == 0:
@@ -228,7 +210,7 @@ class Lake:
                 if seen_paused:
                     self.after |= set(wrote)
                 for each in inbox[:1]:
-                    self._did("send")
+                    self.did("send")
                     (self.control / "sent" / each.name).touch()
                     each.unlink()
             beats += 1
@@ -249,7 +231,7 @@ class Lake:
                     extract, version = self.content(), now
                 (self.control / "extract").write_text(json.dumps(len(extract)))
                 if (self.control / "reload").exists():
-                    self._did("reload")
+                    self.did("reload")
                     (self.control / "reloaded").touch()
                     (self.control / "reload").unlink()
                 (self.control / "caught-up").touch()
