@@ -6,13 +6,14 @@ import random
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NoReturn
 
 from holdfast.connect.objects.credentials import provider
 from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, shown
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import EMPTY, UNSIGNED, Signer, encoded_path, encoded_query
-from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
+from holdfast.connect.objects.transport import Answer, Buffer, Transport
 from holdfast.connect.objects.trying import Patience, Trying
 from holdfast.connect.objects.xml import error_code
 from holdfast.model import Clock
@@ -95,18 +96,9 @@ class Asker(Trying):
             given["content-md5"] = b64encode(told).decode()
         while True:
             signed = self._signer.headers(self._credentials(), self._now(), method, path, text, given, payload)
-            try:
-                answer = self._transport.ask(method, target, {**given, **signed}, body, into)
-            except Partial as error:
-                if into is not None and error.answer.got:
-                    error.answer.headers.setdefault("x-broken", str(error))
-                    error.answer.status = 0
-                    return error.answer
-                self.again(patience, key, str(error))
-                continue
-            except Broken as error:
-                if error.fresh:
-                    self.again(patience, key, str(error))
+            send = partial(self._transport.ask, method, target, {**given, **signed}, body, into)
+            answer = self.once(send, patience, key, part=into is not None)
+            if answer is None:
                 continue
             if answer.status < 300 or (missing and answer.status == 404 and error_code(answer.body)[0] != "NoSuchBucket"):
                 if by_md5 and payload is not UNSIGNED:

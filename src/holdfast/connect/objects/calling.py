@@ -6,12 +6,13 @@ import email.utils
 import random
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NoReturn
 
 from holdfast.connect.objects.errors import ObjectChanged, ObjectDenied, ObjectGone, StoreDenied, StoreUnreachable, shown
 from holdfast.connect.objects.open import Options
 from holdfast.connect.objects.sign import encoded_query
-from holdfast.connect.objects.transport import Answer, Broken, Buffer, Partial, Transport
+from holdfast.connect.objects.transport import Answer, Broken, Buffer, Transport
 from holdfast.connect.objects.trying import Patience, Trying
 from holdfast.model import Clock
 
@@ -60,18 +61,9 @@ class Caller(Trying, abc.ABC):
         sent = 0
         while True:
             sent += 1
-            try:
-                answer = self._once(method, path, query or {}, headers or {}, body, into)
-            except Partial as error:
-                if into is not None and error.answer.got:
-                    error.answer.headers.setdefault("x-broken", str(error))
-                    error.answer.status = 0
-                    return error.answer
-                self.again(patience, key, str(error))
-                continue
-            except Broken as error:
-                if error.fresh:
-                    self.again(patience, key, str(error))
+            send = partial(self._once, method, path, query or {}, headers or {}, body, into)
+            answer = self.once(send, patience, key, part=into is not None)
+            if answer is None:
                 continue
             if answer.status < 300 or answer.status in also:
                 return answer

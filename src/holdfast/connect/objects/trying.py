@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from holdfast.connect.objects.errors import StoreThrottled, StoreUnreachable, shown
 from holdfast.connect.objects.open import Options
+from holdfast.connect.objects.transport import Answer, Broken, Partial
 from holdfast.model import Clock
 
 _LONGEST = 8.0
@@ -48,6 +49,24 @@ class Trying:
 
     def patience(self) -> Patience:
         return Patience(self._options.patience, self.clock, self._jitter)
+
+    def once(self, send: Callable[[], Answer], patience: Patience, key: str | None, *, part: bool) -> Answer | None:
+        """What ``send`` brings; None where it is to be sent again, after a pause. Raises as ``again``.
+
+        ``part``: a body that broke off is an answer too, with its ``got`` and status 0.
+        """
+        try:
+            return send()
+        except Partial as error:
+            if part and error.answer.got:
+                error.answer.headers.setdefault("x-broken", str(error))
+                error.answer.status = 0
+                return error.answer
+            self.again(patience, key, str(error))
+        except Broken as error:
+            if error.fresh:
+                self.again(patience, key, str(error))
+        return None
 
     def again(self, patience: Patience, key: str | None, said: str, *, throttled: bool = False, after: float | None = None) -> None:
         """Pauses. Raises StoreThrottled, StoreUnreachable when it was tried for long enough."""

@@ -75,12 +75,8 @@ class LockBook:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._book.execute("begin immediate")
-        try:
+        with self._book:  # commits, or rolls back: also where the commit itself fails
             yield
-        except BaseException:
-            self._book.execute("rollback")
-            raise
-        self._book.execute("commit")
 
 
 def before_commit(
