@@ -34,7 +34,7 @@ def test_the_guide_works_as_printed(tmp_path):
     }
     # The rewind is looked at before the next block moves its table aside.
     text = text.replace("echo '--- block 6'", f"cp -a {table} {tmp_path}/rewound\necho '--- block 6'")
-    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=250)
+    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     assert len(commands(PAGE)) == 8
     found = (tmp_path / "etc" / "found").read_text()

@@ -35,7 +35,7 @@ def test_the_guide_works_as_printed(tmp_path):
         "LANG": "C.UTF-8",
         "HOLDFAST_SANDBOX": str(tmp_path / "boxes"),
     }
-    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert len(commands(PAGE)) == 9
     assert (tmp_path / "srv" / "found.yaml").read_text() == "key: value\n"
