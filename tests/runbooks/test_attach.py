@@ -1,10 +1,12 @@
 """A step outlives the Holdfast that began it: whoever resumes the run waits for its process, and does not begin it a second time."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from holdfast.journal import Journal
 from holdfast.model import SystemClock
 from holdfast.runbooks.actions import process
 from holdfast.runbooks.actions.kept import Keeper, machine
-from holdfast.runbooks.actions.output import HEAD, TAIL
+from holdfast.runbooks.actions.output import HEAD, TAIL, Redactor
 from holdfast.runbooks.actions.process import marked
 from holdfast.runbooks.actions.supervisor import RING
 from holdfast.state.process import birth
@@ -242,7 +244,9 @@ def test_no_secret_reaches_the_disk_and_little_of_much_does(tmp_path):
     def printed(_stream: str, text: str) -> None:
         seen["told"] = str(seen.get("told", ""))[-1000:] + text[:1000]
         seen["sizes"].append((tmp_path / "run" / "1.out").stat().st_size)
-        seen["disk"] = seen.get("disk", False) or any(b"geheim" in path.read_bytes() for path in (tmp_path / "run").iterdir())
+        for path in (tmp_path / "run").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a file that was made beside has its name by now
+                seen["disk"] = seen.get("disk", False) or b"geheim" in path.read_bytes()
 
     script = f"import os, time\nprint('geheim-4711 is it', flush=True)\nfor _ in range(8): print('x' * {(1 << 20) - 1}, flush=True)\n"
     script += "open('much', 'w')\nwhile not os.path.exists('go'): time.sleep(0.05); print('.' * 9, flush=True)"
@@ -259,7 +263,7 @@ def test_no_secret_reaches_the_disk_and_little_of_much_does(tmp_path):
     assert ended.out.cut == ended.out.size - HEAD - TAIL
     assert ended.text is None
     assert seen["told"]
-    assert not seen["disk"]
+    assert seen["disk"] is False
     assert max(seen["sizes"]) <= RING
 
 
@@ -271,6 +275,40 @@ def test_nothing_is_begun_when_its_record_cannot_be_written(tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         kept(tmp_path, "touch", str(tmp_path / "changed"))
     assert not (tmp_path / "changed").exists()
+
+
+def test_what_nobody_watches_over_any_more_is_ended_before_it_is_told(tmp_path):
+    """Its driver lives: it would ask the probe, and begin it again beside itself."""
+    record = tmp_path / "run" / "1.process"
+
+    def kill():
+        until((tmp_path / "reached").exists, "it is at work")
+        os.kill(json.loads(record.read_text())["supervisor"], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended = kept(tmp_path, "bash", "-c", "touch reached; until test -e go; do sleep 0.05; done")
+    killer.join()
+    known = json.loads(record.read_text())
+    lives = birth(known["process"]) == known["born"]
+    (tmp_path / "go").touch()
+    assert not lives
+    assert "nobody saw how it ended" in ended.torn
+
+
+def test_what_cannot_be_watched_over_is_not_begun(tmp_path):
+    (tmp_path / "run" / "1.out").mkdir(parents=True)  # its output cannot be kept
+    with pytest.raises(OSError, match="watch over it ended at once"):
+        kept(tmp_path, "touch", str(tmp_path / "changed"))
+    assert not (tmp_path / "changed").exists()
+
+
+def test_a_secret_that_is_no_utf_8_is_taken_out(tmp_path):
+    """As a variable holds one that was set under an older locale."""
+    secret = os.fsdecode(b"geheim-\xe4-4711")
+    ended = kept(tmp_path, "bash", "-c", 'echo "with $PW"; touch changed', env={"PW": secret}, secrets=[secret])
+    assert (ended.torn, ended.code, ended.out.text) == ("", 0, "with [secret]\n")
+    assert Redactor([secret]).text(f"it is {secret}") == "it is [secret]"
 
 
 def test_where_nobody_says_any_more_that_the_host_drives_it_the_process_is_ended(tmp_path):

@@ -36,7 +36,7 @@ SHOWN = 64 << 10
 Printed = Callable[[str, str], None]
 """Told what a process prints while it runs: 'out' or 'err', and text without secrets."""
 START = "import sys; sys.path.append(sys.argv[1]); from holdfast.runbooks.actions.supervisor import main; main()"
-UNSEEN = "nobody saw how it ended"
+UNSEEN = "nobody saw how it ended: what watched over it was gone, and what was left of it was ended"
 TORN = {
     "asked": "it was ended from outside while it was at work",
     "silent": "it was ended on its host, since nobody there said any more that the host drives the run",
@@ -173,7 +173,7 @@ class Keeper:
                 watching.wait()
                 raise
             watching.wait()
-        return self._ended()
+        return self._ended(clock)
 
     def _begin(
         self, watching: "subprocess.Popen[bytes]", said: Mapping[str, Any], timeout: float, clock: Clock, began: Callable[[int], None]
@@ -225,7 +225,7 @@ class Keeper:
             self.end(clock)
             raise
         self._tell()
-        return self._ended()
+        return self._ended(clock)
 
     def end(self, clock: Clock) -> None:
         """End it and everything that it started: by its supervisor, which writes that down; where that one does not answer, from here."""
@@ -238,13 +238,16 @@ class Keeper:
                 _signal(said["process"], said["born"], how, group=True)
             until = clock.monotonic() + 2 * GRACE + 1
             while self.processes() and clock.monotonic() < until:
+                if how is None and not _lives(said["supervisor"], said["supervisor_born"]):
+                    break  # nobody is there to do it
                 clock.sleep(0.02)
         _signal(said["supervisor"], said["supervisor_born"], signal.SIGKILL)
 
-    def _ended(self) -> Ended:
+    def _ended(self, clock: Clock) -> Ended:
         said = self._read("ended")
         if said is None:
-            # Without who read its output it dies sooner or later of its own.
+            # What is told as interrupted is probed, and may be begun again: never beside itself.
+            self.end(clock)
             return Ended(-1, False, kept(""), kept(""), None, torn=UNSEEN)
         if said["errno"] is not None:
             raise OSError(said["errno"], os.strerror(said["errno"]))

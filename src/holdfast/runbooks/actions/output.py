@@ -43,10 +43,10 @@ class Redactor:
         forms: set[bytes] = set()
         for secret in secrets:
             for text in {secret, *(line for line in secret.splitlines() if len(line) >= 6)}:
-                plain = text.encode()
-                forms |= {plain, json.dumps(text)[1:-1].encode(), quote(text, safe="").encode(), quote_plus(text).encode()}
-                forms |= {json.dumps(text, ensure_ascii=False)[1:-1].encode()}
-                forms |= {quote(text).encode(), base64.b64encode(plain), base64.urlsafe_b64encode(plain)}
+                plain = _bytes(text)
+                forms |= {plain, json.dumps(text)[1:-1].encode(), quote(plain, safe="").encode(), quote_plus(plain).encode()}
+                forms |= {_bytes(json.dumps(text, ensure_ascii=False)[1:-1])}
+                forms |= {quote(plain).encode(), base64.b64encode(plain), base64.urlsafe_b64encode(plain)}
         # The longest first, so that a secret inside another leaves no rest.
         self._forms = sorted((form for form in forms if form), key=len, reverse=True)
         self._held = b""
@@ -73,7 +73,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text that is there as a whole."""
-        data = text.encode(errors="replace")
+        data = _bytes(text)
         for form in self._forms:
             data = data.replace(form, MARK)
         return data.decode(errors="replace")
@@ -139,5 +139,13 @@ class Capture:
 def kept(text: str, secrets: Iterable[str] = ()) -> Kept:
     """Of a text that is there as a whole."""
     capture = Capture(secrets)
-    capture.feed(text.encode(errors="replace"))
+    capture.feed(_bytes(text))
     return capture.end()
+
+
+def _bytes(text: str) -> bytes:
+    """As a process gets and prints it: what is no UTF-8 in a variable or a file stands in a text as surrogates."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")

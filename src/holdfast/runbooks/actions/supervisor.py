@@ -74,6 +74,8 @@ class Watched:
 
     def __init__(self, said: Mapping[str, Any]) -> None:
         self._said = said
+        # What cannot be watched is not begun.
+        self._captures = [Capture(said["secrets"], Ring(Path(f"{said['path']}.{name}")).add) for name in ("out", "err")]
         self._out, self._err = os.pipe(), os.pipe()
         self._gate, self._failed = os.pipe(), os.pipe()
         self.code: int | None = None
@@ -141,8 +143,7 @@ class Watched:
 
     def watch(self, wake: int, asked: list[bool]) -> tuple[str, Capture, Capture]:
         """Until its end. First: '' when it ended by itself, else why it was ended: 'late', 'asked', 'silent'."""
-        path, began = self._said["path"], time.monotonic()
-        captures = [Capture(self._said["secrets"], Ring(Path(f"{path}.{name}")).add) for name in ("out", "err")]
+        captures, began = self._captures, time.monotonic()
         word = Word(self._said.get("word"), self._said.get("silent"))
         deadline, ending, next_signal, gone_at, killed = began + self._said["timeout"], "", 0.0, 0.0, 0
         with selectors.DefaultSelector() as selector:
