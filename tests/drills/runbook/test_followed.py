@@ -168,6 +168,15 @@ STRANGE = {
     "holdfast: [restore, docs, '--into=${target}/../../x']": "does not lie in the drill's own folder",
     "holdfast: [incident, postmortem, INC-1, --write, post-mortem.md]": "does not lie in the drill's own folder",
     "holdfast: [--plan, other.yaml, restore, docs]": "begins with --plan",
+    "holdfast: [vault, check, --heal]": "changes more than a new place",
+    "holdfast: [vault, --json, check, --heal]": "changes more than a new place",
+    "holdfast: [status, --prometheus, /srv/metrics/holdfast.prom]": "does not lie in the drill's own folder",
+    "holdfast: [runbook, show, docs-back, -o, /srv/docs/page.md]": "does not lie in the drill's own folder",
+    "holdfast: [runbook, show, docs-back, -o/srv/docs/page.md]": "does not lie in the drill's own folder",
+    "holdfast: [runbook, show, docs-back, --output=/srv/docs/page.md]": "does not lie in the drill's own folder",
+    "holdfast: [incident, declare, --alertmanager, alert.json]": "changes more than a new place",
+    "holdfast: [incident, declare, gone, --drill, other]": "changes more than a new place",
+    "holdfast: {argv: [incident, declare, gone], env: {HOLDFAST_DRILL: ''}}": "HOLDFAST_DRILL in env",
 }
 
 
@@ -230,6 +239,9 @@ def test_incidents_of_others_are_left_alone(tmp_path):
         assert look("holdfast", {"argv": ["incident", "resolve", said]}, call) == ""
     for said in ("${named}", "current"):
         assert "not declared by this drill" in look("holdfast", {"argv": ["incident", "resolve", said]}, call)
+    # What an option is given is not the incident that is meant.
+    hidden = {"argv": ["incident", "resolve", "--note", "INC-own", "INC-real"]}
+    assert "must stand right behind 'incident resolve'" in look("holdfast", hidden, call)
 
 
 def test_a_step_that_is_not_there_is_a_mistake(shop):

@@ -4,7 +4,8 @@ What a drill cannot tell from an attack on production is played only where the s
 that change anything but a new place are never played.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ _OPTIONS = (
 RESTORE_OPTIONS = frozenset(_OPTIONS.split(" "))
 """Of ``holdfast restore``. Others go in place, commit to the table itself, or follow the primary."""
 _PLACES = ("--into", "--tablespace-map")
-_FILES = ("--write", "--out")
+_FILES = ("--write", "--out", "--output", "--prometheus", "-o")
+_SHORT_OUTPUT = re.compile(r"-[A-Za-z]*o=?(.*)", re.DOTALL)
+"""``-o FILE``, ``-oFILE`` and ``-vo FILE`` are the same to the command line."""
+_CHANGING = {
+    "vault check": ("--heal",),
+    "incident declare": ("--alertmanager", "--drill"),
+}
+"""Options by which a command that is played otherwise writes into the vault, or speaks of incidents in earnest."""
 _LOOKED_AT = ("list", "show")
 _SAID = (
     *("ack", "note", "update", "mitigate", "resolve", "assign", "systems", "severity"),
@@ -49,13 +57,19 @@ def refused(document: Mapping[str, Any], allow: Sequence[str], without: Sequence
             name = str(action["name"])
             why = ""
             if name == "holdfast":
-                why = command([str(word) for word in action["spec"]["argv"]])
+                why = command([str(word) for word in action["spec"]["argv"]]) or _environment(action["spec"].get("env") or ())
             elif name != "sql" and step["id"] not in allow:
                 why = f"what {name} reaches cannot be told from production"
             if why:
                 found.append((step["id"], why))
                 break
     return found
+
+
+def _environment(names: Iterable[str]) -> str:
+    """What a step gives goes before what the drill gives: without the drill's own mark an incident of a drill is one in earnest."""
+    own = sorted(name for name in names if name.startswith("HOLDFAST_"))
+    return f"{own[0]} in env: leads the command to something else than the drill's" if own else ""
 
 
 def command(argv: Sequence[str]) -> str:
@@ -67,6 +81,10 @@ def command(argv: Sequence[str]) -> str:
     wrong = [word for word in argv if word.partition("=")[0] in ("--plan", "--set")]
     if wrong:
         return f"{wrong[0]} leads to another plan"
+    plain = " ".join([word for word in argv if not word.startswith("-")][:2])
+    changing = [word for word in argv if word.partition("=")[0] in _CHANGING.get(plain, ())]
+    if changing:
+        return f"'holdfast {plain} {changing[0]}' changes more than a new place"
     if ACTIONS["holdfast"].repeatable({"argv": argv}) or shown in {f"incident {word}" for word in (*_LOOKED_AT, *_SAID, "declare")}:
         return ""
     if first != "restore":
@@ -87,6 +105,8 @@ def outside(argv: Sequence[str], into: Path) -> str:
 def _places(argv: Sequence[str], options: Sequence[str]) -> Iterator[str]:
     for number, word in enumerate(argv):
         option, equals, value = word.partition("=")
+        if "-o" in options and (short := _SHORT_OUTPUT.fullmatch(word)):
+            option, equals, value = "-o", short[1], short[1]
         if option not in options:
             continue
         text = value if equals else argv[number + 1] if number + 1 < len(argv) else ""
@@ -95,10 +115,11 @@ def _places(argv: Sequence[str], options: Sequence[str]) -> Iterator[str]:
 
 def strange_incident(argv: Sequence[str], own: Sequence[str]) -> str:
     """Why a word about an incident is not said: it is none of this drill. ``own``: ids of those that are."""
-    words = [word for word in argv[1:] if not word.startswith("-")]
-    if argv[0] != "incident" or not words or words[0] in (*_LOOKED_AT, "declare"):
+    if argv[0] != "incident" or len(argv) < 2 or argv[1] in (*_LOOKED_AT, "declare"):
         return ""
-    named = words[1] if len(words) > 1 else ""
+    named = argv[2] if len(argv) > 2 else ""
+    if named.startswith("-"):
+        return f"which incident is meant must stand right behind 'incident {argv[1]}', before {named}"
     return "" if named and named in own else f"{named or 'the open incident'} was not declared by this drill"
 
 
