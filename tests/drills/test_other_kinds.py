@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from holdfast.assembly.drills import PlatformStage
+from holdfast.drills.errors import NotTornDown
 from tests.drills.kit import Shop, failed
 
 pytestmark = pytest.mark.timeout(1800)
@@ -65,6 +67,35 @@ def test_a_place_that_no_backup_holds_is_said_before_anything_happens(tmp_path):
     assert done.outcome == "refused"
     assert "a mark would not be in its backup" in str(done.error)
     assert [path.name for path in (tmp_path / "lake").iterdir()] == ["orders"]
+
+
+class Told:
+    """Hears what a drill is about to change."""
+
+    def doing(self, change, undo):
+        self.undo = json.loads(json.dumps(undo))
+        return "1"
+
+
+@pytest.mark.parametrize("kind", ["bucket", "delta"])
+def test_marks_are_looked_for_where_they_were_written(tmp_path, kind):
+    """Of a drill that was killed, by a plan that names another place by then, none, or another address."""
+    shop = shop_with(tmp_path, kind, "drills: {marks: {other: marks}}\n", "[orders, 'marks_*']")
+    source, told, plan = tmp_path / ("raw" if kind == "bucket" else "lake"), Told(), shop.plan.read_text()
+    with shop.platform() as platform:
+        [restorer] = PlatformStage(platform).restorers(["other"])
+        restorer.plant("0" * 24, 0, told)
+    assert list(source.glob("marks*"))
+    shop.plan.write_text(plan.replace(f"file://{source}", f"file://{tmp_path}/docs"))
+    with shop.platform() as platform, pytest.raises(NotTornDown, match="another address"):
+        PlatformStage(platform).undo(told.undo)
+    for place in ("drills: {marks: {other: elsewhere}}\n", ""):
+        shop.plan.write_text(plan.replace("drills: {marks: {other: marks}}\n", place))
+        with shop.platform() as platform:
+            PlatformStage(platform).undo(told.undo)
+        assert not [path for path in source.rglob("*") if path.is_file() and "marks" in str(path.relative_to(source))]
+    with shop.platform() as platform, pytest.raises(NotTornDown, match="no place for marks"):
+        PlatformStage(platform).undo({"kind": "marks", "system": "other", "nonce": "0" * 24})
 
 
 def test_expectations_that_are_not_there_are_no_pass(tmp_path):

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from holdfast.drills.contract import CONTROLS, Control, Look, Mark
 from holdfast.drills.errors import DrillUsage, NotTornDown, SentinelUnwritable
@@ -52,17 +52,44 @@ class Hands(Protocol):
         ...
 
 
-def hands(platform: "Platform", system: str) -> Hands | None:
-    """None where no mark may be written: see ``unmarked``."""
+def hands(platform: "Platform", system: str, place: str | None = None) -> Hands | None:
+    """None where no mark may be written: see ``unmarked``. ``place``: where marks lie already, whatever the plan says by now."""
     from holdfast.assembly.drills.lakes import BucketHands, DeltaHands
 
     kind = platform.plan.effective(system).kind
-    place = platform.plan.document.drills.marks.get(system)
+    place = place if place is not None else platform.plan.document.drills.marks.get(system)
     if place is not None and kind in ("bucket", "delta"):
         return BucketHands(platform, system, place) if kind == "bucket" else DeltaHands(platform, system, place)
     if kind == "postgres":
         return PostgresHands(platform, system)
     return FilesHands(platform, system) if kind == "files" else None
+
+
+def whereabouts(platform: "Platform", system: str) -> dict[str, str]:
+    """What a later process, of another plan perhaps, has to know to find the marks again."""
+    effective = platform.plan.effective(system)
+    place, spec = platform.plan.document.drills.marks.get(system), cast("Any", effective.spec)
+    return {"place": place, "url": str(spec.url)} if place is not None and effective.kind in ("bucket", "delta") else {}
+
+
+def unmark(platform: "Platform", undo: Mapping[str, Any]) -> str:
+    """``undo``: the system, the nonce and the whereabouts. Returns the proof that no mark is left. Raises NotTornDown."""
+    system, nonce = str(undo["system"]), str(undo["nonce"])
+    own = hands(platform, system, undo.get("place"))
+    if own is None:
+        raise NotTornDown(
+            f"The plan has no place for marks in {system} any more, so nobody knows where those of {nonce} are.",
+            hint=f"Give it back until they are gone: drills: {{marks: {{{system}: …}}}}",
+            system=system,
+        )
+    url, spec = undo.get("url"), cast("Any", platform.plan.effective(system).spec)
+    if url is not None and url != str(spec.url):
+        raise NotTornDown(
+            f"The marks of {nonce} were written to {url}; {system} has another address in the plan now.",
+            hint=f"Remove what has {nonce} in its name below {url}/{undo['place']}, or give the address back.",
+            system=system,
+        )
+    return own.unplant(nonce)
 
 
 def unmarked(platform: "Platform", system: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.drills import elsewhere as places
-from holdfast.assembly.drills.hands import Hands, hands, unmarked
+from holdfast.assembly.drills.hands import Hands, hands, unmarked, whereabouts
 from holdfast.drills.contract import CONTROLS, Changes, Control, Look, Mark, Promised, Restorer
 from holdfast.drills.errors import DrillUsage
 from holdfast.errors import HoldfastError
@@ -151,7 +151,8 @@ class PlatformRestorer:
     def plant(self, nonce: str, n: int, changes: Changes) -> Mark:
         assert self.hands is not None
         if n == 0:
-            changes.doing(f"marks in {self.system}", {"kind": "marks", "system": self.system, "nonce": nonce})
+            undo = {"kind": "marks", "system": self.system, "nonce": nonce, **whereabouts(self.platform, self.system)}
+            changes.doing(f"marks in {self.system}", undo)
             # Before the first mark: a later point may hold it, and would not be stale.
             self.first = self._newest()
         return self.hands.plant(nonce, n)

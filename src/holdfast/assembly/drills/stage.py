@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.assembly.drills import disasters
-from holdfast.assembly.drills.hands import hands
+from holdfast.assembly.drills.hands import unmark
 from holdfast.assembly.drills.restorer import PlatformRestorer, StandingCopy, asked_of
 from holdfast.assembly.drills.surroundings import secret_places
 from holdfast.drills.contract import Copy, Injector, Look, Probe, Procedure, Restorer
@@ -71,9 +71,7 @@ class PlatformStage:
     def undo(self, undo: Mapping[str, Any]) -> str:
         kind = undo["kind"]
         if kind == "marks":
-            own = hands(self.platform, undo["system"])
-            assert own is not None
-            return own.unplant(str(undo["nonce"]))
+            return unmark(self.platform, undo)
         if kind == "table":
             from holdfast.assembly.drills.production import refuse_server, target_of
             from holdfast.assembly.drills.target import mend
