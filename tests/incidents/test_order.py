@@ -1,8 +1,13 @@
 """What is late does not undo what was said after it: alerts stay resolved, two hosts tell nothing twice, nothing is told out of order."""
 
+from holdfast.assembly.incidents import Incidents
+from holdfast.connect.channels import Reference
 from holdfast.incidents.messages import messages
 from holdfast.incidents.upkeep import OVERTAKEN, queue
+from holdfast.plan import load
 from holdfast.state import State
+from holdfast.state.database import Database
+from holdfast.state.outbox import Outbox
 from tests.channels.fake import Fake, delivery
 from tests.channels.kit import pagerduty
 from tests.channels.pager_service import KEY, Pager
@@ -100,3 +105,45 @@ def test_what_comes_late_from_another_host_is_told_before_what_waits(tmp_path):
     delivery(state, two.clock, chat, Fake("pager")).run()
     kinds = {message.key: message.kind for _, _, message in messages(two.log.load(found.id), two.policy)}
     assert [kinds[key] for _, key in chat.took] == ["declared", "acknowledged"]
+
+
+class Everybodys(Database):
+    """One outbox of all hosts, in a file: who shares it is what matters here, not what it lies in."""
+
+    shared = True
+
+
+def with_one_outbox_for_all(folder, clock):
+    """A host whose messages wait where those of others do, and its own outbox beside it."""
+    state = State(folder, clock)
+    state.outbox = Outbox(Everybodys(folder / "all", clock))
+    return state
+
+
+def test_what_a_host_told_alone_is_not_told_again_by_what_waited_for_all(tmp_path):
+    here = host(tmp_path)
+    state = with_one_outbox_for_all(tmp_path / "state", here.clock)
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    queue(found, here.policy, here.log, state.outbox)
+    # The database of all is down: this host sends from its own outbox, and writes down that it did.
+    found = delivered(here, found, "chat", "declared")
+    queue(found, here.policy, here.log, state.outbox, state.outbox.waiting()[found.id])
+    assert {line.channel: line.standing for line in state.outbox.lines()} == {"chat": "dropped", "pager": "waiting"}
+    chat = Fake("chat")
+    delivery(state, here.clock, chat, Fake("pager")).run()
+    assert chat.took == []
+
+
+def test_what_a_killed_host_had_told_alone_is_noted_before_anything_is_queued_for_all(tmp_path):
+    here = host(tmp_path)
+    state = with_one_outbox_for_all(here.folder, here.clock)
+    found, _ = here.room.declare(orders(), here.who("anna"))
+    queue(found, here.policy, here.log, state.own_outbox)
+    line = next(line for line in state.own_outbox.ready("chat"))
+    state.own_outbox.begin(line)
+    state.own_outbox.sent(line, Reference({"ts": "1"}))
+    # Killed here: the journal does not know it. Then the database of all is back.
+    kept = Incidents(load(tmp_path / "holdfast.yaml"), here.clock, {"HOLDFAST_STATE": str(here.folder)}, journal=here.journal, state=state)
+    kept.tell([kept.log.load(found.id)])
+    assert {line.channel for line in state.outbox.lines()} == {"pager"}
+    assert set(kept.log.load(found.id).references) == {"chat"}

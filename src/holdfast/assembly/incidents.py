@@ -74,6 +74,9 @@ class Incidents:
             return self._tell(found, patience)
 
     def _tell(self, found: Sequence[Incident], patience: float) -> int:
+        if self.box is not self.state.own_outbox and self._note_settled(self.state.own_outbox):
+            # Killed before that was noted: what this host told alone is not queued again for all.
+            found = [self.log.load(one.id) for one in found]
         waiting = self.box.waiting()
         for one in found:
             queue(one, self.policy, self.log, self.box, waiting.get(one.id, ()))
@@ -105,16 +108,19 @@ class Incidents:
     def send(self, patience: float = 0.0) -> int:
         """Try what waits, of whichever incident."""
         if self.plan is None or not self.box.channels_waiting():
-            self._note_settled()
+            self._note_settled(self.box)
             return 0
         from holdfast.assembly.channels import Channels
 
         return Channels(self.plan, self.clock, self.environ).delivery(self.box, self._noted).run(patience=patience)
 
-    def _note_settled(self) -> None:
-        for line in self.box.unnoted():
-            if self._noted(line):
-                self.box.noted(line)
+    def _note_settled(self, box: "Outbox") -> int:
+        """How many were."""
+        settled = box.unnoted()
+        for line in settled:
+            if self._noted(line) or not box.shared:
+                box.noted(line)
+        return len(settled)
 
     def _noted(self, line: "Line") -> bool:
         """Into the journal: what was told, and what could not be. False where this host does not know the incident: another will do it."""

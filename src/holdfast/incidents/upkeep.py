@@ -202,8 +202,10 @@ def queue(one: Incident, policy: Policy, log: Log, box: Queue, waiting: Iterable
     for number, (event, channel, message, told) in enumerate(known):
         here = (channel, message.key) in held
         if told is not None or any(key in one.dropped for key in keys_of(event, channel)):
-            if here and told is not None and told.chain not in own:
-                box.give_up(channel, message, f"Another host has told it at {told.at.isoformat(timespec='seconds')}.")
+            if here and told is not None:
+                # By this host: from its own outbox, while the one for all that holds it still could not be used.
+                who = "This host" if told.chain in own else "Another host"
+                box.give_up(channel, message, f"{who} has told it at {told.at.isoformat(timespec='seconds')}.")
             continue
         foreign = event.chain not in own
         if foreign and not here and now - event.at < OTHERS_GRACE:
