@@ -126,6 +126,26 @@ def test_an_abort_ends_what_is_still_at_work_and_asks_what_became_of_it(tmp_path
     assert kinds(run, number)[-5:] == ["finished", "probed", "undo_started", "undo_finished", "ended"]
 
 
+def test_interrupted_twice_it_is_not_begun_beside_what_is_being_ended(tmp_path):
+    """A second Ctrl-C while the first still ends the step: who resumes waits for that end."""
+    script = [
+        "exec 9>lock; flock -n 9 || touch twice",
+        "if test -e reached; then echo x >> effects; exit; fi",
+        "trap 'touch asked' TERM; touch reached",
+        "while :; do sleep 0.05 || true; done",
+    ]
+    run = Run(tmp_path, page(f"id: a\n{PROBE}\nshell: |\n" + "".join(f"  {line}\n" for line in script)))
+    assert run("history").returncode == 0  # commands are quick from here on
+    process = run.start()
+    for reached in ("reached", "asked"):
+        until((tmp_path / reached).exists, reached)
+        process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 130
+    assert run.resume()["outcome"] == "done"
+    assert lines(tmp_path / "effects") == 1
+    assert not (tmp_path / "twice").exists()
+
+
 def test_an_undo_is_waited_for_too(tmp_path):
     undo = "undo: {shell: 'touch undoing; until test -e go; do sleep 0.05; done; rm effects; echo x >> undone'}"
     run = Run(tmp_path, page(f"id: a\nshell: echo x >> effects\n{undo}", "id: h\nkind: human\ndo: this"))

@@ -127,7 +127,7 @@ class Driver:
         if state.status == "aborting" and not undoing:
             keeper.end(self.records.clock)
         doing = spec["undo"] if undoing else spec
-        result = self._guarded(state, name, attempt, lambda: self._done(state, spec, doing, attempt, keeper), kind=kind)
+        result = self._guarded(state, name, attempt, lambda: self._done(state, spec, doing, attempt, keeper), kind=kind, keeper=keeper)
         if not keeper.attached:
             if keeper.processes():
                 raise StepStillRuns(
@@ -226,6 +226,7 @@ class Driver:
             step.id,
             attempt,
             lambda: self._waited(state, spec) if spec["kind"] == "wait" else self._done(state, spec, spec, attempt, keeper),
+            keeper=keeper,
         )
         self._finish(state, step, "finished", attempt, result, round(self.records.clock.monotonic() - begun, 3))
         if keeper is not None:
@@ -264,11 +265,15 @@ class Driver:
             **more,
         )
 
-    def _guarded(self, state: RunState, step: str, attempt: int, do: Callable[[], Result], *, kind: str = "finished") -> Result:
+    def _guarded(
+        self, state: RunState, step: str, attempt: int, do: Callable[[], Result], *, kind: str = "finished", keeper: Keeper | None = None
+    ) -> Result:
         try:
             return do()
         except KeyboardInterrupt:
             self._sure()  # it may be the lease's end that interrupted
+            if keeper is not None and keeper.processes():
+                raise  # interrupted once more, before it had ended: whoever resumes waits for that
             message = "stopped by a person while it was at work"
             self._must(state, kind, step=step, attempt=attempt, outcome="interrupted", message=message)
             raise
@@ -344,7 +349,9 @@ class Driver:
         step = state.steps[found.step]
         step.undo, step.event = "running", state.n - 1
         keeper = self._keeper(state, step, attach=False)
-        result = self._guarded(state, found.step, 0, lambda: self._done(state, spec, spec["undo"], UNDO, keeper), kind="undo_finished")
+        result = self._guarded(
+            state, found.step, 0, lambda: self._done(state, spec, spec["undo"], UNDO, keeper), kind="undo_finished", keeper=keeper
+        )
         self._finish(state, step, "undo_finished", UNDO, result, None)
         if keeper is not None:
             keeper.forget()
