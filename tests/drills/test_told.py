@@ -35,6 +35,14 @@ def test_a_check_that_compares_with_the_source_is_told_as_left_out(tmp_path):
     assert "compares with the source" in excluded["check as many of other"]
 
 
+def test_a_system_of_which_nothing_would_be_looked_at_is_refused(tmp_path):
+    """It came back in time, nobody looked at it, and the drill had passed."""
+    shop = Shop(None, tmp_path)
+    with pytest.raises(DrillUsage, match="Nothing of docs would be looked at"):
+        shop.drill(LOST.replace("[structure, checks]", "checks"), ("docs",))
+    assert not shop.journal("drill.")
+
+
 def test_a_runbook_is_not_played_against_a_target(tmp_path):
     shop = Shop(None, tmp_path, drills="drills: {targets: {stage: {system: docs}}}\n")
     (tmp_path / "runbooks").mkdir()

@@ -78,6 +78,14 @@ class Play(Course):
                 hint="Give its tier rto or rpo, or the scenario objectives:",
                 systems=bare,
             )
+        unjudged = [one.system for one in self.restorers if not self._criteria(one)]
+        if unjudged:
+            raise DrillUsage(
+                f"Nothing of {', '.join(unjudged)} would be looked at: the scenario's criteria are {', '.join(self.scenario.criteria)}, and"
+                " the plan has no checks for it, or no place for marks.",
+                hint="Add content or structure to the scenario's criteria:, or checks of the system to the plan.",
+                systems=unjudged,
+            )
         if self.procedure is not None and self.asked.target is not None:
             raise DrillUsage(
                 f"The drill {self.scenario.drill} follows a runbook, which is played against throw-away copies, not against the target"
