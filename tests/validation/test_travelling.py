@@ -147,6 +147,18 @@ def test_what_stands_where_a_suite_belongs_is_seen(tmp_path):
     assert not (tmp_path.parent / "out.json").exists()
 
 
+def test_nothing_out_of_the_vault_becomes_a_file_that_a_shell_or_a_login_reads(tmp_path):
+    """Who took over a host that writes into the vault names places, too; the plan may be written into somebody's home."""
+    own = beside(".hidden/own.json")
+    places = (".bashrc", ".ssh/authorized_keys", "gx/.git/config", "gx/../.profile", ".suites/../.netrc", ".suites/.x")
+    stored = StoredRecords(None, {}, {**dict.fromkeys((*places, "gx/a.json", own), "{}"), "Makefile": "all: ; rm -r x"}, {})
+    assert stored.write_suites(tmp_path) == [tmp_path / "gx" / "a.json", tmp_path / own]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".suites", "gx"]
+    said = " ".join(stored.strange())
+    assert all(repr(each) in said for each in (*places, "Makefile"))
+    assert "gx/a.json" not in said
+
+
 def test_what_is_too_much_to_travel_is_told(home, monkeypatch):
     monkeypatch.setattr(suites, "MOST", 200)
     plan = load(home / "holdfast.yaml")

@@ -1,6 +1,7 @@
 """What lies in a vault besides its data: plan, runbooks, suites, and the journals of the hosts, as evidence that checks itself."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.journal.chain import check
 from holdfast.model import counted
+from holdfast.plan.beside import ELSEWHERE
 
 if TYPE_CHECKING:
     from holdfast.vault import Vault
@@ -72,7 +74,7 @@ class StoredRecords:
     def suites_in_the_way(self, folder: Path) -> list[Path]:
         """What stands where a suite (or a folder for it) belongs beside a plan in ``folder``, and is not that."""
         found = []
-        for file, text in _placed(folder, self.suites):
+        for file, text in _placed(folder, self._suites()):
             above = [one for one in file.parents if one != folder and one.is_relative_to(folder)]
             found += [one for one in above if os.path.lexists(one) and not one.is_dir()]
             if os.path.lexists(file) and _content(file) != text.encode("utf-8", "surrogatepass"):
@@ -82,12 +84,34 @@ class StoredRecords:
     def write_suites(self, folder: Path) -> list[Path]:
         """Beside a plan in ``folder``, where its checks look for them; nothing is overwritten. Returns what was written."""
         written = []
-        for file, text in _placed(folder, self.suites):
+        for file, text in _placed(folder, self._suites()):
             file.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError), file.open("xb") as opened:
                 opened.write(text.encode("utf-8", "surrogatepass"))
                 written.append(file)
         return written
+
+    def strange(self) -> list[str]:
+        """Sentences about suites that are not written beside a plan. Whoever may write into the vault names them, and the folder may be
+        somebody's home: a file that a shell or a login reads there would be that writer's word.
+        """
+        left = sorted(self.suites.keys() - self._suites().keys())
+        return [f"The vault's suite {path!r} is not written beside the plan: it is no JSON, or would be a hidden file." for path in left]
+
+    def _suites(self) -> dict[str, str]:
+        return {path: text for path, text in self.suites.items() if not _hidden(path) and _is_json(text)}
+
+
+def _hidden(path: str) -> bool:
+    first, *rest = PurePosixPath(path).parts or ("",)
+    return (first.startswith(".") and first != ELSEWHERE) or any(part.startswith(".") for part in rest)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _placed(folder: Path, texts: Mapping[str, str]) -> Iterator[tuple[Path, str]]:

@@ -54,6 +54,8 @@ def command(
         versions = versions_of(vault.locations.first) is not None
     for sentence in (*wrong, *kept.wrong):
         session.out.warn(sentence)
+    for sentence in kept.strange() if write_plan is not None else ():
+        session.out.warn(sentence)
     beside = write_plan.parent if write_plan is not None and written else None
     if beside is not None and (taken := kept.suites_in_the_way(beside)):
         raise PlanInTheWay(f"{taken[0]} exists, is not the vault's suite of that name, and is kept.", hint="Name a plan in another folder.")
