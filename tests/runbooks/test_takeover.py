@@ -4,17 +4,21 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
 from holdfast.journal import Journal
+from holdfast.model import SystemClock
+from holdfast.runbooks.actions.kept import machine
 from holdfast.runbooks.actions.process import marked
 from holdfast.runbooks.engine.answers import Answers
 from holdfast.runbooks.engine.driver import Driver, Nobody
-from holdfast.runbooks.engine.held import shared_seconds
+from holdfast.runbooks.engine.held import Held, shared_seconds
 from holdfast.runbooks.engine.record import Records
 from holdfast.runbooks.errors import ParameterWrong
 from holdfast.state import State
+from holdfast.state.process import birth
 from tests.cli.running import answer
 from tests.runbooks.kit import BEN, Clock, Scripted, begin, page
 from tests.runbooks.test_killed import Run, lines, until
@@ -103,6 +107,27 @@ def test_what_a_killed_holdfast_left_at_work_is_ended_before_another_host_may_go
     lease_ends(pg15, dsn)
     assert answer(b("resume", run))["outcome"] == "done"
     assert (lines(tmp_path / "effects"), lines(tmp_path / "second")) == (1, 1)
+
+
+def test_who_leaves_a_step_at_work_gives_the_run_to_no_other_host_yet(tmp_path, dsn):
+    """Interrupted twice, or unable to wait for it: as after a kill, another host may go on when the step was ended in time."""
+    clock = SystemClock()
+    records = Records(State(tmp_path / "a", clock, dsn[1]), Journal(tmp_path / "a" / "journal", clock), clock)
+    step = subprocess.Popen(["sleep", "3600"])
+    try:
+        born = birth(step.pid)
+        known = {"process": step.pid, "born": born, "supervisor": step.pid, "supervisor_born": born}
+        for run in ("left", "quiet"):
+            with contextlib.suppress(KeyboardInterrupt), Held(records, run):
+                if run == "left":
+                    record = {"version": 1, "machine": machine(), "until": clock.monotonic() + 60, **known}
+                    (records.state.folder / "runbooks" / run / "1.process").write_text(json.dumps(record))
+                raise KeyboardInterrupt
+        assert records.state.leases.holder("runbook:left") is not None
+        assert records.state.leases.holder("runbook:quiet") is None
+    finally:
+        step.kill()
+        step.wait()
 
 
 def test_what_is_answered_on_another_host_is_in_the_journal_of_the_one_that_drives(tmp_path, dsn):

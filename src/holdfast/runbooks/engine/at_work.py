@@ -29,6 +29,11 @@ class AtWork:
         """Of the doing that event ``event`` began. None where this machine cannot tell its processes apart: there nothing is kept."""
         return Keeper(self.folder, event, attach=attach, word=word, printed=printed) if machine() else None
 
+    def left(self) -> list[int]:
+        """Processes of the run's steps that live here, and those that watch over them."""
+        names = [path.stem for path in self.folder.glob("*.process")]
+        return [process for name in names if name.isdigit() for process in Keeper(self.folder, int(name)).processes()]
+
     def began(self, step: str, attempt: int, process: int) -> None:
         """Note it, at once."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
+from holdfast.runbooks.engine.at_work import AtWork
 from holdfast.runbooks.engine.record import Records, lost
 from holdfast.runbooks.errors import ParameterWrong, RunHeld
 from holdfast.state import Lease
@@ -94,6 +95,9 @@ class Held:
         if self._lost:
             if kind is KeyboardInterrupt:
                 raise lost(self._run, self._other())
+            return
+        if self._shared and AtWork(self._records.state.folder, self._run).left():
+            # It ends in time without a new word (see ``word``); another host may begin it anew after that, as when this one was killed.
             return
         if self._lease is not None:
             self._records.state.leases.release(self._lease)
