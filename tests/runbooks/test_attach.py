@@ -14,7 +14,7 @@ import pytest
 from holdfast.evidence.procedure import steps_of
 from holdfast.journal import Journal
 from holdfast.model import SystemClock
-from holdfast.runbooks.actions import process
+from holdfast.runbooks.actions import process, supervisor
 from holdfast.runbooks.actions.kept import Keeper, machine
 from holdfast.runbooks.actions.output import HEAD, TAIL, Redactor
 from holdfast.runbooks.actions.process import marked
@@ -314,6 +314,21 @@ def test_what_nobody_watches_over_any_more_is_ended_before_it_is_told(tmp_path):
     (tmp_path / "go").touch()
     assert not lives
     assert "nobody saw how it ended" in ended.torn
+
+
+def test_on_a_full_disk_how_it_ended_takes_the_place_of_what_was_printed(tmp_path, monkeypatch):
+    real = supervisor.durable
+
+    def full(path, said):
+        if any((tmp_path / f"1.{name}").stat().st_size for name in ("out", "err")):
+            raise OSError(28, "No space left on device")
+        real(path, said)
+
+    monkeypatch.setattr(supervisor, "durable", full)
+    for name in ("out", "err"):
+        (tmp_path / f"1.{name}").write_text("printed")
+    supervisor.write_down(str(tmp_path / "1"), {"code": 3})
+    assert json.loads((tmp_path / "1.ended").read_text()) == {"code": 3}
 
 
 def test_what_cannot_be_watched_over_is_not_begun(tmp_path):

@@ -194,6 +194,17 @@ def durable(path: Path, said: Mapping[str, Any]) -> None:
         os.close(folder)
 
 
+def write_down(path: str, ended: Mapping[str, Any]) -> None:
+    """How it ended. On a full disk it is worth more than what was printed, which is in it anyway. Raises OSError."""
+    try:
+        durable(Path(f"{path}.ended"), ended)
+    except OSError:
+        for name in ("out", "err"):
+            with contextlib.suppress(OSError):
+                os.truncate(f"{path}.{name}", 0)
+        durable(Path(f"{path}.ended"), ended)
+
+
 def main() -> None:
     said = json.loads(sys.stdin.readline())
     wake, woken = os.pipe()
@@ -222,4 +233,4 @@ def main() -> None:
         "err": err.end().to_json(),
         "text": out.whole,
     }
-    durable(Path(f"{said['path']}.ended"), ended)
+    write_down(said["path"], ended)
