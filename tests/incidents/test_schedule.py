@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from holdfast.incidents.metrics import Waiting, text
+from holdfast.interfaces.cli.commands.incident.schedule import unkept
 from holdfast.state import State
 from tests.channels.serving import Told
 from tests.cli.running import answer
@@ -32,6 +33,13 @@ def test_a_rhythm_is_learnt_and_a_night_of_silence_is_none(tmp_path):
     clock.set(-90_000)
     state.passes.note("due")
     assert 0 < state.passes.last("due").every < 600
+
+
+def test_a_run_that_is_dated_ahead_of_now_is_told_as_that():
+    now = Clock().now()
+    found = {"late": True, "last_run": now + dt.timedelta(minutes=40), "host": "ops1", "usual_seconds": 300.0}
+    assert unkept(found, now).startswith("The newest 'holdfast due --run', on ops1, is dated 40m ahead of now")
+    assert unkept({**found, "last_run": now - dt.timedelta(minutes=40)}, now).startswith("'holdfast due --run' has not run for 40m (usual")
 
 
 def test_status_and_check_say_it_and_status_fails_where_somebody_waits(shop):

@@ -165,7 +165,13 @@ def unkept(found: dict[str, Any], now: dt.datetime) -> str:
     ends = "nobody is paged, and nothing that is due is done by itself,"
     if found["last_run"] is None:
         return f"No 'holdfast due --run' is known to have run: {ends} until cron or a timer starts it every few minutes"
-    ago = format_duration(dt.timedelta(seconds=round((now - found["last_run"]).total_seconds() / 60) * 60))
+    minutes = round((now - found["last_run"]).total_seconds() / 60)
+    ago = format_duration(dt.timedelta(minutes=abs(minutes)))
+    if minutes < 0:
+        return (
+            f"The newest 'holdfast due --run', on {found['host']}, is dated {ago} ahead of now: a clock was set back since, and whether "
+            "one has run after that nobody knows; without it nobody is paged"
+        )
     usual = f" (usually every {format_duration(dt.timedelta(seconds=round(found['usual_seconds'])))})" if found["usual_seconds"] else ""
     return f"'holdfast due --run' has not run for {ago}{usual}, last on {found['host']}: {ends} while it stands still"
 
