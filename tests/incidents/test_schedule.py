@@ -35,6 +35,16 @@ def test_a_rhythm_is_learnt_and_a_night_of_silence_is_none(tmp_path):
     assert 0 < state.passes.last("due").every < 600
 
 
+def test_what_a_host_that_is_gone_wrote_ahead_of_now_hides_no_run_of_another(tmp_path):
+    clock = Clock()
+    state = State(tmp_path, clock)
+    with state.database.writing() as db:
+        db.execute("insert into passes (name, host, at) values ('due', 'gone', '2027-01-01T00:00:00.000000+00:00')")
+    assert state.passes.last("due").host == "gone"
+    state.passes.note("due")
+    assert (state.passes.last("due").host, state.passes.last("due").at) == (state.database.host, clock.now())
+
+
 def test_a_run_that_is_dated_ahead_of_now_is_told_as_that():
     now = Clock().now()
     found = {"late": True, "last_run": now + dt.timedelta(minutes=40), "host": "ops1", "usual_seconds": 300.0}

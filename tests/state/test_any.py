@@ -229,3 +229,14 @@ def test_a_server_that_went_away_is_told_and_found_again(pg15, tmp_path):
             State(tmp_path / "t", SystemClock(), f"postgresql://postgres@127.0.0.1:{pg15.port}/away").runs.recent()
     finally:
         pg15.execute("drop database if exists away with (force)")
+
+
+def test_the_newest_run_of_a_schedule_is_known_to_every_host(state, other):
+    assert state.passes.last("due") is None
+    state.passes.note("due")
+    assert other.passes.last("due").host == state.database.host
+    with state.database.writing() as db:
+        db.execute("insert into passes (name, host, at) values ('due', 'gone', '9000-01-01T00:00:00.000000+00:00')")
+    assert other.passes.last("due").host == state.database.host
+    other.passes.note("due")
+    assert state.passes.last("due").host == other.database.host

@@ -46,9 +46,12 @@ class Passes:
             db.execute("insert or replace into passes (name, host, at, every) values (?, ?, ?, ?)", (name, host, to_text(now), every))
 
     def last(self, name: str) -> Pass | None:
-        """The newest of any host; None where none is known, which a lost state explains as well."""
+        """The newest of any host; None where none is known, which a lost state explains as well. One that is dated ahead of now, by a clock
+        that was set back since, only where there is no other.
+        """
         with self._db.reading() as db:
-            row = db.execute("select host, at, every from passes where name = ? order by at desc limit 1", (name,)).fetchone()
+            now = to_text(self._db.now(db))
+            row = db.execute("select host, at, every from passes where name = ? order by at > ?, at desc limit 1", (name, now)).fetchone()
         return Pass(row["host"], from_text(row["at"]), row["every"]) if row else None
 
 
