@@ -1,9 +1,13 @@
 """What a step prints is seen while it is at work, without its secrets; and people approve at the screen, but not what they asked for."""
 
 import signal
+import sys
+import threading
+from types import SimpleNamespace
 
+from holdfast.interfaces.cli.view.watcher import FullScreen
 from tests.cli.running import answer, holdfast
-from tests.runbooks.kit import page
+from tests.runbooks.kit import BEN, page
 from tests.view.terminal import Terminal
 
 SECRET = "hunter22-secret"
@@ -67,6 +71,22 @@ def test_who_takes_a_run_up_again_sees_what_its_step_prints(tmp_path):
         terminal.type("done\r")
         assert terminal.ended() == 0
     assert [told["attached"] for told in events(tmp_path, "finished")] == [True]
+
+
+def test_a_terminal_that_nobody_draws_on_any_more_holds_up_no_step(monkeypatch):
+    """It hangs, or is gone: however much is printed, the driver is done with telling it."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: 0))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(fileno=lambda: 2))
+    view = FullScreen(SimpleNamespace(out=SimpleNamespace(stderr=None)), BEN)
+
+    def much():
+        for _ in range((1 << 16) + 2):  # more than a pipe holds
+            view.printed("a", "out", ".")
+
+    driver = threading.Thread(target=much, daemon=True)
+    driver.start()
+    driver.join(120)
+    assert not driver.is_alive()
 
 
 def test_who_asked_does_not_approve_at_the_screen(tmp_path):

@@ -52,6 +52,7 @@ class FullScreen:
         self._answers: queue.Queue[tuple[str, str] | None] = queue.Queue()
         self._over = threading.Event()
         self._wake = os.pipe()
+        os.set_blocking(self._wake[1], False)  # one word that waits is as good as many
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
         self._colors = "NO_COLOR" not in os.environ
         self._gone = False
