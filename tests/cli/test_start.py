@@ -36,6 +36,21 @@ def test_what_is_imported_ahead_exists(work) -> None:
         assert name in sys.modules
 
 
+@pytest.mark.parametrize("work", ["backup", "restore", "status"])
+def test_the_vaults_circle_of_imports_is_whole_before_two_threads_import(work) -> None:
+    """One that meets another in it can be given half a module: 'cannot import name'."""
+    seen = f"""
+import sys, types
+from holdfast.assembly import ahead
+def begun(**_):
+    print("holdfast.vault" in sys.modules and not sys.modules["holdfast.vault"].__spec__._initializing)
+    return types.SimpleNamespace(start=lambda: None)
+ahead.threading = types.SimpleNamespace(Thread=begun)
+ahead.import_ahead(["files"], "{work}")
+"""
+    assert started(seen) == "True\n"
+
+
 def test_an_import_that_fails_ahead_is_left_to_whoever_needs_it(monkeypatch) -> None:
     monkeypatch.setitem(ahead._MODULES, ("postgres", "backup"), ("holdfast.no_such_module", "holdfast.model"))
     ahead.import_ahead(["postgres"], "backup")

@@ -52,4 +52,7 @@ def import_ahead(kinds: Iterable[str], work: str) -> None:
                 importlib.import_module(name)
 
     if names:
+        # The vault's package and its modules import each other. Of two threads that meet in such a circle one is given half a module: so
+        # the circle is closed before there are two.
+        importlib.import_module("holdfast.vault")
         threading.Thread(target=run, name="imports", daemon=True).start()
