@@ -43,7 +43,8 @@ def test_the_vaults_circle_of_imports_is_whole_before_two_threads_import(work) -
 import sys, types
 from holdfast.assembly import ahead
 def begun(**_):
-    print("holdfast.vault" in sys.modules and not sys.modules["holdfast.vault"].__spec__._initializing)
+    found = [sys.modules.get(name) for name in ("holdfast.vault", "holdfast.vault.logs")]
+    print(all(one is not None and not one.__spec__._initializing for one in found))
     return types.SimpleNamespace(start=lambda: None)
 ahead.threading = types.SimpleNamespace(Thread=begun)
 ahead.import_ahead(["files"], "{work}")

@@ -55,4 +55,5 @@ def import_ahead(kinds: Iterable[str], work: str) -> None:
         # The vault's package and its modules import each other. Of two threads that meet in such a circle one is given half a module: so
         # the circle is closed before there are two.
         importlib.import_module("holdfast.vault")
+        importlib.import_module("holdfast.vault.logs")  # a circle of its own
         threading.Thread(target=run, name="imports", daemon=True).start()
