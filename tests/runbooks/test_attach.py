@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -246,6 +247,21 @@ def test_a_kept_process_is_as_any_other(tmp_path, argv, env):
     one, other = kept(tmp_path, *argv, env=env, secrets=["geheim-4711"]), plain(tmp_path, *argv, env=env, secrets=["geheim-4711"])
     assert one == other
     assert "geheim" not in one.out.text
+
+
+def test_it_is_watched_beside_a_thousand_open_files(tmp_path):
+    """A file descriptor above 1023 ended the step with an error of select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        assert hard > 1200
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    try:
+        with contextlib.ExitStack() as open_files:
+            for _ in range(1100):
+                open_files.enter_context(Path(os.devnull).open())
+            assert kept(tmp_path, "echo", "seen").out.text.strip() == "seen"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_what_cannot_be_started_is_said_as_of_any_other(tmp_path):

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -205,10 +205,13 @@ class Keeper:
         """Until the supervisor's end of the pipe is closed."""
         said = self.record() or {"until": clock.monotonic()}
         assert watching.stdout is not None
-        while not select.select([watching.stdout], [], [], TICK if self._printed else SLACK)[0]:
-            self._tell()
-            if clock.monotonic() > said["until"] + 2 * GRACE + SLACK:
-                self.end(clock)
+        # select(2) alone knows no descriptor above 1023.
+        with selectors.DefaultSelector() as selector:
+            selector.register(watching.stdout, selectors.EVENT_READ)
+            while not selector.select(TICK if self._printed else SLACK):
+                self._tell()
+                if clock.monotonic() > said["until"] + 2 * GRACE + SLACK:
+                    self.end(clock)
         self._tell()
 
     def _waited(self, clock: Clock) -> Ended:
