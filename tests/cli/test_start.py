@@ -8,8 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from argon2.exceptions import HashingError
 
 from holdfast.assembly import ahead
+from holdfast.vault.keys import stretching
 
 KINDS = ["postgres", "files", "bucket", "delta"]
 
@@ -26,38 +28,73 @@ def test_numpy_starts_no_threads_that_nobody_uses() -> None:
     assert started(run).splitlines()[-1] == "1"
 
 
+def stretched(secret: bytes = b"five words") -> bytes:
+    return stretching.stretched(secret, b"s" * 16, passes=1, memory_kib=8, lanes=1)
+
+
 @pytest.mark.parametrize("work", ["backup", "restore", "status"])
 def test_what_is_imported_ahead_exists(work) -> None:
     ahead.import_ahead(KINDS, work)
-    for thread in threading.enumerate():
-        if thread.name == "imports":
-            thread.join(60)
+    stretched()
     for name in {*ahead._ANY[work], *(name for kind in KINDS for name in ahead._MODULES.get((kind, work), ()))}:
         assert name in sys.modules
 
 
-@pytest.mark.parametrize("work", ["backup", "restore", "status"])
-def test_the_vaults_circle_of_imports_is_whole_before_two_threads_import(work) -> None:
-    """One that meets another in it can be given half a module: 'cannot import name'."""
-    seen = f"""
-import sys, types
-from holdfast.assembly import ahead
-def begun(**_):
-    found = [sys.modules.get(name) for name in ("holdfast.vault", "holdfast.vault.logs")]
-    print(all(one is not None and not one.__spec__._initializing for one in found))
-    return types.SimpleNamespace(start=lambda: None)
-ahead.threading = types.SimpleNamespace(Thread=begun)
-ahead.import_ahead(["files"], "{work}")
+def test_what_is_done_meanwhile_is_done_once_on_the_thread_that_asks() -> None:
+    """Two threads that import can meet in a circle of imports, and one is given half a module: the command ended as a defect."""
+    alone, seen = stretched(), []
+    stretching.meanwhile(lambda: seen.append(threading.current_thread()))
+    assert [stretched(), stretched()] == [alone, alone]
+    assert seen == [threading.main_thread()]
+
+
+def test_on_another_thread_a_key_is_derived_and_nothing_else() -> None:
+    seen: list[object] = []
+    stretching.meanwhile(lambda: seen.append(None))
+    thread = threading.Thread(target=lambda: seen.append(stretched()))
+    thread.start()
+    thread.join()
+    assert seen == [stretched(), None]
+
+
+def test_what_argon2_refuses_is_raised_where_the_key_was_asked_for() -> None:
+    stretching.meanwhile(lambda: None)
+    with pytest.raises(HashingError):
+        stretching.stretched(b"x", b"s", passes=1, memory_kib=8, lanes=1)
+
+
+def test_a_backup_imports_on_no_thread_but_its_own(tmp_path) -> None:
+    """Each module of Holdfast is begun by the main thread, also while the key is derived."""
+    (tmp_path / "tree").mkdir()
+    plan = tmp_path / "holdfast.yaml"
+    plan.write_text(SMALL.replace("VAULT", str(tmp_path / "vault")).replace("TREE", str(tmp_path / "tree")))
+    work = f"""
+import contextlib, io, sys, threading
+from holdfast.vault.keys import stretching
+seen, begun = [], []
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        seen.append(threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Finder())
+start = threading.Thread.start
+threading.Thread.start = lambda self: (begun.append(self.name), start(self))[1]
+from holdfast.interfaces.cli.main import main
+for words in (["init", "--yes"], ["backup", "tree"]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert main(["--plan", {str(plan)!r}, *words]) == 0
+print(any("key" in name for name in begun), len(seen) > 100, all(seen))
 """
-    assert started(seen) == "True\n"
+    environ = {**os.environ, "HOME": str(tmp_path), "HOLDFAST_KEY": "five words", "HOLDFAST_STATE": str(tmp_path / "s")}
+    done = subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, env=environ, check=False)
+    assert done.stdout == "True True True\n", done.stderr
 
 
 def test_an_import_that_fails_ahead_is_left_to_whoever_needs_it(monkeypatch) -> None:
     monkeypatch.setitem(ahead._MODULES, ("postgres", "backup"), ("holdfast.no_such_module", "holdfast.model"))
     ahead.import_ahead(["postgres"], "backup")
-    for thread in threading.enumerate():
-        if thread.name == "imports":
-            thread.join(60)
+    stretched()
     assert "holdfast.no_such_module" not in sys.modules
 
 

@@ -1,13 +1,14 @@
-"""Imports begun beside other work.
+"""Imports while a key is derived.
 
-A backup of nothing new takes a second and a half, and a quarter of that is importing drivers. Opening a vault meanwhile derives a key, and
-reading slots waits for a disk or a network: both leave the interpreter free for it.
+A backup of nothing new takes a second and a half, and a quarter of that is importing drivers. Deriving a key from a passphrase takes a
+sixth of a second and leaves the interpreter free for it.
 """
 
 import contextlib
 import importlib
-import threading
 from collections.abc import Iterable
+
+from holdfast.vault.keys.stretching import meanwhile
 
 _CAPTURE = ("holdfast.vault.restore.reader", "holdfast.systems.postgres.system", "psycopg", "holdfast.systems.postgres.capture.inplace")
 _RESTORE = ("holdfast.vault.restore.reader", "holdfast.systems.postgres.recovery", "holdfast.systems.postgres.restore.run")
@@ -40,8 +41,8 @@ _ANY = {
 
 
 def import_ahead(kinds: Iterable[str], work: str) -> None:
-    """Begin to import what ``work`` (backup, restore, status) on systems of these kinds is going to need. Whoever needs it then waits, or
-    imports what failed here again and gets the error.
+    """While the next passphrase becomes a key, import what ``work`` (backup, restore, status) on systems of these kinds is going to need.
+    What failed is imported again by whoever needs it, who gets the error.
     """
     own = (name for kind in kinds for name in _MODULES.get((kind, work), ()))
     names = tuple(dict.fromkeys((*_ANY.get(work, ()), *own)))
@@ -51,9 +52,4 @@ def import_ahead(kinds: Iterable[str], work: str) -> None:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
 
-    if names:
-        # The vault's package and its modules import each other. Of two threads that meet in such a circle one is given half a module: so
-        # the circle is closed before there are two.
-        importlib.import_module("holdfast.vault")
-        importlib.import_module("holdfast.vault.logs")  # a circle of its own
-        threading.Thread(target=run, name="imports", daemon=True).start()
+    meanwhile(run)

@@ -14,6 +14,7 @@ from holdfast.vault.format.text import from_b64, from_json, from_time, to_b64, t
 from holdfast.vault.keys import secret_text
 from holdfast.vault.keys.bundle import SCOPE, Bundle, Role
 from holdfast.vault.keys.kms import Kms, Secret
+from holdfast.vault.keys.stretching import stretched
 
 _ROLES = ("owner", "reader", "writer")
 _KINDS = ("passphrase", "recovery", "file", "kms")
@@ -199,7 +200,6 @@ def _kek(secret: str, kind: str, kdf: Mapping[str, Any], shred: bytes) -> bytes:
     if kind != "passphrase":
         return _final(secret_text.from_text(secret), salt, shred)
     from argon2.exceptions import HashingError
-    from argon2.low_level import Type, hash_secret_raw
 
     memory, passes, lanes = int(kdf["memory_kib"]), int(kdf["passes"]), int(kdf["lanes"])
     if not (8 <= memory <= _MAX_MEMORY_KIB and 1 <= passes <= _MAX_PASSES and memory * passes <= _MAX_WORK and 1 <= lanes <= 64):
@@ -207,10 +207,10 @@ def _kek(secret: str, kind: str, kdf: Mapping[str, Any], shred: bytes) -> bytes:
             "A key slot asks for an absurd amount of work.", hint="It was not written by Holdfast; remove it from the location."
         )
     try:
-        stretched = hash_secret_raw(secret.encode("utf-8", "surrogateescape"), salt, passes, memory, lanes, 32, Type.ID)
+        key = stretched(secret.encode("utf-8", "surrogateescape"), salt, passes=passes, memory_kib=memory, lanes=lanes)
     except HashingError as error:
         raise HashingFailed(str(error)) from None
-    return crypto.hkdf(stretched + shred, salt, b"holdfast slot 1 shred") if shred else stretched
+    return crypto.hkdf(key + shred, salt, b"holdfast slot 1 shred") if shred else key
 
 
 def _final(key: bytes, salt: bytes, shred: bytes) -> bytes:
